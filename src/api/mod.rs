@@ -1,0 +1,29 @@
+//! Types that cross a process boundary, shared by agents, hub and `reconctl`.
+//!
+//! One file a resource; every field is described in CONTRACT terms and is the wire name (serde does
+//! the renaming). May depend on nothing else of this crate: whatever talks to whatever, it talks in
+//! these types. Unknown JSON fields are ignored on input, so that old and new programs can mix.
+
+mod answer;
+mod eggrecord;
+mod exit;
+mod heartbeat;
+mod kind;
+mod scan;
+mod target;
+
+pub use answer::{ErrorBody, FieldError};
+pub use eggrecord::{EggRecord, EggRecordList, LeaseAnswer};
+pub use exit::ExitCode;
+pub use heartbeat::{AgentCommand, AgentStatus, Heartbeat, HeartbeatAnswer, LeaseRenewal};
+pub use kind::{Personality, WorkKind};
+pub use scan::{
+    CertificateFacts, OpenPort, PortCounts, PortState, Scan, ScanAnswer, ScanList, ScanPort,
+    ScanResult, ScanSubmission, TlsFacts,
+};
+pub use target::{
+    CreateTargets, CreateTargetsAnswer, NewTarget, RefusedTarget, Target, TargetList, TargetWork,
+};
+
+/// Header that makes a submission idempotent: the same key and body get the first answer again.
+pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";

@@ -1,0 +1,5 @@
+//! `reconctl`: see [`recon::cli`].
+
+fn main() -> std::process::ExitCode {
+    recon::cli::main()
+}

@@ -1,0 +1,211 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Span;
+
+/// The agent's own settings (`[agents.NAME.config]`), by kind of agent.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Settings {
+    /// hub
+    Hub(HubSettings),
+    /// kage, kaze
+    Scan(ScanSettings),
+    /// kumo
+    Spider(SpiderSettings),
+    /// suzu
+    Enum(EnumSettings),
+    /// ryu
+    Assess(AssessSettings),
+    /// sentinel
+    Sentinel(SentinelSettings),
+    /// A program of the user's own: passed on as it is.
+    Custom(toml::Table),
+}
+
+/// When kage uses nmap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum NmapUse {
+    /// When it is installed.
+    #[default]
+    Auto,
+    /// Always; without it the agent refuses to start.
+    Always,
+    /// Never: the own engine.
+    Never,
+}
+
+/// Settings of a port scanner.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScanSettings {
+    /// Pause between cycles.
+    pub scan_interval: Span,
+    /// Targets in one cycle, 1 to 1000.
+    pub max_scans: u32,
+    /// A target is scanned again after this long.
+    pub rescan_after: Span,
+    /// Ports: `top1000`, `1-65535`, `22,80,443,8000-8100`.
+    pub ports: String,
+    /// Find out what listens on the open ports.
+    pub services: bool,
+    /// When kage uses nmap; kaze never does.
+    pub nmap: NmapUse,
+    /// Connections at a time; 0 derives it from the file limit.
+    pub concurrency: u32,
+    /// Longest wait for an answer to one connection attempt.
+    pub connect_timeout: Span,
+    /// Attempts after the first for ports that do not answer, 0 to 10.
+    pub retries: u32,
+    /// Longest time for one target; what was found until then is kept and marked incomplete.
+    pub max_time: Span,
+    /// How long a lease is asked for; heartbeats renew it.
+    pub lease: Span,
+}
+
+impl Default for ScanSettings {
+    fn default() -> Self {
+        Self {
+            scan_interval: Span::secs(30),
+            max_scans: 5,
+            rescan_after: Span::secs(24 * 3600),
+            ports: "top1000".to_owned(),
+            services: true,
+            nmap: NmapUse::Auto,
+            concurrency: 0,
+            connect_timeout: Span::secs(1),
+            retries: 2,
+            max_time: Span::secs(3600),
+            lease: Span::secs(600),
+        }
+    }
+}
+
+/// Settings of the spider.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SpiderSettings {
+    /// Pause between cycles.
+    pub spider_interval: Span,
+    /// Targets in one cycle, 1 to 1000.
+    pub max_spiders: u32,
+}
+
+impl Default for SpiderSettings {
+    fn default() -> Self {
+        Self {
+            spider_interval: Span::secs(45),
+            max_spiders: 3,
+        }
+    }
+}
+
+/// Settings of the directory enumerator.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EnumSettings {
+    /// Pause between cycles.
+    pub enum_interval: Span,
+    /// Targets in one cycle, 1 to 1000.
+    pub max_enums: u32,
+}
+
+impl Default for EnumSettings {
+    fn default() -> Self {
+        Self {
+            enum_interval: Span::secs(60),
+            max_enums: 2,
+        }
+    }
+}
+
+/// Settings of the threat assessor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AssessSettings {
+    /// Pause between scan cycles.
+    pub scan_interval: Span,
+    /// Scans in one cycle, 1 to 1000.
+    pub max_scans: u32,
+    /// Pause between assessment cycles.
+    pub assessment_interval: Span,
+    /// Assessments in one cycle, 1 to 1000.
+    pub max_assessments: u32,
+}
+
+impl Default for AssessSettings {
+    fn default() -> Self {
+        Self {
+            scan_interval: Span::secs(30),
+            max_scans: 5,
+            assessment_interval: Span::secs(60),
+            max_assessments: 2,
+        }
+    }
+}
+
+/// Settings of the hub.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct HubSettings {
+    /// Address and port to listen on.
+    pub listen: String,
+    /// Where the data is: `sqlite:///PATH` (default: `hub.db` in the state directory).
+    pub database: Option<String>,
+    /// Whether callers on loopback need no token (old agents).
+    pub anonymous_loopback: bool,
+    /// How long a lease lasts when the caller names none.
+    pub lease: Span,
+    /// A port scan is due again after this long.
+    pub rescan_after: Span,
+}
+
+impl Default for HubSettings {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:9000".to_owned(),
+            database: None,
+            anonymous_loopback: true,
+            lease: Span::secs(600),
+            rescan_after: Span::secs(24 * 3600),
+        }
+    }
+}
+
+/// Settings of the test agent. The last four make it misbehave on purpose.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SentinelSettings {
+    /// Between log lines.
+    pub log_interval: Span,
+    /// Between jobs.
+    pub job_interval: Span,
+    /// Between heartbeats.
+    pub heartbeat_interval: Span,
+    /// Every 20th iteration fails, is logged as an error, and work goes on.
+    pub simulate_errors: bool,
+    /// After this long the work loop hangs while the process lives.
+    pub hang_after: Option<Span>,
+    /// After this long it crashes (abort).
+    pub crash_after: Option<Span>,
+    /// Leaks so many bytes each iteration.
+    pub leak_bytes: u64,
+    /// Does not end when told to.
+    pub refuse_stop: bool,
+}
+
+impl Default for SentinelSettings {
+    fn default() -> Self {
+        Self {
+            log_interval: Span::secs(5),
+            job_interval: Span::secs(30),
+            heartbeat_interval: Span::secs(10),
+            simulate_errors: false,
+            hang_after: None,
+            crash_after: None,
+            leak_bytes: 0,
+            refuse_stop: false,
+        }
+    }
+}

@@ -1,0 +1,177 @@
+# Root trees and package layers, built once and cached in target/bed. Sourced by bed.
+# shellcheck shell=bash
+#
+# CACHE/base/trixie-KEY/     debootstrap tree, never changed once it is there
+# CACHE/layers/REL-KEY.tar   what installing a set of packages adds to a root tree (an overlay's upper directory)
+# CACHE/debs/REL/            downloaded packages
+# CACHE/REL.lock             taken while one of these is built
+
+# In every bed, whatever the release.
+BED_PACKAGES=(systemd systemd-sysv libpam-systemd dbus polkitd iproute2 iputils-ping procps util-linux nftables
+    ca-certificates curl jq netcat-openbsd openssl python3-minimal)
+
+BASE_TREE=
+LAYER=
+
+prepare_image() {
+    mkdir -p "$CACHE"/{base,layers,debs/"$RELEASE"}
+    case $RELEASE in
+    host) BASE_TREE=/ ;;
+    trixie) BASE_TREE=$CACHE/base/trixie-$(trixie_key) && locked need_tree ;;
+    esac
+    local -a packages
+    mapfile -t packages < <(packages_to_add)
+    ((${#packages[@]})) || return 0
+    LAYER=$CACHE/layers/$RELEASE-$(layer_key "${packages[@]}").tar
+    locked need_layer "${packages[@]}"
+}
+
+# One builder at a time for each release; the lock is on a descriptor that no child keeps.
+locked() {
+    local lock status=0
+    exec {lock}>"$CACHE/$RELEASE.lock"
+    flock "$lock"
+    "$@" {lock}>&- || status=$?
+    exec {lock}>&-
+    return "$status"
+}
+
+short_hash() {
+    sha256sum | cut -c1-16
+}
+
+trixie_key() {
+    printf '%s\n' 1 "$(uname -m)" "${BED_PACKAGES[@]}" | short_hash
+}
+
+layer_key() {
+    { printf '%s\n' 1 "$@"; cat "$BASE_TREE/var/lib/dpkg/status"; } | short_hash
+}
+
+# Wanted packages that the tree does not have yet, sorted.
+packages_to_add() {
+    # shellcheck disable=SC2016 # the ${} are dpkg-query's
+    comm -23 <(printf '%s\n' "${BED_PACKAGES[@]}" ${WITH[@]+"${WITH[@]}"} | sort -u) \
+        <(chroot "$BASE_TREE" dpkg-query --show --showformat='${db:Status-Abbrev} ${Package}\n' |
+            sed -n 's/^.i. *//p' | sort -u)
+}
+
+need_tree() {
+    [[ ! -d $BASE_TREE ]] || return 0
+    local mirror proxy tmp
+    mirror=$(debian_mirror)
+    proxy=$(apt_setting Acquire::http::Proxy)
+    tmp=$(mktemp -d "$CACHE/base/.new.XXXXXX")
+    say "building the trixie tree (about a minute, once)"
+    # Only what apt needs is left to debootstrap: apt orders the rest better.
+    ${proxy:+env http_proxy="$proxy"} debootstrap --variant=minbase --include=ca-certificates --cache-dir="$CACHE/debs/trixie" \
+        trixie "$tmp" "$mirror" >"$tmp.log" 2>&1 </dev/null || build_failed "$tmp" debootstrap
+    printf 'deb %s trixie main\n' "$mirror" >"$tmp/etc/apt/sources.list"
+    apt_install "$tmp" "${BED_PACKAGES[@]}" >>"$tmp.log" 2>&1 || build_failed "$tmp" apt-get
+    rm -rf "$tmp"/var/lib/apt/lists/* "$tmp"/var/cache/apt/*.bin
+    chmod 755 "$tmp"
+    rm "$tmp.log"
+    mv "$tmp" "$BASE_TREE"
+}
+
+need_layer() {
+    [[ ! -e $LAYER ]] || return 0
+    local tmp
+    tmp=$(mktemp -d "$CACHE/layers/.new.XXXXXX")
+    say "adding to $RELEASE (once): $*"
+    # The upper directory is in memory: target/ may be on an overlay itself, where no upper can be.
+    mount -t tmpfs -o mode=755 bed-layer "$tmp"
+    mkdir "$tmp"/{base,upper,work,root}
+    mount_overlay "$tmp/base" "$tmp"
+    apt_install "$tmp/root" "$@" >"$tmp.log" 2>&1 </dev/null || build_failed "$tmp" apt-get
+    umount "$tmp/root" "$tmp/base"
+    rm -rf "$tmp"/upper/{etc/hosts,etc/resolv.conf,var/lib/apt/lists,var/cache/apt,var/log/apt,dev,proc,tmp,run}
+    tar --create --file="$tmp.tar" --directory="$tmp/upper" --numeric-owner \
+        --xattrs --xattrs-include=trusted.overlay.opaque --xattrs-include=security.capability . ||
+        build_failed "$tmp" tar
+    umount "$tmp"
+    rmdir "$tmp"
+    rm "$tmp.log"
+    mv "$tmp.tar" "$LAYER"
+}
+
+build_failed() {
+    tail -n 25 "$1.log" >&2
+    ! mountpoint -q "$1" || umount --recursive "$1" || true
+    rm -rf --one-file-system "$1" "$1.log" "$1.tar"
+    die "$2 failed, see above"
+}
+
+# mount_overlay BASE DIR: DIR/root is BASE_TREE (bound at BASE without what is mounted below it) under DIR/upper.
+mount_overlay() {
+    mount --bind "$BASE_TREE" "$1"
+    mount -o remount,bind,ro "$1"
+    mount -t overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work,index=off,metacopy=off,redirect_dir=off" \
+        bed "${3:-$2/root}"
+    # A running machine's /dev may hold device nodes below its devtmpfs; the bed gets its own.
+    rm -rf --one-file-system "${3:-$2/root}/dev"
+    mkdir "${3:-$2/root}/dev"
+}
+
+# apt_install ROOT PACKAGE...: with PIDs and mounts of its own, so that nothing it starts stays. No service starts.
+apt_install() {
+    local root=$1
+    shift
+    cp --remove-destination --dereference /etc/resolv.conf /etc/hosts "$root/etc/"
+    printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
+    chmod 755 "$root/usr/sbin/policy-rc.d"
+    unshare --mount --pid --ipc --uts --fork --kill-child -- \
+        bash -euc "$(declare -f enter_tree apt_settings); enter_tree \"\$@\"" bash "$root" "$CACHE/debs/$RELEASE" "$@"
+    rm "$root/usr/sbin/policy-rc.d"
+}
+
+# enter_tree ROOT DEBS PACKAGE...: runs apt-get in ROOT, which gets a small /dev and a /tmp and /run of its own.
+enter_tree() {
+    local root=$1 debs=$2 node
+    shift 2
+    mount -t proc proc "$root/proc"
+    mount -t tmpfs -o mode=755 bed-dev "$root/dev"
+    for node in null zero full random urandom tty; do
+        touch "$root/dev/$node"
+        mount --bind "/dev/$node" "$root/dev/$node"
+    done
+    mkdir "$root"/dev/{pts,shm}
+    mount -t devpts -o newinstance,ptmxmode=666 devpts "$root/dev/pts"
+    ln -s pts/ptmx "$root/dev/ptmx"
+    ln -s /proc/self/fd "$root/dev/fd"
+    mount -t tmpfs -o mode=1777 bed-tmp "$root/tmp"
+    mount -t tmpfs -o mode=755 bed-run "$root/run"
+    mkdir "$root"/run/{debs,lock}
+    mount --bind "$debs" "$root/run/debs"
+    apt_settings >"$root/run/apt.conf"
+    # An update that fails for one source is no reason to stop: the install says what is missing.
+    exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
+        DEBIAN_FRONTEND=noninteractive APT_CONFIG=/run/apt.conf \
+        sh -c 'apt-get update; apt-get install --yes --no-install-recommends "$@"' sh "$@"
+}
+
+# How this machine reaches its mirror, and what is different in a bed.
+apt_settings() {
+    apt-config dump 2>/dev/null | grep -E '^Acquire::(http|https|Check-[A-Za-z-]*|Retries)' || true
+    printf '%s\n' 'APT::Sandbox::User "root";' 'APT::Keep-Downloaded-Packages "true";' \
+        'Dir::Cache::Archives "/run/debs";' 'DPkg::Options:: "--force-confold";'
+}
+
+# The Debian mirror that this machine uses itself.
+debian_mirror() {
+    local uri
+    if [[ -n ${BED_MIRROR-} ]]; then
+        echo "$BED_MIRROR"
+        return
+    fi
+    # shellcheck disable=SC2016 # the $() are apt's
+    uri=$(apt-get indextargets --format '$(ORIGIN)/$(LABEL) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+        sed -n 's,^Debian/Debian ,,p' | head -n 1) || true
+    echo "${uri:-http://deb.debian.org/debian}"
+}
+
+apt_setting() {
+    local value=
+    ! command -v apt-config >/dev/null || eval "$(apt-config shell value "$1")"
+    printf '%s' "$value"
+}

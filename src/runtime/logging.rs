@@ -5,6 +5,7 @@
 //! syntax of `tracing_subscriber`'s `EnvFilter`.
 
 use std::fmt;
+use std::io::IsTerminal;
 use std::os::fd::AsFd;
 
 use tracing::{Event, Subscriber};
@@ -43,6 +44,7 @@ pub fn init(agent: &str) -> Result<(), TryInitError> {
     }
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .event_format(TaggedLine {
             tag: agent.to_uppercase(),
         });

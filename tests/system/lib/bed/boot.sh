@@ -59,7 +59,7 @@ boot() {
     local -a options=(--directory="$ROOT" --boot --quiet --settings=no --register=no --keep-unit
         --machine="bed-$ID" --hostname=bed --private-network --link-journal=no --resolv-conf=off --timezone=off
         --capability=all --drop-capability="CAP_SYS_MODULE,CAP_SYS_TIME" --system-call-filter="bpf keyctl"
-        --bind-ro="$REPO/tests:/bed/tests")
+        --tmpfs=/var/tmp:mode=1777 --bind-ro="$REPO/tests:/bed/tests")
     local item
     if [[ -n $OUT ]]; then
         mkdir -p "$OUT"
@@ -156,16 +156,7 @@ join_cgroup() {
 }
 
 make_network() {
-    local last addresses=
-    for last in {2..12}; do
-        addresses+="addr add 10.20.0.$last/24 dev targets0"$'\n'
-    done
-    # shellcheck disable=SC2016 # $1 is for the inner shell
-    in_bed sh -euc 'ip netns add targets
-        ip link add bed0 type veth peer name targets0 netns targets
-        printf "%s\n" "addr add 10.20.0.1/24 dev bed0" "addr add fd20::1/64 dev bed0 nodad" "link set bed0 up" | ip -batch -
-        printf "%s\n" "$1" "addr add fd20::2/64 dev targets0 nodad" "link set lo up" "link set targets0 up" |
-            ip -n targets -batch -' sh "$addresses" </dev/null >&2 || die "cannot make the network of the bed"
+    in_bed /bed/tests/system/lib/bed/network.sh </dev/null >&2 || die "cannot make the network of the bed"
 }
 
 run_hooks() {
@@ -190,12 +181,13 @@ run_command() {
 # report STATUS: before the bed goes, what one wants to know of a failure.
 report() {
     [[ -n $LEADER ]] && is_alive "$BED/leader" || return 0
-    if [[ -n $OUT ]]; then
-        in_bed journalctl -b --no-pager -o short-precise >"$OUT/journal.txt" 2>&1 </dev/null
-    fi
-    if (($1 != 0 && $1 < 129)); then
-        say "exit status $1; failed units and the end of the journal:"
-        in_bed systemctl list-units --failed --no-pager --plain --no-legend >&2 </dev/null
-        in_bed journalctl -b --no-pager -o short-precise -n 80 >&2 </dev/null
-    fi
+    [[ -z $OUT ]] || journal >"$OUT/journal.txt"
+    [[ $1 != 0 && $INTERRUPTED == no ]] || return 0
+    say "exit status $1; failed units and the end of the journal:"
+    in_bed timeout 20 systemctl list-units --failed --no-pager --plain --no-legend >&2 </dev/null
+    journal -n 80 >&2
+}
+
+journal() {
+    in_bed timeout 20 journalctl -b --no-pager -o short-precise "$@" 2>&1 </dev/null
 }

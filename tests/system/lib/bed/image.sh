@@ -17,7 +17,10 @@ prepare_image() {
     mkdir -p "$CACHE"/{base,layers,debs/"$RELEASE"}
     case $RELEASE in
     host) BASE_TREE=/ ;;
-    trixie) BASE_TREE=$CACHE/base/trixie-$(trixie_key) && locked need_tree ;;
+    trixie)
+        BASE_TREE=$CACHE/base/trixie-$(trixie_key)
+        locked need_tree
+        ;;
     esac
     local -a packages
     mapfile -t packages < <(packages_to_add)
@@ -26,14 +29,15 @@ prepare_image() {
     locked need_layer "${packages[@]}"
 }
 
-# One builder at a time for each release; the lock is on a descriptor that no child keeps.
+# One builder at a time for each release. What an earlier one left unfinished goes first: it has ended, or it would
+# hold the lock still.
 locked() {
-    local lock status=0
+    local lock
     exec {lock}>"$CACHE/$RELEASE.lock"
     flock "$lock"
-    "$@" {lock}>&- || status=$?
+    rm -rf --one-file-system "$CACHE"/{base,layers}/".new-$RELEASE".*
+    "$@"
     exec {lock}>&-
-    return "$status"
 }
 
 short_hash() {
@@ -61,7 +65,7 @@ need_tree() {
     local mirror proxy tmp
     mirror=$(debian_mirror)
     proxy=$(apt_setting Acquire::http::Proxy)
-    tmp=$(mktemp -d "$CACHE/base/.new.XXXXXX")
+    tmp=$(mktemp -d "$CACHE/base/.new-$RELEASE.XXXXXX")
     say "building the trixie tree (about a minute, once)"
     # Only what apt needs is left to debootstrap: apt orders the rest better.
     ${proxy:+env http_proxy="$proxy"} debootstrap --variant=minbase --include=ca-certificates --cache-dir="$CACHE/debs/trixie" \
@@ -77,7 +81,7 @@ need_tree() {
 need_layer() {
     [[ ! -e $LAYER ]] || return 0
     local tmp
-    tmp=$(mktemp -d "$CACHE/layers/.new.XXXXXX")
+    tmp=$(mktemp -d "$CACHE/layers/.new-$RELEASE.XXXXXX")
     say "adding to $RELEASE (once): $*"
     # The upper directory is in memory: target/ may be on an overlay itself, where no upper can be.
     mount -t tmpfs -o mode=755 bed-layer "$tmp"

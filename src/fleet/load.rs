@@ -24,13 +24,30 @@ impl Sources {
         Self {
             root: PathBuf::from("/"),
             file: None,
-            env: std::env::vars().collect(),
+            env: environment(),
         }
+    }
+
+    /// The fleet file that is read, when there is one.
+    pub fn fleet_file(&self) -> Option<PathBuf> {
+        let file = self
+            .file
+            .clone()
+            .unwrap_or_else(|| self.root.join(files::FLEET_FILE));
+        file.exists().then_some(file)
     }
 }
 
+/// The environment of this process, as far as it is text.
+pub fn environment() -> BTreeMap<String, String> {
+    // Not std::env::vars, which panics on what is not text.
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
 /// One thing that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Diagnostic {
     /// The file, or `environment`.
     pub file: PathBuf,

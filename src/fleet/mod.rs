@@ -10,6 +10,7 @@
 
 mod agents;
 mod checks;
+mod effective;
 mod env;
 mod files;
 mod fragments;
@@ -17,17 +18,21 @@ mod graph;
 mod load;
 mod merge;
 mod model;
+mod networks;
 mod own_settings;
+mod schema;
 mod scope;
 mod section;
 mod settings;
 mod span;
 mod validate;
 
-pub use load::{Diagnostic, Diagnostics, Loaded, Sources, load};
+pub use load::{Diagnostic, Diagnostics, Loaded, Sources, environment, load};
 pub use model::{
     Agent, AgentKind, AgentName, Backoff, Dependency, Fleet, Health, HealthProbe, OnFailure,
 };
+pub use networks::subtract;
+pub use schema::schema;
 pub use scope::{Refusal, Rule, RuleError, Scope};
 pub use settings::{
     AssessSettings, EnumSettings, HubSettings, NmapUse, ScanSettings, SentinelSettings, Settings,

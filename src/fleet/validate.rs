@@ -60,8 +60,17 @@ fn scope(mut section: Section<'_>) -> Scope {
     let allow = rules(&mut section, "allow");
     let deny = rules(&mut section, "deny");
     let max_rate = section.number("max_rate", 1..=10_000_000);
-    section.finish();
     let mut scope = Scope::new(allow, deny);
+    let networks = scope.networks().len();
+    if let (Some(node), true) = (section.node("deny"), networks > Scope::MAX_NETWORKS) {
+        let message = format!(
+            "splits the allowed networks into {networks}, at most {} are possible: deny fewer or \
+             wider networks",
+            Scope::MAX_NETWORKS
+        );
+        section.error(node, "deny", message);
+    }
+    section.finish();
     scope.max_rate = max_rate.unwrap_or(Scope::DEFAULT_MAX_RATE);
     scope
 }

@@ -109,7 +109,7 @@ fn ready_comes_after_the_status_and_the_watchdog_after_that() {
 fn a_hung_work_loop_sends_no_watchdog_ping_though_signals_still_work() {
     let agent =
         Agent::start("[agents.sentinel.config]\nlog_interval = \"100ms\"\nhang_after = \"1ms\"\n");
-    agent.expect("READY=1");
+    agent.expect("hanging");
     // Once the loop hangs, what arrives is what signal handlers send, and never a ping. Three
     // reloads are three chances for a free-running timer to betray itself.
     let mut seen = Vec::new();

@@ -104,6 +104,7 @@ impl Sentinel {
         }
         if settings.hang_after.is_some_and(due) {
             tracing::error!("the work loop hangs now, as configured; signals still work");
+            ctx.doing_now("hanging, as configured");
             std::future::pending::<()>().await;
         }
         if settings.leak_bytes > 0

@@ -73,6 +73,7 @@ pub fn render(fleet: &Fleet, context: &RenderContext) -> Rendered {
         let text = drop_in(fleet, agent, context, &mut notes);
         let path = PathBuf::from(format!("{}.d", agent.name.unit())).join(DROP_IN);
         rendered.files.insert(path, text);
+        rendered.files.extend(stable_drop_in(agent, context));
         let note = |text| Note {
             agent: agent.name.clone(),
             text,
@@ -155,9 +156,36 @@ fn unit_section(file: &mut UnitFile, fleet: &Fleet, agent: &Agent, context: &Ren
             OnFailure::Stop => file.set("BindsTo", &unit),
         };
     }
+    if needs_stable_timer(agent, context.version) {
+        file.set("Wants", stable_timer(agent));
+    }
     // The first start counts.
     file.set("StartLimitIntervalSec", seconds(agent.restart_window));
     file.set("StartLimitBurst", agent.max_restarts + 1);
+}
+
+/// Restarts are counted for ever (systemd issue 43813) unless the agent or a timer resets the count.
+/// Ours do it themselves where systemd lets them.
+fn needs_stable_timer(agent: &Agent, version: SystemdVersion) -> bool {
+    let resets_itself = version.has_restart_reset() && agent.kind != AgentKind::Custom;
+    agent.auto_restart && !resets_itself
+}
+
+fn stable_timer(agent: &Agent) -> String {
+    format!("recon-stable@{}.timer", agent.name)
+}
+
+/// A drop-in for the timer, when it is to run at another time than the packaged one.
+fn stable_drop_in(agent: &Agent, context: &RenderContext) -> Option<(PathBuf, String)> {
+    let differs = agent.stable_after != Span::secs(3600);
+    (differs && needs_stable_timer(agent, context.version)).then(|| {
+        let mut file = header(context);
+        source_path(file.section("Unit"), context);
+        file.section("Timer")
+            .replace("OnActiveSec", seconds(agent.stable_after));
+        let path = PathBuf::from(format!("{}.d", stable_timer(agent))).join(DROP_IN);
+        (path, file.to_string())
+    })
 }
 
 /// Whether an agent is a hub on this host while the fleet reports to one on another.
@@ -266,13 +294,6 @@ fn restart(file: &mut UnitFile, agent: &Agent, version: SystemdVersion, notes: &
     if version.has_restart_steps() {
         file.set("RestartSteps", agent.backoff.steps);
         file.set("RestartMaxDelaySec", seconds(agent.backoff.max));
-        if !version.has_restart_reset() && agent.kind != AgentKind::Custom {
-            notes.push(format!(
-                "its backoff starts afresh only when recon-stable@{}.timer resets it: systemd \
-                 {version} has no RESTART_RESET (258)",
-                agent.name
-            ));
-        }
     } else {
         notes.push(format!(
             "every restart waits {} instead of growing to {}: systemd {version} has no \
@@ -285,9 +306,9 @@ fn restart(file: &mut UnitFile, agent: &Agent, version: SystemdVersion, notes: &
 /// A length of time as systemd.time(7) reads it; whole seconds as a plain number.
 fn seconds(span: Span) -> String {
     let time = span.0;
-    if time.subsec_nanos() == 0 {
-        time.as_secs().to_string()
-    } else {
-        format!("{}us", time.as_micros().max(1))
+    match time.subsec_nanos() {
+        0 => time.as_secs().to_string(),
+        ns if ns % 1_000_000 == 0 => format!("{}ms", time.as_millis()),
+        _ => format!("{}us", time.as_micros().max(1)),
     }
 }

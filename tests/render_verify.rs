@@ -150,10 +150,11 @@ fn sandboxes_are_tight() {
     }
     for case in cases() {
         let root = root(&case);
-        let unit = "recon-stable@kaze.service";
-        let args = ["security", "--offline=true", "--threshold=20", unit];
-        let (good, report, _) = analyze(root.path(), &args);
-        assert!(good, "{unit}: {report}");
+        for unit in ["recon-stable@kaze.service", "recon-failed@kaze.service"] {
+            let args = ["security", "--offline=true", "--threshold=20", unit];
+            let (good, report, _) = analyze(root.path(), &args);
+            assert!(good, "{unit}: {report}");
+        }
         for agent in case.loaded.fleet.agents.values() {
             // Tenths of a point: every unit is at most 2.0, one that keeps capabilities 2.5.
             let threshold = if agent.capabilities.is_empty() {
@@ -173,4 +174,39 @@ fn sandboxes_are_tight() {
             assert!(good, "{}: {unit}: {errors}\n{bad}", case.name());
         }
     }
+}
+
+/// Our links and [Install] sections are what `systemctl enable` and `disable` make of them.
+#[test]
+fn systemctl_agrees_about_enablement() {
+    if !has_systemd_analyze() {
+        return;
+    }
+    let case = &cases()[0];
+    let root = root(case);
+    let units = root.path().join("etc/systemd/system");
+    let systemctl = |verb: &str| {
+        let root = format!("--root={}", root.path().display());
+        let output = Command::new("systemctl")
+            .args([&root, verb, "recon@kaze.service"])
+            .output();
+        String::from_utf8_lossy(&output.unwrap().stdout)
+            .trim()
+            .to_owned()
+    };
+    let link = units.join("recon-full.target.wants/recon@kaze.service");
+    assert_eq!(systemctl("is-enabled"), "disabled");
+    fs::create_dir_all(link.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink("/usr/lib/systemd/system/recon@.service", &link).unwrap();
+    assert_eq!(systemctl("is-enabled"), "enabled");
+    systemctl("disable");
+    assert!(!link.is_symlink());
+    systemctl("enable");
+    assert!(
+        link.is_symlink()
+            && units
+                .join("recon-minimal.target.wants/recon@kaze.service")
+                .is_symlink()
+    );
+    assert!(!units.join("recon.target.wants").exists());
 }

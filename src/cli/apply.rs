@@ -11,12 +11,12 @@ use crate::units::{
 };
 
 /// Make systemd's unit files agree with the fleet file.
-///
-/// Nothing is changed while the fleet file has an error (exit 2). Only files that apply made are
-/// written or removed; those that were edited by hand are listed and kept. Agents that are seen for
-/// the first time are enabled as their auto_start says; from then on "systemctl enable" and
-/// "systemctl disable" decide. systemd reloads its unit files once, and only when something changed.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Nothing is changed while the fleet file has an error (exit 2). Only files that apply made are written
+or removed; those that were edited by hand are listed and kept. Agents that are seen for the first
+time are enabled as their auto_start says; from then on \"systemctl enable\" and \"systemctl disable\"
+decide. systemd reloads its unit files once, and only when they or the fleet file changed.")]
 pub struct Args {
     /// Write to /run instead of /etc: until the next boot.
     #[arg(long)]

@@ -8,10 +8,10 @@ use crate::fleet::{self, Diagnostic, Loaded, Sources};
 use crate::units::{Note, SystemdVersion};
 
 /// Look for errors in the fleet file; change nothing.
-///
-/// Reads every file and prints all errors at once as FILE:LINE: KEY: MESSAGE. Exits 0 when there is
-/// none and 2 when there is one.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Reads every file and prints all errors at once as FILE:LINE: KEY: MESSAGE. Exits 0 when there is
+none and 2 when there is one.")]
 pub struct Args {
     /// Say as well what systemd cannot do of what the fleet file asks for.
     #[arg(short, long)]

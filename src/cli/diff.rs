@@ -5,10 +5,10 @@ use crate::api::ExitCode;
 use crate::units::{self, Destination, Permissions, Plan, SystemdVersion};
 
 /// Show how the installed unit files differ from the fleet file.
-///
-/// Exits 0 when nothing differs and 1 when something does, as git diff --exit-code; files that were
-/// edited by hand or whose agent left the fleet are listed.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Exits 0 when nothing differs and 1 when something does, as git diff --exit-code. Files that were
+edited by hand or whose agent left the fleet are listed too.")]
 pub struct Args {
     /// Compare with /run instead of /etc.
     #[arg(long)]

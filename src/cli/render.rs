@@ -13,10 +13,10 @@ use crate::fleet::Loaded;
 use crate::units::{self, Mode, Note, RenderContext, Rendered, SystemdVersion};
 
 /// Print or write the unit files that the fleet file means; change nothing else.
-///
-/// Without --out everything is printed. With --out the files are written below DIR as they would be
-/// below /etc/systemd/system by the first "reconctl apply", enablement links included.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Without --out everything is printed. With --out the files are written below DIR as the first
+\"reconctl apply\" would write them below /etc/systemd/system, enablement links included.")]
 pub struct Args {
     /// Write below this directory instead of printing.
     #[arg(long, value_name = "DIR")]

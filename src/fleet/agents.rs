@@ -6,7 +6,8 @@ use super::merge::merge;
 use super::own_settings;
 use super::section::{Report, Section, expected, nearest, unknown};
 use super::{
-    Agent, AgentKind, AgentName, Backoff, Dependency, Health, HealthProbe, OnFailure, Span, env,
+    Agent, AgentKind, AgentName, Backoff, Dependency, Diagnostic, Health, HealthProbe, OnFailure,
+    Span, env,
 };
 
 /// What an agent is made of besides its own table.
@@ -18,7 +19,12 @@ pub(super) struct Context<'a> {
 }
 
 /// The table of one agent with everything laid under and over it that belongs there.
-pub(super) fn complete(name: &str, node: &Node, context: &Context<'_>) -> Table {
+pub(super) fn complete(
+    name: &str,
+    node: &Node,
+    context: &Context<'_>,
+    errors: &mut Vec<Diagnostic>,
+) -> Table {
     let Value::Table(own) = &node.value else {
         return Table::new();
     };
@@ -27,7 +33,12 @@ pub(super) fn complete(name: &str, node: &Node, context: &Context<'_>) -> Table 
         Some(Value::Table(manifest)) if kind != name => manifest.clone(),
         _ => Table::new(),
     };
-    merge(&mut table, own.clone());
+    let mut wrong = Vec::new();
+    merge(&mut table, own.clone(), &mut wrong);
+    errors.extend(wrong.into_iter().map(|mut error| {
+        error.key = format!("agents.{name}.{}", error.key);
+        error
+    }));
     if let Some(kind) = AgentKind::BUILT_IN.iter().find(|k| k.as_str() == kind) {
         for (key, value) in env::settings(context.env, *kind) {
             let place = value.place.clone();

@@ -131,19 +131,20 @@ pub fn load(sources: &Sources) -> Result<Loaded, Diagnostics> {
         _ => Table::new(),
     };
     for (path, text) in operator_files(sources, &mut errors) {
-        merge(&mut merged, parse(&path, &text, &mut errors));
+        let fragment = parse(&path, &text, &mut errors);
+        merge(&mut merged, fragment, &mut errors);
     }
     if let Some(hub) = env::hub(&sources.env) {
         let place = hub.place.clone();
         let value = Value::Table(Table::from([("hub".to_owned(), hub)]));
         let over = Table::from([("fleet".to_owned(), Node { value, place })]);
-        merge(&mut merged, over);
+        merge(&mut merged, over, &mut errors);
     }
     let context = agents::Context {
         manifests: &manifests,
         env: &sources.env,
     };
-    complete_agents(&mut merged, &context);
+    complete_agents(&mut merged, &context, &mut errors);
 
     let report = Report::default();
     let fleet = validate::fleet(&merged, &report);
@@ -163,7 +164,8 @@ fn manifests(root: &Path, errors: &mut Vec<Diagnostic>) -> Table {
     let built_in = Path::new(BUILT_IN);
     let mut merged = parse(built_in, PROFILES, errors);
     for (_, text) in MANIFESTS {
-        merge(&mut merged, parse(built_in, text, errors));
+        let fragment = parse(built_in, text, errors);
+        merge(&mut merged, fragment, errors);
     }
     for path in files::in_dirs(root, &[files::MANIFESTS], errors) {
         let Some(text) = files::read(&path, errors) else {
@@ -176,13 +178,11 @@ fn manifests(root: &Path, errors: &mut Vec<Diagnostic>) -> Table {
             let message = "a manifest may contain only [agents.NAME] tables";
             errors.push(node.place.error(key, message));
         }
-        merge(
-            &mut merged,
-            agents
-                .map(|node| ("agents".to_owned(), node))
-                .into_iter()
-                .collect(),
-        );
+        let agents = agents
+            .map(|node| ("agents".to_owned(), node))
+            .into_iter()
+            .collect();
+        merge(&mut merged, agents, errors);
     }
     merged
 }
@@ -209,12 +209,16 @@ fn operator_files(sources: &Sources, errors: &mut Vec<Diagnostic>) -> Vec<(PathB
         .collect()
 }
 
-fn complete_agents(merged: &mut Table, context: &agents::Context<'_>) {
+fn complete_agents(
+    merged: &mut Table,
+    context: &agents::Context<'_>,
+    errors: &mut Vec<Diagnostic>,
+) {
     let Some(Value::Table(agents)) = merged.get_mut("agents").map(|node| &mut node.value) else {
         return;
     };
     for (name, node) in agents.iter_mut() {
-        let complete = agents::complete(name, node, context);
+        let complete = agents::complete(name, node, context, errors);
         if let Value::Table(table) = &mut node.value {
             *table = complete;
         }

@@ -11,6 +11,7 @@ mod config;
 mod control;
 mod diff;
 mod generate;
+mod hub_client;
 mod logs;
 pub mod output;
 mod render;

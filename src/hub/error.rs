@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
-use tracing::{debug, error, warn};
+use tracing::{Instrument, debug, error, info_span, warn};
 use uuid::Uuid;
 
 use super::store::StoreError;
@@ -21,22 +21,28 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 #[derive(Debug, Clone)]
 pub(super) struct ApiError {
     status: StatusCode,
-    body: ErrorBody,
+    body: Box<ErrorBody>,
     extra: Map<String, Value>,
 }
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, error: impl Into<String>) -> Self {
+        let body = ErrorBody {
+            success: false,
+            error: error.into(),
+            detail: None,
+            skip_reason: None,
+            request_id: None,
+            validation_errors: Vec::new(),
+        };
+        Self::of(status, body)
+    }
+
+    /// An error that a store kept.
+    pub(super) fn of(status: StatusCode, body: ErrorBody) -> Self {
         Self {
             status,
-            body: ErrorBody {
-                success: false,
-                error: error.into(),
-                detail: None,
-                skip_reason: None,
-                request_id: None,
-                validation_errors: Vec::new(),
-            },
+            body: Box::new(body),
             extra: Map::new(),
         }
     }
@@ -154,7 +160,8 @@ pub(super) async fn shape(request: Request, next: Next) -> Response {
     let id = Uuid::now_v7();
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
-    let mut response = next.run(request).await;
+    let span = info_span!("request", request_id = %id, %method, path);
+    let mut response = next.run(request).instrument(span).await;
     let status = response.status();
     let failed = status.is_client_error() || status.is_server_error();
     let own = response.extensions_mut().remove::<Arc<ApiError>>();
@@ -166,11 +173,7 @@ pub(super) async fn shape(request: Request, next: Next) -> Response {
             response.headers_mut().insert(header::ALLOW, allow);
         }
     }
-    if status.is_server_error() {
-        warn!(%method, path, %status, request_id = %id, "request failed");
-    } else {
-        debug!(%method, path, %status, request_id = %id, "request");
-    }
+    debug!(%method, path, %status, request_id = %id, "request");
     if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
         response.headers_mut().insert("x-request-id", value);
     }

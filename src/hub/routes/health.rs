@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::super::error::ApiError;
 use super::super::extract::is_agent_name;
@@ -44,7 +44,7 @@ pub(super) async fn agent(State(hub): State<Arc<Hub>>, Path(personality): Path<S
         Ok(daemons) => daemons,
         Err(problem) => {
             tracing::warn!(%problem, "health could not be read");
-            return Ok(health_answer(&personality, None, "disconnected", now));
+            return health_answer(&personality, None, "disconnected", now);
         }
     };
     let last = daemons
@@ -54,16 +54,16 @@ pub(super) async fn agent(State(hub): State<Arc<Hub>>, Path(personality): Path<S
     if last.is_none() && personality.parse::<crate::api::Personality>().is_err() {
         return Err(ApiError::bad_request("Invalid personality"));
     }
-    Ok(health_answer(&personality, last.as_ref(), "connected", now))
+    health_answer(&personality, last.as_ref(), "connected", now)
 }
 
-/// The fields of the earlier server; `error` when it is not healthy.
+/// The fields of the earlier server; those of an error, too, when it is not healthy.
 fn health_answer(
     personality: &str,
     daemon: Option<&Daemon>,
     database: &str,
     now: DateTime<Utc>,
-) -> Response {
+) -> Reply {
     let (status, reason) = match daemon {
         Some(daemon) => judge(daemon, now),
         None if database == "connected" => {
@@ -71,25 +71,26 @@ fn health_answer(
         }
         None => ("unhealthy", Some("the database does not answer".to_owned())),
     };
-    let healthy = status == "healthy";
-    let mut body = json!({
-        "success": healthy,
-        "status": status,
-        "personality": personality,
-        "database": database,
-        "functional": matches!(status, "healthy" | "degraded"),
-        "timestamp": now,
-        "pid": daemon.map(|d| d.heartbeat.pid),
-    });
-    if let Some(reason) = reason {
-        body["error"] = Value::String(format!("{personality} is {status}: {reason}"));
+    let fields: Map<String, Value> = [
+        ("success", json!(true)),
+        ("status", json!(status)),
+        ("personality", json!(personality)),
+        ("database", json!(database)),
+        (
+            "functional",
+            json!(matches!(status, "healthy" | "degraded")),
+        ),
+        ("timestamp", json!(now)),
+        ("pid", json!(daemon.map(|d| d.heartbeat.pid))),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect();
+    if status == "healthy" {
+        return Ok(Json(fields).into_response());
     }
-    let code = if healthy {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
-    (code, Json(body)).into_response()
+    let text = format!("{personality} is {status}: {}", reason.unwrap_or_default());
+    Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, text).with(fields))
 }
 
 /// Status of an agent, and why it is not healthy.

@@ -99,6 +99,12 @@ type Reply = Result<Response, ApiError>;
 /// An answer that a store made or kept.
 fn kept(answer: Answer) -> Reply {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
+    if !status.is_success()
+        && let Ok(body) = serde_json::from_str(&answer.body)
+    {
+        // Each repetition has a request id of its own.
+        return Err(ApiError::of(status, body));
+    }
     let json = [(axum::http::header::CONTENT_TYPE, "application/json")];
     Ok((status, json, answer.body).into_response())
 }

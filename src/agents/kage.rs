@@ -1,5 +1,5 @@
+use super::nmap_stub::{Nmap, find_nmap};
 use crate::api::{Personality, WorkKind};
-use crate::engines::ports::{Nmap, find_nmap};
 use crate::fleet::{AgentKind, NmapUse, Settings};
 use crate::runtime::{Agent, Config, Context, CycleReport, Outbox, Shown, WorkError};
 

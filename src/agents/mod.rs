@@ -6,6 +6,7 @@
 
 mod kage;
 mod kaze;
+mod nmap_stub;
 mod scan;
 mod sentinel;
 

@@ -3,10 +3,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::nmap_stub::{Nmap, detect_with_nmap};
 use crate::api::{EggRecord, Personality, Scan, ScanResult, ScanSubmission, WorkKind};
-use crate::engines::ports::{
-    Nmap, Observer, PortSet, ScanOptions, ScanReport, detect_with_nmap, scan_host,
-};
+use crate::engines::ports::{Observer, PortSet, ScanOptions, ScanReport, scan_host};
 use crate::fleet::{ScanSettings, Settings};
 use crate::runtime::{
     Config, Context, CycleReport, Done, LeasedWork, Outbox, Phase, Shown, Task, WorkError, escape,
@@ -196,6 +195,7 @@ fn options(
         max_rate: config.max_rate,
         services: settings.services && matches!(detector, Detector::Own),
         service_timeout: SERVICE_TIMEOUT,
+        scope_id: 0,
     })
 }
 

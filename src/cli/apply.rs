@@ -1,10 +1,12 @@
 use std::path::Path;
 
+use futures_util::future::try_join_all;
 use serde::Serialize;
-use tokio::process::Command;
 
+use super::fleet::systemd_failure;
 use super::{Failure, Global, Outcome, check, diff, output, render};
 use crate::api::ExitCode;
+use crate::systemd::Systemd;
 use crate::units::{
     self, Applied, ApplyError, Note, Options, Permissions, Plan, Reloader, ReloaderError,
     SystemdVersion,
@@ -68,7 +70,7 @@ pub async fn run(global: &Global, args: Args) -> Outcome {
             ..Applied::default()
         }
     } else {
-        let systemd = systemd(global, args.no_reload);
+        let systemd = systemd(global, args.no_reload).await?;
         units::apply(&loaded.fleet, &rendered, &to, &options, systemd.as_ref())
             .await
             .map_err(failure)?
@@ -139,55 +141,43 @@ fn summary(plan: &Plan, dry_run: bool) -> String {
 }
 
 /// systemd, unless it is not to be told or is not the one that manages this root.
-fn systemd(global: &Global, no_reload: bool) -> Option<Systemctl> {
+async fn systemd(global: &Global, no_reload: bool) -> Result<Option<Bus>, Failure> {
     // sd_booted(3)
     let booted = Path::new("/run/systemd/system").is_dir();
-    (!no_reload && booted && global.root == Path::new("/")).then_some(Systemctl)
-}
-
-/// Talks to systemd by its own tool.
-struct Systemctl;
-
-impl Systemctl {
-    async fn run(&self, verb: &str, units: &[String]) -> Result<String, ReloaderError> {
-        let output = Command::new("systemctl")
-            .arg(verb)
-            .arg("--")
-            .args(units)
-            .output()
-            .await?;
-        // is-active exits 3 when a unit is not active, which is an answer.
-        if output.status.success() || verb == "is-active" {
-            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-        }
-        Err(String::from_utf8_lossy(&output.stderr)
-            .trim()
-            .to_owned()
-            .into())
+    if no_reload || !booted || global.root != Path::new("/") {
+        return Ok(None);
     }
+    Ok(Some(Bus(Systemd::connect()
+        .await
+        .map_err(systemd_failure)?)))
 }
 
-impl Reloader for Systemctl {
+/// systemd's D-Bus API, as far as apply needs it.
+struct Bus(Systemd);
+
+impl Reloader for Bus {
     async fn daemon_reload(&self) -> Result<(), ReloaderError> {
-        self.run("daemon-reload", &[]).await.map(drop)
+        Ok(self.0.daemon_reload().await?)
     }
 
     async fn stop(&self, units: &[String]) -> Result<(), ReloaderError> {
-        self.run("stop", units).await.map(drop)
+        try_join_all(units.iter().map(|unit| self.0.stop(unit))).await?;
+        Ok(())
     }
 
     async fn running(&self, units: &[String]) -> Result<Vec<String>, ReloaderError> {
-        let states = self.run("is-active", units).await?;
-        let pairs = units.iter().zip(states.lines());
-        let active = pairs.filter(|(_, state)| matches!(*state, "active" | "reloading"));
-        Ok(active.map(|(unit, _)| unit.clone()).collect())
+        let statuses = self.0.units(units).await?;
+        let active = statuses.into_iter().filter(|s| s.active_state == "active");
+        Ok(active.map(|s| s.unit).collect())
     }
 
     async fn reload(&self, units: &[String]) -> Result<(), ReloaderError> {
-        self.run("reload", units).await.map(drop)
+        try_join_all(units.iter().map(|unit| self.0.reload(unit))).await?;
+        Ok(())
     }
 
     async fn restart(&self, units: &[String]) -> Result<(), ReloaderError> {
-        self.run("restart", units).await.map(drop)
+        try_join_all(units.iter().map(|unit| self.0.restart(unit))).await?;
+        Ok(())
     }
 }

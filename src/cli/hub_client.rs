@@ -7,6 +7,7 @@ use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::table::display;
 use super::{Failure, Global};
 use crate::api::{ErrorBody, ExitCode};
 use crate::fleet::{self, Sources};
@@ -164,63 +165,5 @@ impl HubClient {
                 self.base
             ),
         )
-    }
-}
-
-/// Text that came from a target or a user, fit for a terminal: nothing in it moves the cursor,
-/// changes colours or turns the direction of writing.
-pub fn display(text: &str) -> String {
-    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() || turns(c) {
-            shown.extend(c.escape_default());
-        } else {
-            shown.push(c);
-        }
-    }
-    shown
-}
-
-/// A table without lines, of displayable cells; the headings bold when colours are on.
-pub fn table(global: &Global, head: &[&str], rows: Vec<Vec<String>>) -> String {
-    use comfy_table::{Attribute, Cell, ContentArrangement, Table, presets};
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    // Long cells are not broken: lines stay fit for grep.
-    table.set_content_arrangement(ContentArrangement::Disabled);
-    if global.colors() {
-        table.enforce_styling();
-    } else {
-        table.force_no_tty();
-    }
-    table.set_header(
-        head.iter()
-            .map(|h| Cell::new(h).add_attribute(Attribute::Bold)),
-    );
-    for row in rows {
-        table.add_row(row.iter().map(|cell| display(cell)));
-    }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    let mut text = String::new();
-    for line in table.lines() {
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_from_a_target_reaches_the_terminal_raw() {
-        assert_eq!(
-            display("ok\u{1b}[31m\u{202e}x\né"),
-            "ok\\u{1b}[31m\\u{202e}x\\né"
-        );
     }
 }

@@ -10,6 +10,7 @@ mod check;
 mod config;
 mod control;
 mod diff;
+mod fleet;
 mod generate;
 mod hub_client;
 mod logs;
@@ -17,6 +18,7 @@ pub mod output;
 mod render;
 mod scans;
 mod status;
+mod table;
 mod targets;
 
 use std::path::PathBuf;

@@ -1,6 +1,7 @@
 use anyhow::anyhow;
 
-use super::hub_client::{HubClient, display, table};
+use super::hub_client::HubClient;
+use super::table::{display, table};
 use super::targets::{json_line, time};
 use super::{Failure, Global, Outcome, output};
 use crate::api::{ExitCode, Scan, ScanList, ScanPort, TlsFacts};

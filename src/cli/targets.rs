@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use anyhow::Context;
 use reqwest::StatusCode;
 
-use super::hub_client::{HubClient, display, table};
+use super::hub_client::HubClient;
+use super::table::{display, table};
 use super::{Failure, Global, Outcome, output};
 use crate::api::{
     CreateTargets, CreateTargetsAnswer, ExitCode, NewTarget, Target, TargetList, WorkKind,

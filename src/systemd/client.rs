@@ -20,10 +20,14 @@ pub struct Systemd {
 #[derive(Debug, thiserror::Error)]
 pub enum SystemdError {
     /// There is no bus, or no systemd on it.
-    #[error("cannot reach systemd over D-Bus: {0}; is systemd PID 1 here, and dbus.service running?")]
+    #[error(
+        "cannot reach systemd over D-Bus: {0}; is systemd PID 1 here, and dbus.service running?"
+    )]
     Unreachable(String),
     /// The caller may not do that.
-    #[error("not permitted: {0}; run it as root, or let a polkit rule grant org.freedesktop.systemd1.manage-units")]
+    #[error(
+        "not permitted: {0}; run it as root, or let a polkit rule grant org.freedesktop.systemd1.manage-units"
+    )]
     Denied(String),
     /// systemd said no.
     #[error("{0}")]
@@ -49,7 +53,10 @@ impl Systemd {
                 .cache_properties(zbus::proxy::CacheProperties::No)
                 .build()
                 .await?;
-            Ok(Self { connection, manager })
+            Ok(Self {
+                connection,
+                manager,
+            })
         };
         tokio::time::timeout(CALL, connect)
             .await
@@ -121,7 +128,10 @@ impl Systemd {
     /// # Errors
     /// The job failed, or systemd refused it.
     pub async fn restart(&self, unit: &str) -> Result<JobResult, JobError> {
-        job::run(self, &self.manager, unit, |m| m.restart_unit(unit, "replace")).await
+        job::run(self, &self.manager, unit, |m| {
+            m.restart_unit(unit, "replace")
+        })
+        .await
     }
 
     /// Reloads the configuration of a unit and waits until its job is over.
@@ -129,7 +139,10 @@ impl Systemd {
     /// # Errors
     /// The job failed, or systemd refused it.
     pub async fn reload(&self, unit: &str) -> Result<JobResult, JobError> {
-        job::run(self, &self.manager, unit, |m| m.reload_unit(unit, "replace")).await
+        job::run(self, &self.manager, unit, |m| {
+            m.reload_unit(unit, "replace")
+        })
+        .await
     }
 
     /// Sends a signal to the main process of a unit.

@@ -48,7 +48,10 @@ where
     F: FnOnce(&'m ManagerProxy<'static>) -> Fut,
     Fut: Future<Output = zbus::Result<OwnedObjectPath>>,
 {
-    let mut removed = manager.receive_job_removed().await.map_err(SystemdError::from)?;
+    let mut removed = manager
+        .receive_job_removed()
+        .await
+        .map_err(SystemdError::from)?;
     match manager.subscribe().await {
         Err(zbus::Error::MethodError(name, ..))
             if name.as_str() == "org.freedesktop.systemd1.AlreadySubscribed" => {}
@@ -90,7 +93,10 @@ async fn ended(systemd: &Systemd, unit: &str, result: &str) -> Result<JobResult,
             } else {
                 status.last_error
             };
-            Err(JobError::Ended { result: other.to_owned(), why })
+            Err(JobError::Ended {
+                result: other.to_owned(),
+                why,
+            })
         }
     }
 }
@@ -99,13 +105,18 @@ async fn ended(systemd: &Systemd, unit: &str, result: &str) -> Result<JobResult,
 fn settled(status: &UnitStatus) -> Result<JobResult, JobError> {
     match &status.last_error {
         None => Ok(JobResult::Done),
-        why => Err(JobError::Ended { result: "failed".to_owned(), why: why.clone() }),
+        why => Err(JobError::Ended {
+            result: "failed".to_owned(),
+            why: why.clone(),
+        }),
     }
 }
 
 async fn failed_dependency(systemd: &Systemd, status: &UnitStatus) -> Option<String> {
     for name in &status.needs {
-        let Ok(other) = systemd.unit(name).await else { continue };
+        let Ok(other) = systemd.unit(name).await else {
+            continue;
+        };
         if other.active_state != "active" {
             let why = other.last_error.unwrap_or(other.active_state);
             return Some(format!("{name} is needed, and it is: {why}"));

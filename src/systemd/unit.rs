@@ -112,7 +112,9 @@ impl UnitStatus {
 }
 
 fn agent_name(unit: &str) -> &str {
-    unit.strip_prefix("recon@").and_then(|rest| rest.strip_suffix(".service")).unwrap_or(unit)
+    unit.strip_prefix("recon@")
+        .and_then(|rest| rest.strip_suffix(".service"))
+        .unwrap_or(unit)
 }
 
 /// Microseconds to seconds.
@@ -121,7 +123,9 @@ fn seconds(usec: u64) -> f64 {
 }
 
 fn time(usec: u64) -> Option<DateTime<Utc>> {
-    (usec > 0).then(|| DateTime::from_timestamp_micros(i64::try_from(usec).ok()?)).flatten()
+    (usec > 0)
+        .then(|| DateTime::from_timestamp_micros(i64::try_from(usec).ok()?))
+        .flatten()
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -130,7 +134,9 @@ fn hex(bytes: &[u8]) -> String {
 
 /// The ping's time is on the monotonic clock, which both ends share.
 fn watchdog_age(service: &Values) -> Option<f64> {
-    let last = service.number("WatchdogTimestampMonotonic").filter(|usec| *usec > 0)?;
+    let last = service
+        .number("WatchdogTimestampMonotonic")
+        .filter(|usec| *usec > 0)?;
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let now = u64::try_from(now.tv_sec).ok()? * 1_000_000 + u64::try_from(now.tv_nsec).ok()? / 1000;
     Some(seconds(now.saturating_sub(last)))

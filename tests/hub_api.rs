@@ -1,5 +1,11 @@
 //! The hub over HTTP: work, results, scope, health.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test ends with the first surprise"
+)]
+
 mod hub_support;
 
 use std::collections::BTreeSet;
@@ -49,7 +55,7 @@ async fn a_lease_runs_out_is_renewed_and_given_back() {
     bed.clock.advance(TimeDelta::seconds(590));
     assert!(bed.lease("kaze", "kaze@b", 10).await.is_empty());
 
-    let beat = heartbeat("kaze", "a", &[lease.clone()]);
+    let beat = heartbeat("kaze", "a", std::slice::from_ref(&lease));
     let (status, answer) = bed.post("/api/daemon/kaze/heartbeat", beat.clone()).await;
     assert_eq!(status, 200);
     assert!(answer["leases"][0]["expires_at"].is_string());
@@ -58,7 +64,7 @@ async fn a_lease_runs_out_is_renewed_and_given_back() {
 
     bed.clock.advance(TimeDelta::seconds(10));
     let second = bed.lease("kaze", "kaze@b", 10).await;
-    assert_eq!(ids(&second), [id.clone()]);
+    assert_eq!(ids(&second)[..], [id.as_str()]);
     let (_, answer) = bed.post("/api/daemon/kaze/heartbeat/", beat).await;
     assert_eq!(
         answer["leases"][0]["expires_at"],
@@ -123,7 +129,10 @@ async fn kage_and_kaze_scan_the_same_target_in_parallel() {
     let bed = Bed::start().await;
     let id = bed.add_one("127.0.0.1").await;
     for p in ["kage", "kaze"] {
-        assert_eq!(ids(&bed.lease(p, &format!("{p}@a"), 5).await), [id.clone()]);
+        assert_eq!(
+            ids(&bed.lease(p, &format!("{p}@a"), 5).await)[..],
+            [id.as_str()]
+        );
     }
     for p in ["kage", "kaze"] {
         let path = format!("/reconnaissance/api/daemon/{p}/scan/?agent={p}@a");

@@ -136,4 +136,24 @@ mod tests {
             assert!(access.check_host(bad).is_err(), "{bad}");
         }
     }
+
+    #[test]
+    fn peers() {
+        let check = |peer: &str, anonymous_loopback| {
+            let mut request = Request::new(axum::body::Body::empty());
+            let peer: SocketAddr = peer.parse().unwrap();
+            request.extensions_mut().insert(ConnectInfo(peer));
+            let access = Access {
+                anonymous_loopback,
+                names: Vec::new(),
+            };
+            access.check_peer(&request).is_ok()
+        };
+        assert!(check("127.0.0.1:1", true));
+        assert!(check("[::ffff:127.0.0.1]:1", true));
+        assert!(check("[::1]:1", true));
+        assert!(!check("127.0.0.1:1", false));
+        assert!(!check("10.0.0.1:1", true));
+        assert!(!check("[2001:db8::1]:1", true));
+    }
 }

@@ -30,8 +30,9 @@ use super::store::{Store, StoreError};
 
 /// Connections at once; more wait to be accepted.
 const CONNECTIONS: usize = 1024;
-/// A client must have sent its headers by then.
-const HEADER_TIME: Duration = Duration::from_secs(10);
+/// A client must have sent its headers by then. It bounds a pause between two requests, too, and is
+/// longer than that of any agent, so that no connection is closed under a request.
+const HEADER_TIME: Duration = Duration::from_secs(75);
 /// Headers of one request, at most: bytes and number.
 const HEADER_BYTES: usize = 32 * 1024;
 const HEADERS: usize = 100;

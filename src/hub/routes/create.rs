@@ -50,7 +50,7 @@ pub(super) async fn create(State(hub): State<Arc<Hub>>, caller: Caller, post: Po
     let domain = name("domain", form.domain.as_ref())?;
     let subdomain = name("subdomain", form.subdomain.as_ref())?;
     let address = address(form.ip_address.as_ref())?;
-    let cidr = filled(form.cidr.as_ref());
+    let cidr = network(form.cidr.as_ref())?;
     let mut plan = Plan::default();
     let wanted = (subdomain.or_else(|| domain.clone()), address, cidr);
     match wanted {
@@ -59,7 +59,7 @@ pub(super) async fn create(State(hub): State<Arc<Hub>>, caller: Caller, post: Po
             ..common.name(name, domain)
         }),
         (None, Some(address), _) => plan.add(&hub, "ip_address", &address.to_string(), &common),
-        (None, None, Some(cidr)) => plan.add(&hub, "cidr", cidr, &common),
+        (None, None, Some(cidr)) => plan.add(&hub, "cidr", &cidr, &common),
         (None, None, None) => {
             return Err(ApiError::bad_request(
                 "Either domain, IP address, or CIDR is required",
@@ -128,6 +128,18 @@ fn address(value: Option<&String>) -> Result<Option<IpAddr>, ApiError> {
             "ip_address",
             "value",
             "must be an address",
+        ))),
+    }
+}
+
+fn network(value: Option<&String>) -> Result<Option<String>, ApiError> {
+    match filled(value).map(Written::parse) {
+        None => Ok(None),
+        Some(Ok(written @ (Written::Network(_) | Written::Address(_)))) => Ok(Some(written.key())),
+        Some(Ok(Written::Name(_)) | Err(_)) => Err(invalid(field_error(
+            "cidr",
+            "value",
+            "must be a network (10.0.0.0/24)",
         ))),
     }
 }

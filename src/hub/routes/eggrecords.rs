@@ -1,7 +1,7 @@
 //! Work for agents.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -19,6 +19,8 @@ use crate::api::{EggRecord, EggRecordList, Personality, WorkKind};
 
 /// Records that turn out to be out of scope make room for others, so many times at most.
 const ROUNDS: u32 = 8;
+/// No further round begins after this: a caller that gave up would not get what it leases.
+const ROUNDS_TIME: Duration = Duration::from_secs(8);
 /// A record that is out of scope is looked at again after this long.
 const REFUSED_FOR: TimeDelta = TimeDelta::hours(1);
 /// And one whose name leads nowhere now, after this long.
@@ -76,6 +78,7 @@ struct Wish<'a> {
 /// hold up the database. What fails the check was never handed out.
 async fn lease_records(hub: &Hub, wish: &Wish<'_>, limit: u32) -> Result<Vec<EggRecord>, ApiError> {
     let mut good = Vec::new();
+    let start = Instant::now();
     for _ in 0..ROUNDS {
         let wanted = limit - u32::try_from(good.len()).unwrap_or(limit);
         if wanted == 0 {
@@ -91,7 +94,7 @@ async fn lease_records(hub: &Hub, wish: &Wish<'_>, limit: u32) -> Result<Vec<Egg
         let claimed = hub.store.claim(claim).await?;
         let last = claimed.len() < wanted as usize;
         let refused = check(hub, wish, claimed, &mut good).await?;
-        if last || !refused {
+        if last || !refused || start.elapsed() > ROUNDS_TIME {
             break;
         }
     }

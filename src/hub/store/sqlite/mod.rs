@@ -248,4 +248,75 @@ mod tests {
             .collect();
         assert_eq!(files, listed);
     }
+
+    async fn pragma(store: &SqliteStore, sql: &'static str) {
+        let run = store.write.run(move |c| {
+            Box::pin(async move {
+                let set = sqlx::query(sql).fetch_all(c).await;
+                set.map(drop).map_err(failed)
+            })
+        });
+        run.await.unwrap();
+    }
+
+    async fn add_events(store: &SqliteStore, n: usize) -> Vec<Result<()>> {
+        let event = NewEvent {
+            kind: "scan_completed",
+            daemon_name: None,
+            hostname: None,
+            data: serde_json::json!("x".repeat(20_000)),
+        };
+        let all = (0..n).map(|_| store.add_event(event.clone(), Utc::now()));
+        futures_util::future::join_all(all).await
+    }
+
+    /// SQLite then rolls back by itself, in the middle of a batch.
+    #[tokio::test]
+    async fn a_full_disk_passes() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&dir.path().join("hub.db")).await.unwrap();
+        pragma(&store, "PRAGMA max_page_count = 100").await;
+        let done = add_events(&store, 100).await;
+        let stored = done.iter().filter(|d| d.is_ok()).count();
+        assert!(stored < 100);
+        let full = |d: &Result<()>| matches!(d, Ok(()) | Err(StoreError::Unavailable(_)));
+        assert!(done.iter().all(full), "{done:?}");
+        let query = EventQuery {
+            after: 0,
+            limit: 1000,
+        };
+        let events = store.events(query.clone()).await.unwrap();
+        assert_eq!(events.len(), stored, "only what was acknowledged is there");
+        pragma(&store, "PRAGMA max_page_count = 10000").await;
+        assert!(add_events(&store, 10).await.iter().all(Result::is_ok));
+        assert_eq!(store.events(query).await.unwrap().len(), stored + 10);
+    }
+
+    /// Whatever the number of targets, selection must not walk over them.
+    #[tokio::test]
+    async fn selection_reads_one_range_of_an_index() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&dir.path().join("hub.db")).await.unwrap();
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "EXPLAIN QUERY PLAN {}",
+            work::DUE
+        )))
+        .bind("kaze_port_scan")
+        .bind(0)
+        .bind(0)
+        .bind(10)
+        .fetch_all(&store.read)
+        .await
+        .unwrap();
+        let plan: Vec<String> = rows
+            .iter()
+            .map(|row| sqlx::Row::get(row, "detail"))
+            .collect();
+        assert!(
+            plan[0].contains("work_due (kind=? AND priority=? AND due_at<?)"),
+            "{plan:?}"
+        );
+        assert!(plan[1].contains("SEARCH e USING PRIMARY KEY"), "{plan:?}");
+        assert_eq!(plan.len(), 2, "no sorting: {plan:?}");
+    }
 }

@@ -12,6 +12,13 @@ use crate::api::LeaseRenewal;
 /// Most urgent first.
 const PRIORITIES: [i64; 2] = [1, 0];
 
+/// Due records of one kind and priority, longest due first. CROSS JOIN keeps SQLite from starting
+/// with `egg_records`.
+pub(super) const DUE: &str = "SELECT e.* FROM work w CROSS JOIN egg_records e ON e.id = w.record_id
+     WHERE w.kind = ?1 AND w.priority = ?2 AND w.due_at <= ?3
+       AND e.alive = 1 AND e.skip_scan = 0
+     ORDER BY w.due_at, w.record_id LIMIT ?4";
+
 /// Leases due records. A lease moves `due_at` to its own end: the row leaves the range of due rows
 /// while it is held, and is back in it when the lease has expired.
 pub(super) async fn claim(c: &mut SqliteConnection, claim: &Claim) -> Result<Vec<Claimed>> {
@@ -24,20 +31,14 @@ pub(super) async fn claim(c: &mut SqliteConnection, claim: &Claim) -> Result<Vec
         if wanted == 0 {
             break;
         }
-        // CROSS JOIN keeps SQLite from starting with egg_records.
-        let due = sqlx::query(
-            "SELECT e.* FROM work w CROSS JOIN egg_records e ON e.id = w.record_id
-             WHERE w.kind = ?1 AND w.priority = ?2 AND w.due_at <= ?3
-               AND e.alive = 1 AND e.skip_scan = 0
-             ORDER BY w.due_at, w.record_id LIMIT ?4",
-        )
-        .bind(claim.kind.as_str())
-        .bind(priority)
-        .bind(micros(claim.now))
-        .bind(i64::try_from(wanted).unwrap_or(i64::MAX))
-        .fetch_all(&mut *c)
-        .await
-        .map_err(failed)?;
+        let due = sqlx::query(DUE)
+            .bind(claim.kind.as_str())
+            .bind(priority)
+            .bind(micros(claim.now))
+            .bind(i64::try_from(wanted).unwrap_or(i64::MAX))
+            .fetch_all(&mut *c)
+            .await
+            .map_err(failed)?;
         for row in &due {
             let lease_id = Uuid::now_v7();
             let record = rows::record(row)?;

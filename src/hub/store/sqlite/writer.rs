@@ -75,8 +75,8 @@ impl Writer {
 
 /// A job whose result type is hidden.
 trait Job: Send {
-    /// Runs it and keeps its result; false when its changes must be undone.
-    fn run<'c>(&'c mut self, connection: &'c mut SqliteConnection) -> BoxFuture<'c, bool>;
+    /// Runs it and keeps its result; an error means that its changes must be undone.
+    fn run<'c>(&'c mut self, connection: &'c mut SqliteConnection) -> BoxFuture<'c, Result<()>>;
     /// Tells the caller.
     fn finish(self: Box<Self>, committed: Result<()>);
 }
@@ -92,18 +92,18 @@ where
     T: Send + 'static,
     F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T>> + Send + 'static,
 {
-    fn run<'c>(&'c mut self, connection: &'c mut SqliteConnection) -> BoxFuture<'c, bool> {
+    fn run<'c>(&'c mut self, connection: &'c mut SqliteConnection) -> BoxFuture<'c, Result<()>> {
         Box::pin(async move {
             let Some(work) = self.work.take() else {
-                return false;
+                return Ok(());
             };
             let result = AssertUnwindSafe(async { work(connection).await })
                 .catch_unwind()
                 .await
                 .unwrap_or_else(|_| Err(StoreError::Internal("a write job panicked".to_owned())));
-            let keep = result.is_ok();
+            let done = result.as_ref().map(drop).map_err(StoreError::clone);
             self.result = Some(result);
-            keep
+            done
         })
     }
 
@@ -183,8 +183,12 @@ async fn batch(
 /// Runs one job in a savepoint. An error here is one of the whole transaction.
 async fn step(connection: &mut SqliteConnection, job: &mut dyn Job) -> Result<()> {
     execute(connection, "SAVEPOINT job").await?;
-    if !job.run(connection).await {
-        execute(connection, "ROLLBACK TO job").await?;
+    if let Err(problem) = job.run(connection).await
+        && execute(connection, "ROLLBACK TO job").await.is_err()
+    {
+        // A full disk or a failing one: SQLite has rolled everything back by itself, the jobs
+        // before this one, too, and this job's error says why.
+        return Err(StoreError::Unavailable(problem.to_string()));
     }
     execute(connection, "RELEASE job").await
 }

@@ -202,18 +202,21 @@ impl Values {
 
 impl From<zbus::Error> for SystemdError {
     fn from(error: zbus::Error) -> Self {
-        let zbus::Error::MethodError(name, text, _) = &error else {
-            return Self::Unreachable(error.to_string());
-        };
-        let text = text.clone().unwrap_or_else(|| name.to_string());
-        match name.as_str() {
-            "org.freedesktop.DBus.Error.AccessDenied"
-            | "org.freedesktop.DBus.Error.AuthFailed"
-            | "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired" => Self::Denied(text),
-            "org.freedesktop.DBus.Error.ServiceUnknown"
-            | "org.freedesktop.DBus.Error.NameHasNoOwner"
-            | "org.freedesktop.DBus.Error.NoReply" => Self::Unreachable(text),
-            _ => Self::Refused(text),
+        use zbus::fdo::Error as Fdo;
+        match error {
+            zbus::Error::FDO(error) => match *error {
+                Fdo::AccessDenied(text)
+                | Fdo::AuthFailed(text)
+                | Fdo::InteractiveAuthorizationRequired(text) => Self::Denied(text),
+                Fdo::ServiceUnknown(text) | Fdo::NameHasNoOwner(text) | Fdo::NoReply(text) => {
+                    Self::Unreachable(text)
+                }
+                other => Self::Refused(other.to_string()),
+            },
+            zbus::Error::MethodError(name, text, _) => {
+                Self::Refused(text.unwrap_or_else(|| name.to_string()))
+            }
+            other => Self::Unreachable(other.to_string()),
         }
     }
 }

@@ -40,7 +40,9 @@ pub(super) async fn create(
         .map_err(failed)?
         .rows_affected();
         if inserted == 1 {
-            add_work(c, id, record.alive, now).await?;
+            let work = add_work(c, id, record.alive, now).await?;
+            result.created.push(new_target(id, record, now, work));
+            continue;
         }
         let row = sqlx::query("SELECT * FROM egg_records WHERE target_key = ?1")
             .bind(&record.key)
@@ -49,34 +51,56 @@ pub(super) async fn create(
             .map_err(failed)?;
         let mut target = rows::target(&row)?;
         target.work = work_of(c, target.id).await?;
-        if inserted == 1 {
-            result.created.push(target);
-        } else {
-            result.existing.push(target);
-        }
+        result.existing.push(target);
     }
     Ok(result)
 }
 
+fn new_target(id: Uuid, r: &NewRecord, now: DateTime<Utc>, work: Vec<TargetWork>) -> Target {
+    Target {
+        id,
+        target: r.key.clone(),
+        ip_address: r.ip_address,
+        cidr: r.cidr.clone(),
+        group: r.group.clone(),
+        alive: r.alive,
+        skip_scan: false,
+        created_at: now,
+        work,
+    }
+}
+
 /// What needs no earlier result is due at once; enumeration and assessment wait for one. Nothing is
-/// due for a record that takes no part.
+/// due for a record that takes no part. One statement for all kinds: targets come by the thousand.
 async fn add_work(
     c: &mut SqliteConnection,
     id: Uuid,
     alive: bool,
     now: DateTime<Utc>,
-) -> Result<()> {
-    for kind in WorkKind::ALL {
-        let waits = matches!(kind, WorkKind::SuzuEnum | WorkKind::RyuAssessment);
-        sqlx::query("INSERT INTO work (record_id, kind, due_at) VALUES (?1, ?2, ?3)")
-            .bind(id)
-            .bind(kind.as_str())
-            .bind((alive && !waits).then(|| micros(now)))
-            .execute(&mut *c)
-            .await
-            .map_err(failed)?;
-    }
-    Ok(())
+) -> Result<Vec<TargetWork>> {
+    let mut work = WorkKind::ALL.map(|kind| TargetWork {
+        kind,
+        due_at: (alive && !matches!(kind, WorkKind::SuzuEnum | WorkKind::RyuAssessment))
+            .then_some(now),
+        last_done_at: None,
+        lease_owner: None,
+        attempts: 0,
+    });
+    work.sort_by_key(|w| w.kind.as_str());
+    let list: Vec<_> = work
+        .iter()
+        .map(|w| (w.kind.as_str(), w.due_at.map(micros)))
+        .collect();
+    sqlx::query(
+        "INSERT INTO work (record_id, kind, due_at)
+         SELECT ?1, value ->> 0, value ->> 1 FROM json_each(?2)",
+    )
+    .bind(id)
+    .bind(rows::to_json(&list)?)
+    .execute(c)
+    .await
+    .map_err(failed)?;
+    Ok(work.into())
 }
 
 async fn work_of(c: &mut SqliteConnection, id: Uuid) -> Result<Vec<TargetWork>> {

@@ -8,8 +8,8 @@ use crate::api::{EggRecord, Personality, Scan, ScanResult, ScanSubmission, WorkK
 use crate::engines::ports::{Observer, PortSet, ScanOptions, ScanReport, scan_host};
 use crate::fleet::{ScanSettings, Settings};
 use crate::runtime::{
-    Config, Context, CycleReport, Done, LeasedWork, Outbox, Phase, Shown, Task, WorkError, escape,
-    lease_cycle, resolve_in_scope,
+    Config, Context, CycleReport, Done, LeasedWork, Outbox, Phase, Shown, Task, WorkError,
+    lease_cycle, resolve_in_scope, text,
 };
 
 /// Who says what listens on an open port.
@@ -110,11 +110,11 @@ impl<S: PortScanner> LeasedWork for Leased<'_, S> {
         let found = result.open_ports.len() as u64;
         tracing::info!(
             EVENT = "scan_completed",
-            TARGET = %escape::display(task.target, 120),
+            TARGET = %text::display(task.target, 120),
             EGGRECORD_ID = %task.record.id,
             SCAN_TYPE = %S::KIND,
             "{}: {found} open of {} ports in {:.2} s by {}",
-            escape::display(task.target, 120),
+            text::display(task.target, 120),
             result.ports_scanned,
             result.scan_duration,
             result.engine
@@ -255,7 +255,7 @@ fn table(scan: &Scan) -> String {
     let counts = scan.port_counts;
     let mut out = format!(
         "{} ({}): {} open, {} closed, {} filtered, {} unreachable in {:.2} s ({})\n",
-        escape::display(&scan.target, 120),
+        text::display(&scan.target, 120),
         scan.ip_address.as_deref().unwrap_or("-"),
         counts.open,
         counts.closed,
@@ -266,7 +266,7 @@ fn table(scan: &Scan) -> String {
     );
     for port in &scan.open_ports {
         let what = [&port.product, &port.version]
-            .map(|s| escape::display(s, 60))
+            .map(|s| text::display(s, 60))
             .join(" ");
         let number = format!("{}/{}", port.port, port.protocol);
         let _ = writeln!(out, "  {number:<10} {:<14} {}", port.service, what.trim());

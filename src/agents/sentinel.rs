@@ -1,9 +1,7 @@
 use std::time::{Duration, Instant};
 
 use crate::fleet::{AgentKind, SentinelSettings, Settings};
-use crate::runtime::{
-    Agent, Config, Context, CycleReport, Outbox, Phase, Shown, WorkError, rss_bytes,
-};
+use crate::runtime::{Agent, Config, Context, CycleReport, Outbox, Shown, WorkError, rss_bytes};
 
 /// The test agent: it logs, counts pretended jobs, and misbehaves when told to, so that supervision
 /// can be tried and shown without a network.
@@ -14,6 +12,7 @@ pub struct Sentinel {
     next_job: Instant,
     job: Option<Job>,
     leaked: Vec<Vec<u8>>,
+    refuse_stop: bool,
 }
 
 /// A pretended job: five steps, one an iteration.
@@ -53,6 +52,7 @@ impl Agent for Sentinel {
             next_job: started,
             job: None,
             leaked: Vec::new(),
+            refuse_stop: false,
         })
     }
 
@@ -75,6 +75,13 @@ impl Agent for Sentinel {
         ctx.doing(&doing);
         CycleReport {
             wait: settings.log_interval.0,
+        }
+    }
+
+    async fn stopping(&mut self) {
+        if self.refuse_stop {
+            tracing::error!("refusing to stop, as configured");
+            std::future::pending::<()>().await;
         }
     }
 
@@ -112,10 +119,7 @@ impl Sentinel {
         {
             self.leaked.push(vec![1; bytes]);
         }
-        while settings.refuse_stop && ctx.control.phase() == Phase::Stop {
-            tracing::error!("refusing to stop, as configured");
-            ctx.heart.rest(Duration::from_secs(60)).await;
-        }
+        self.refuse_stop = settings.refuse_stop;
     }
 
     fn speak(&self, settings: &SentinelSettings, ctx: &Context) {

@@ -3,7 +3,7 @@
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 
 use super::Global;
-use crate::runtime::escape;
+use crate::runtime::text;
 
 /// Longest cell, characters.
 const LONGEST: usize = 200;
@@ -39,7 +39,7 @@ impl From<&str> for Text {
 
 /// Text from the network, made safe for a terminal.
 pub fn display(text: &str) -> String {
-    escape::display(text, LONGEST)
+    text::display(text, LONGEST)
 }
 
 /// A table; the headings bold when colours are on. Cells are not broken, so that lines stay fit for

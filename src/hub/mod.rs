@@ -11,7 +11,6 @@ mod error;
 mod extract;
 mod gate;
 mod guard;
-mod notify;
 mod plan;
 mod routes;
 mod server;

@@ -13,10 +13,11 @@ use tracing::{error, info, warn};
 
 use super::clock::Clock;
 use super::config::{Args, Config};
-use super::notify;
 use super::server::Server;
 use super::state::Hub;
 use crate::api::ExitCode;
+use crate::runtime::notify::{self, Notifier};
+use crate::runtime::{logging, text::grouped};
 
 /// How often the status line is made anew.
 const STATUS_EVERY: Duration = Duration::from_secs(10);
@@ -42,7 +43,10 @@ pub fn main() -> ProcessExit {
         );
         return ExitCode::Ok.into();
     }
-    start_logging();
+    let name = std::env::var("RECON_AGENT").unwrap_or_else(|_| "hub".to_owned());
+    if let Err(problem) = logging::init(&name) {
+        eprintln!("recon-hub: cannot log: {problem}");
+    }
     // What was found is nobody else's business.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -63,16 +67,6 @@ pub fn main() -> ProcessExit {
     }
 }
 
-fn start_logging() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("RECON_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .init();
-}
-
 async fn serve(args: &Args, config: Config) -> Result<(), String> {
     let signals = Signals::new().map_err(|e| format!("cannot handle signals: {e}"))?;
     let server = Server::bind(config, Clock::default())
@@ -82,11 +76,14 @@ async fn serve(args: &Args, config: Config) -> Result<(), String> {
     let stop = CancellationToken::new();
     info!(address = %server.address(), "the hub listens");
     let serving = tokio::spawn(server.run(stop.clone()));
-    notify::ready(&status_line(&hub).await);
-    let chores = tokio::spawn(chores(Arc::clone(&hub)));
-    let watchdog = tokio::spawn(watchdog(Arc::clone(&hub)));
-    signals.wait(args, &hub).await;
-    notify::stopping();
+    let notifier = Arc::new(Notifier::default());
+    notifier.status_now(&status_line(&hub).await);
+    notifier.ready();
+    let chores = tokio::spawn(chores(Arc::clone(&hub), Arc::clone(&notifier)));
+    let watchdog = tokio::spawn(watchdog(Arc::clone(&hub), Arc::clone(&notifier)));
+    signals.wait(args, &hub, &notifier).await;
+    notifier.stopping();
+    notifier.status_now("stopping: finishing requests");
     info!("the hub stops");
     watchdog.abort();
     chores.abort();
@@ -112,41 +109,42 @@ impl Signals {
     }
 
     /// Reloads on SIGHUP; returns when it is time to stop.
-    async fn wait(mut self, args: &Args, hub: &Hub) {
+    async fn wait(mut self, args: &Args, hub: &Hub, notifier: &Notifier) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
-                _ = self.hangup.recv() => reload(args, hub).await,
+                _ = self.hangup.recv() => reload(args, hub, notifier).await,
             }
         }
     }
 }
 
 /// Puts a changed configuration in force; a bad one is refused, and the old one stays.
-async fn reload(args: &Args, hub: &Hub) {
-    notify::reloading();
+async fn reload(args: &Args, hub: &Hub, notifier: &Notifier) {
+    notifier.reloading();
     match args.resolve() {
         Ok(config) => {
             hub.set_live(config.live);
             info!("the configuration was read again");
-            notify::ready(&status_line(hub).await);
+            notifier.status_now(&status_line(hub).await);
         }
         Err(problem) => {
             error!(%problem, "the new configuration is refused; the old one stays in force");
-            notify::ready("reload refused, old configuration in force (see the log)");
+            notifier.status_now("degraded: reload refused, the old configuration stays in force");
         }
     }
+    notifier.ready();
 }
 
 /// The status line, and old answers forgotten.
-async fn chores(hub: Arc<Hub>) {
+async fn chores(hub: Arc<Hub>, notifier: Arc<Notifier>) {
     let mut purged = Instant::now();
     let mut pause = STATUS_EVERY;
     loop {
         tokio::time::sleep(pause).await;
         let start = Instant::now();
-        notify::status(&status_line(&hub).await);
+        notifier.status(&status_line(&hub).await);
         // Counting takes its time in a large database; it must not take a noticeable share of it.
         pause = STATUS_EVERY.max(start.elapsed() * 100);
         if purged.elapsed() >= PURGE_EVERY {
@@ -160,8 +158,8 @@ async fn chores(hub: Arc<Hub>) {
 }
 
 /// Tells systemd that the hub lives, each time only after work went the way that work goes.
-async fn watchdog(hub: Arc<Hub>) {
-    let Some(limit) = notify::watchdog_time() else {
+async fn watchdog(hub: Arc<Hub>, notifier: Arc<Notifier>) {
+    let Some(limit) = notify::watchdog_interval() else {
         return;
     };
     let mut ticks = interval(limit / 2);
@@ -169,7 +167,7 @@ async fn watchdog(hub: Arc<Hub>) {
     loop {
         ticks.tick().await;
         match timeout(limit / 2, hub.store.check()).await {
-            Ok(Ok(())) => notify::watchdog(),
+            Ok(Ok(())) => notifier.watchdog(),
             Ok(Err(problem)) => error!(%problem, "the self-check failed"),
             Err(_) => error!("the self-check took too long"),
         }
@@ -188,35 +186,5 @@ async fn status_line(hub: &Hub) -> String {
             agents.len()
         ),
         _ => "the database does not answer".to_owned(),
-    }
-}
-
-/// 1204 as 1,204.
-fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thousands() {
-        for (n, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1204, "1,204"),
-            (1234567, "1,234,567"),
-        ] {
-            assert_eq!(grouped(n), text);
-        }
     }
 }

@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 
 use super::control::Phase;
 use super::notify::Notifier;
+use super::text::grouped;
 use super::vitals::Facts;
 use super::{Config, Control, Heart, Vitals};
 
@@ -124,19 +125,6 @@ fn status_line(facts: &Facts, phase: Phase, doing: &str) -> String {
     line
 }
 
-/// `1,204`.
-fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(c);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,12 +146,5 @@ mod tests {
         );
         assert!(status_line(&facts, Phase::Paused, "no new work").starts_with("paused"));
         assert!(status_line(&facts, Phase::Stop, "x").starts_with("stopping"));
-    }
-
-    #[test]
-    fn groups_thousands() {
-        assert_eq!(grouped(7), "7");
-        assert_eq!(grouped(1204), "1,204");
-        assert_eq!(grouped(1234567), "1,234,567");
     }
 }

@@ -112,7 +112,7 @@ pub async fn lease_cycle<W: LeasedWork>(worker: &mut W, ctx: &Context, outbox: &
 }
 
 fn shown(target: &str) -> String {
-    super::escape::display(target, 80)
+    super::text::display(target, 80)
 }
 
 async fn lease<W: LeasedWork>(ctx: &Context) -> Result<Vec<EggRecord>, HubError> {

@@ -16,7 +16,6 @@ mod config;
 mod context;
 mod control;
 mod cycle;
-pub mod escape;
 mod heart;
 mod heartbeat;
 mod hub;
@@ -31,6 +30,7 @@ mod resolve;
 mod run;
 mod signals;
 mod spool;
+pub mod text;
 mod vitals;
 
 pub use backoff::Backoff;

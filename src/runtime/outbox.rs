@@ -131,6 +131,7 @@ impl Outbox {
 
     /// Sends what waits, oldest first, until the hub fails; then gives leases back.
     pub async fn drain(&mut self, ctx: &Context) {
+        self.count(ctx);
         if !self.backoff.ready() {
             return;
         }
@@ -224,7 +225,8 @@ impl Outbox {
         ctx.vitals.update(|f| f.leases.clone_from(&self.held));
     }
 
-    fn count(&self, ctx: &Context) {
+    /// Tells how many results wait.
+    pub fn count(&self, ctx: &Context) {
         let on_disk = self.spool.depth().map_or(0, |(files, _)| files);
         ctx.vitals
             .update(|f| f.spooled = on_disk + self.unsaved.len() as u64);

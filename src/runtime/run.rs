@@ -38,6 +38,11 @@ pub trait Agent: Sized {
     /// One cycle of work. It must call [`super::Heart::beat`] whenever it gets somewhere.
     fn cycle(&mut self, ctx: &Context, outbox: &mut Outbox) -> impl Future<Output = CycleReport>;
 
+    /// Called once the loop has ended, before the last results are sent.
+    fn stopping(&mut self) -> impl Future<Output = ()> {
+        std::future::ready(())
+    }
+
     /// Works on one target by hand.
     ///
     /// # Errors
@@ -130,6 +135,7 @@ async fn daemon<A: Agent>(source: ConfigSource) -> ExitCode {
     first_contact(&ctx, &outbox).await;
     tokio::spawn(heartbeat::keep(Arc::clone(&ctx), Arc::clone(&outbox)));
     work(&mut agent, &ctx, &outbox).await;
+    agent.stopping().await;
     finish(&ctx, &outbox).await;
     ExitCode::Ok
 }
@@ -160,9 +166,12 @@ fn state_directory(source: &ConfigSource) -> PathBuf {
 /// [`FIRST_CONTACT`]: neither delays the start.
 async fn first_contact(ctx: &Context, outbox: &Mutex<Outbox>) {
     let answer = tokio::time::timeout(FIRST_CONTACT, heartbeat::send(ctx)).await;
+    let mut outbox = outbox.lock().await;
+    outbox.count(ctx);
     if let Ok(Pulse::Failed(error)) = answer {
-        outbox.lock().await.hub_failed(ctx, &error);
+        outbox.hub_failed(ctx, &error);
     }
+    drop(outbox);
     ctx.doing_now(match ctx.control.phase() {
         Phase::Paused => "takes no new work",
         _ => "waiting for work",

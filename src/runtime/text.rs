@@ -1,4 +1,5 @@
-//! Makes text that came from the network safe to log and to print.
+//! Text for people: what came from the network made safe to log and to print, and large numbers
+//! made readable.
 
 use std::fmt::Write as _;
 
@@ -25,9 +26,34 @@ pub fn display(text: &str, max_chars: usize) -> String {
     out
 }
 
+/// `1,204`.
+pub fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
-    use super::display;
+    use super::{display, grouped};
+
+    #[test]
+    fn groups_thousands() {
+        for (n, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1204, "1,204"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(grouped(n), text);
+        }
+    }
 
     #[test]
     fn escapes_what_could_forge_a_line() {

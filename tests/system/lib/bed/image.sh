@@ -12,6 +12,8 @@ BED_PACKAGES=(systemd systemd-sysv libpam-systemd dbus polkitd iproute2 iputils-
 
 BASE_TREE=
 LAYER=
+BUILDING=
+BUILDER=
 
 prepare_image() {
     mkdir -p "$CACHE"/{base,layers,debs/"$RELEASE"}
@@ -62,48 +64,62 @@ packages_to_add() {
 
 need_tree() {
     [[ ! -d $BASE_TREE ]] || return 0
-    local mirror proxy tmp
+    local mirror proxy
     mirror=$(debian_mirror)
     proxy=$(apt_setting Acquire::http::Proxy)
-    tmp=$(mktemp -d "$CACHE/base/.new-$RELEASE.XXXXXX")
+    BUILDING=$(mktemp -d "$CACHE/base/.new-$RELEASE.XXXXXX")
     say "building the trixie tree (about a minute, once)"
     # Only what apt needs is left to debootstrap: apt orders the rest better.
-    ${proxy:+env http_proxy="$proxy"} debootstrap --variant=minbase --include=ca-certificates --cache-dir="$CACHE/debs/trixie" \
-        trixie "$tmp" "$mirror" >"$tmp.log" 2>&1 </dev/null || build_failed "$tmp" debootstrap
-    printf 'deb %s trixie main\n' "$mirror" >"$tmp/etc/apt/sources.list"
-    apt_install "$tmp" "${BED_PACKAGES[@]}" >>"$tmp.log" 2>&1 || build_failed "$tmp" apt-get
-    rm -rf "$tmp"/var/lib/apt/lists/* "$tmp"/var/cache/apt/*.bin
-    chmod 755 "$tmp"
-    rm "$tmp.log"
-    mv "$tmp" "$BASE_TREE"
+    build ${proxy:+env http_proxy="$proxy"} debootstrap --variant=minbase --include=ca-certificates \
+        --cache-dir="$CACHE/debs/trixie" trixie "$BUILDING" "$mirror"
+    printf 'deb %s trixie main\n' "$mirror" >"$BUILDING/etc/apt/sources.list"
+    apt_install "$BUILDING" "${BED_PACKAGES[@]}"
+    rm -rf "$BUILDING"/var/lib/apt/lists/* "$BUILDING"/var/cache/apt/*.bin
+    chmod 755 "$BUILDING"
+    mv "$BUILDING" "$BASE_TREE"
+    discard_build
 }
 
 need_layer() {
     [[ ! -e $LAYER ]] || return 0
-    local tmp
-    tmp=$(mktemp -d "$CACHE/layers/.new-$RELEASE.XXXXXX")
+    BUILDING=$(mktemp -d "$CACHE/layers/.new-$RELEASE.XXXXXX")
     say "adding to $RELEASE (once): $*"
     # The upper directory is in memory: target/ may be on an overlay itself, where no upper can be.
-    mount -t tmpfs -o mode=755 bed-layer "$tmp"
-    mkdir "$tmp"/{base,upper,work,root}
-    mount_overlay "$tmp/base" "$tmp"
-    apt_install "$tmp/root" "$@" >"$tmp.log" 2>&1 </dev/null || build_failed "$tmp" apt-get
-    umount "$tmp/root" "$tmp/base"
-    rm -rf "$tmp"/upper/{etc/hosts,etc/resolv.conf,var/lib/apt/lists,var/cache/apt,var/log/apt,dev,proc,tmp,run}
-    tar --create --file="$tmp.tar" --directory="$tmp/upper" --numeric-owner \
-        --xattrs --xattrs-include=trusted.overlay.opaque --xattrs-include=security.capability . ||
-        build_failed "$tmp" tar
-    umount "$tmp"
-    rmdir "$tmp"
-    rm "$tmp.log"
-    mv "$tmp.tar" "$LAYER"
+    mount -t tmpfs -o mode=755 bed-layer "$BUILDING"
+    mkdir "$BUILDING"/{base,upper,work,root}
+    mount_overlay "$BUILDING/base" "$BUILDING"
+    apt_install "$BUILDING/root" "$@"
+    umount "$BUILDING/root" "$BUILDING/base"
+    rm -rf "$BUILDING"/upper/{etc/hosts,etc/resolv.conf,var/lib/apt/lists,var/cache/apt,var/log/apt,dev,proc,tmp,run}
+    tar --create --file="$BUILDING.tar" --directory="$BUILDING/upper" --numeric-owner \
+        --xattrs --xattrs-include=trusted.overlay.opaque --xattrs-include=security.capability .
+    mv "$BUILDING.tar" "$LAYER"
+    discard_build
 }
 
-build_failed() {
-    tail -n 25 "$1.log" >&2
-    ! mountpoint -q "$1" || umount --recursive "$1" || true
-    rm -rf --one-file-system "$1" "$1.log" "$1.tar"
-    die "$2 failed, see above"
+# build COMMAND...: in mount and PID namespaces of its own, so that nothing it starts stays, and in the background, so
+# that a signal to us is heard.
+build() {
+    unshare --mount --pid --ipc --uts --fork --kill-child -- "$@" >>"$BUILDING.log" 2>&1 </dev/null &
+    BUILDER=$!
+    if ! wait "$BUILDER"; then
+        tail -n 25 "$BUILDING.log" >&2
+        die "a package could not be installed, see above"
+    fi
+    BUILDER=
+}
+
+# After a build, and by teardown when one was cut short.
+discard_build() {
+    if [[ -n $BUILDER ]]; then
+        kill -KILL "$BUILDER" 2>/dev/null
+        wait "$BUILDER" 2>/dev/null
+        BUILDER=
+    fi
+    [[ -n $BUILDING ]] || return 0
+    ! mountpoint -q "$BUILDING" || umount --recursive "$BUILDING" || umount --recursive --lazy "$BUILDING"
+    rm -rf --one-file-system -- "$BUILDING" "$BUILDING.log" "$BUILDING.tar"
+    BUILDING=
 }
 
 # mount_overlay BASE DIR: DIR/root is BASE_TREE (bound at BASE without what is mounted below it) under DIR/upper.
@@ -117,15 +133,15 @@ mount_overlay() {
     mkdir "${3:-$2/root}/dev"
 }
 
-# apt_install ROOT PACKAGE...: with PIDs and mounts of its own, so that nothing it starts stays. No service starts.
+# apt_install ROOT PACKAGE...: no service is started by it.
 apt_install() {
     local root=$1
     shift
     cp --remove-destination --dereference /etc/resolv.conf /etc/hosts "$root/etc/"
     printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
     chmod 755 "$root/usr/sbin/policy-rc.d"
-    unshare --mount --pid --ipc --uts --fork --kill-child -- \
-        bash -euc "$(declare -f enter_tree apt_settings); enter_tree \"\$@\"" bash "$root" "$CACHE/debs/$RELEASE" "$@"
+    build bash -euc "$(declare -f enter_tree apt_settings); enter_tree \"\$@\"" \
+        bash "$root" "$CACHE/debs/$RELEASE" "$@"
     rm "$root/usr/sbin/policy-rc.d"
 }
 

@@ -118,6 +118,8 @@ remove_bed() {
         ! is_alive "$dir/$process" || kill -KILL "$(pid_in "$dir/$process")" 2>/dev/null || true
         wait_until 20 not is_alive "$dir/$process" || { say "bed ${dir##*/} does not end"; return 1; }
     done
+    # What was started but not noted yet, when a bed is cut short early.
+    ! systemd_is_pid1 || systemctl kill --signal=KILL "recon-bed-${dir##*/}.scope" 2>/dev/null || true
     remove_cgroups "recon-bed-${dir##*/}" || return 1
     unmount_own "$dir"
     rm -rf --one-file-system -- "$dir" || return 1
@@ -145,7 +147,7 @@ remove_cgroups() {
 }
 
 is_empty_cgroup() {
-    ! find "$1" -name cgroup.procs -exec cat {} + | grep . >/dev/null
+    [[ -z $(find "$1" -name cgroup.procs -exec cat {} +) ]]
 }
 
 # The EXIT trap: whatever happened, the machine is as it was before, unless --keep was asked for and the bed is up.
@@ -154,6 +156,7 @@ teardown() {
     trap - EXIT
     trap '' HUP INT TERM
     set +e
+    discard_build
     if [[ -n $BED ]]; then
         report "$status"
         if [[ $KEEP == yes && -e $BED/kept ]]; then

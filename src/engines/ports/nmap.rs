@@ -93,7 +93,8 @@ fn version_in(text: &str) -> Option<String> {
     rest.split_whitespace().next().map(str::to_owned)
 }
 
-/// Has nmap do a whole scan of one host: connect scan and, if the options say so, service detection.
+/// Has nmap do a whole scan of one host: connect scan and, if the options say so, service
+/// detection.
 ///
 /// Every event that nmap writes (it writes its statistics from its own event loop) counts as
 /// progress. When the scan is cancelled or its time is over, nmap gets SIGTERM and what it wrote so
@@ -125,8 +126,9 @@ pub async fn run_nmap(
     Ok(report)
 }
 
-/// Has nmap find out which services the open ports of a report carry, and puts that into the report.
-/// Ports of which nmap knows nothing keep what is there. Facts of TLS are not nmap's to find.
+/// Has nmap find out which services the open ports of a report carry, and puts that into the
+/// report. Ports of which nmap knows nothing keep what is there. Facts of TLS are not nmap's to
+/// find.
 ///
 /// # Errors
 /// When nmap cannot be run, fails, or writes no XML. The report is then as it was.
@@ -181,7 +183,8 @@ fn host_of(run: NmapRun, addr: IpAddr) -> Option<NmapHost> {
         .find(|host| host.addr.map(|addr| addr.to_canonical()) == Some(wanted))
 }
 
-/// The arguments of a run. `--unprivileged`: no raw sockets even for root, which the sandbox forbids.
+/// The arguments of a run. `--unprivileged`: no raw sockets even for root, which the sandbox
+/// forbids.
 fn arguments(addr: IpAddr, ports: &PortSet, options: &ScanOptions, services: bool) -> Vec<String> {
     let addr = addr.to_canonical();
     let mut args: Vec<String> = ["-n", "-Pn", "-sT", "--unprivileged", "-T4"]

@@ -13,7 +13,8 @@ use super::sweep::{Sweep, sweep};
 use super::{Observer, ScanError, ScanOptions, services, table};
 
 /// Scans one host: sweeps its ports and, if the options say so, finds out which services the open
-/// ones carry. `target` is the target as given; if it is a name, TLS and HTTP are asked for that name.
+/// ones carry. `target` is the target as given; if it is a name, TLS and HTTP are asked for that
+/// name.
 ///
 /// Needs a tokio runtime (any flavour) with time and I/O; the sweep itself runs on threads of its
 /// own. A scan that is cancelled or that exceeds `max_time` returns what it found, `incomplete`.

@@ -3,8 +3,8 @@ use std::fmt::Write;
 /// Longest text that is kept for display, in characters.
 const LONGEST: usize = 200;
 
-/// The first line of what a service sent, safe to show: control characters, bytes that are not UTF-8
-/// and characters that turn text around are written as `\xNN` or `\u{N}`, the rest as it is.
+/// The first line of what a service sent, safe to show: control characters, bytes that are not
+/// UTF-8 and characters that turn text around are written as `\xNN` or `\u{N}`, the rest as it is.
 pub fn first_line(bytes: &[u8]) -> String {
     let is_end = |byte: &u8| *byte == b'\n' || *byte == b'\r';
     let start = bytes

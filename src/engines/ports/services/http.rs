@@ -74,7 +74,8 @@ pub fn of_answer(answer: &[u8]) -> Option<Finding> {
     Some(finding)
 }
 
-/// The server says that it speaks HTTPS here (nginx, Apache, Go, Jetty each have words of their own).
+/// The server says that it speaks HTTPS here (nginx, Apache, Go, Jetty each have words of their
+/// own).
 pub fn wants_tls(answer: &[u8]) -> bool {
     const WORDS: [&str; 5] = [
         "plain HTTP request was sent to HTTPS port",

@@ -1,9 +1,10 @@
 //! Service probes: what an open port carries.
 //!
 //! Each port has a deadline and each answer a size cap, so that nothing a server sends, or does not
-//! send, can hold a scan up. First a service may speak for itself; then it is asked, in an order that
-//! the port number suggests: HTTP, TLS (and HTTP or a banner inside it), then the binary protocols.
-//! What the answers mean is data in `packaging/ports/products.toml` where a pattern can say it.
+//! send, can hold a scan up. First a service may speak for itself; then it is asked, in an order
+//! that the port number suggests: HTTP, TLS (and HTTP or a banner inside it), then the binary
+//! protocols. What the answers mean is data in `packaging/ports/products.toml` where a pattern can
+//! say it.
 
 mod binary;
 mod certificate;

@@ -7,6 +7,8 @@
 
 mod error;
 mod limits;
+mod nmap;
+mod nmap_xml;
 mod options;
 mod portset;
 mod rate;
@@ -19,7 +21,9 @@ mod sweep;
 mod table;
 
 pub use error::ScanError;
+pub use nmap::{Nmap, NmapError, detect_with_nmap, find_nmap, run_nmap};
+pub use nmap_xml::{NmapHost, NmapRun, NmapXmlError, parse_nmap_xml};
 pub use options::{Observer, ScanOptions, Unobserved};
 pub use portset::{PortSet, PortSetError};
 pub use report::{ScanReport, SweepStats};
-pub use scan::{detect_services, scan_host};
+pub use scan::{detect_services, scan_host, scan_host_thorough};

@@ -7,9 +7,10 @@ use super::table;
 
 /// A set of TCP ports, 1 to 65535.
 ///
-/// Reads `top100`, `top1000` (see `packaging/ports/tcp-ports.txt`), `-`, `all` or `1-65535`, and lists
-/// of numbers, ranges and service names: `22,80,443,8000-8100,ssh`. Ranges may be open: `-1024`,
-/// `60000-`. Shows as the shortest list of numbers and ranges, or as `topN` when it is just that.
+/// Reads `top100`, `top1000` (see `packaging/ports/tcp-ports.txt`), `-`, `all` or `1-65535`, and
+/// lists of numbers, ranges and service names: `22,80,443,8000-8100,ssh`. Ranges may be open:
+/// `-1024`, `60000-`. Shows as the shortest list of numbers and ranges, or as `topN` when it is
+/// just that.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PortSet {
     /// Sorted, disjoint, not adjacent, both ends included.

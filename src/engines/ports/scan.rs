@@ -1,18 +1,20 @@
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 
 use crate::api::{OpenPort, PortCounts};
 
+use super::nmap::{Nmap, NmapError, detect_with_nmap};
 use super::rate::RateLimiter;
 use super::report::ScanReport;
 use super::sweep::{Sweep, sweep};
 use super::{Observer, ScanError, ScanOptions, services, table};
 
 /// Scans one host: sweeps its ports and, if the options say so, finds out which services the open
-/// ones carry. `target` is the target as given; if it is a name, TLS and HTTP are asked for that name.
+/// ones carry. `target` is the target as given; if it is a name, TLS and HTTP are asked for that
+/// name.
 ///
 /// Needs a tokio runtime (any flavour) with time and I/O; the sweep itself runs on threads of its
 /// own. A scan that is cancelled or that exceeds `max_time` returns what it found, `incomplete`.
@@ -55,6 +57,45 @@ pub async fn detect_services(
     let deadline = deadline(start, options);
     services::detect(report, target, options, &limiter, deadline, observer).await;
     report.finish(start);
+}
+
+/// Scans one host thoroughly: sweeps its ports, then has nmap find out which services the open ones
+/// carry, where there is an nmap; else, and if nmap fails, by own probes. nmap's failure is told in
+/// the second value; the report is whole all the same.
+///
+/// # Errors
+/// When there could be no scan at all.
+pub async fn scan_host_thorough(
+    addr: IpAddr,
+    target: &str,
+    options: &ScanOptions,
+    nmap: Option<&Nmap>,
+    observer: &dyn Observer,
+) -> Result<(ScanReport, Option<NmapError>), ScanError> {
+    let start = Instant::now();
+    let sweep_only = ScanOptions {
+        services: false,
+        ..options.clone()
+    };
+    let mut report = scan_host(addr, target, &sweep_only, observer).await?;
+    if !options.services || report.incomplete {
+        return Ok((report, None));
+    }
+    let mut rest = options.clone();
+    if !options.max_time.is_zero() {
+        // Zero would be no limit at all.
+        let left = options.max_time.saturating_sub(start.elapsed());
+        rest.max_time = left.max(Duration::from_millis(1));
+    }
+    let failure = match nmap {
+        Some(nmap) => match detect_with_nmap(nmap, &mut report, &rest, observer).await {
+            Ok(()) => return Ok((report, None)),
+            Err(error) => Some(error),
+        },
+        None => None,
+    };
+    detect_services(&mut report, target, &rest, observer).await;
+    Ok((report, failure))
 }
 
 /// When a scan that starts now must end.

@@ -1,8 +1,8 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-/// `packaging/ports/tcp-ports.txt`: port and usual service, the most often open first. The file says
-/// where the order comes from.
+/// `packaging/ports/tcp-ports.txt`: port and usual service, the most often open first. The file
+/// says where the order comes from.
 const DATA: &str = include_str!("../../../packaging/ports/tcp-ports.txt");
 
 /// Ports in rank order with their usual service ("" = none).

@@ -1,8 +1,9 @@
 //! The port sweep: which ports of a host accept a connection.
 //!
-//! Plain `connect(2)` on non-blocking sockets with epoll, on threads of its own: the kernel's work for
-//! one core's connections is the limit, so that a second core helps and an async runtime only costs.
-//! The async side gets messages and feeds the observer from them; if the threads hang, so does it.
+//! Plain `connect(2)` on non-blocking sockets with epoll, on threads of its own: the kernel's work
+//! for one core's connections is the limit, so that a second core helps and an async runtime only
+//! costs. The async side gets messages and feeds the observer from them; if the threads hang, so
+//! does it.
 
 mod order;
 mod pace;
@@ -210,7 +211,8 @@ mod tests {
 
     use super::*;
 
-    /// Without a file descriptor to spare the sweep waits; it neither fails nor calls a port closed.
+    /// Without a file descriptor to spare the sweep waits; it neither fails nor calls a port
+    /// closed.
     ///
     /// The limit is the process's, so that this runs in a process of its own.
     #[test]

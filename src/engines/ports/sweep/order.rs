@@ -1,6 +1,6 @@
-/// A random order of `0..len` that needs no list: a Feistel network over the next even power of two,
-/// walked until it falls into the range ("cycle walking", Black and Rogaway 2002). Any secret-keyed
-/// bijection will do here; this one is not meant to withstand cryptanalysis.
+/// A random order of `0..len` that needs no list: a Feistel network over the next even power of
+/// two, walked until it falls into the range ("cycle walking", Black and Rogaway 2002). Any
+/// secret-keyed bijection will do here; this one is not meant to withstand cryptanalysis.
 #[derive(Debug, Clone, Copy)]
 pub struct Order {
     len: u32,

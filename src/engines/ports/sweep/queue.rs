@@ -46,8 +46,8 @@ impl Retries {
     }
 }
 
-/// Attempts in flight by age. First attempts and later ones, which wait twice as long (RFC 6298 §5.5),
-/// each have a line of their own, so that the front of a line is always the next to end.
+/// Attempts in flight by age. First attempts and later ones, which wait twice as long (RFC 6298
+/// §5.5), each have a line of their own, so that the front of a line is always the next to end.
 #[derive(Debug, Default)]
 pub struct Timers {
     lines: [VecDeque<Flight>; 2],

@@ -96,8 +96,8 @@ const REPORT_EVERY: Duration = Duration::from_millis(20);
 /// Wait for a file descriptor or a local port.
 const RESOURCE_WAIT: Duration = Duration::from_millis(5);
 
-/// After so many attempts without an immediate answer the worker no longer asks for one. On loopback
-/// and to neighbours the answer is there when `connect` returns, and epoll is not needed.
+/// After so many attempts without an immediate answer the worker no longer asks for one. On
+/// loopback and to neighbours the answer is there when `connect` returns, and epoll is not needed.
 const SLOW_ATTEMPTS: u32 = 32;
 
 impl Worker {

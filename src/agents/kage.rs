@@ -1,9 +1,9 @@
-use super::nmap_stub::{Nmap, find_nmap};
 use crate::api::{Personality, WorkKind};
+use crate::engines::ports::{Nmap, find_nmap};
 use crate::fleet::{AgentKind, NmapUse, Settings};
 use crate::runtime::{Agent, Config, Context, CycleReport, Outbox, Shown, WorkError};
 
-use super::scan::{self, Detector, PortScanner};
+use super::scan::{self, PortScanner};
 
 /// The thorough port scan: our own sweep finds the open ports, `nmap -sV` says what they are, when
 /// nmap is installed; our own probes otherwise. Each result says which it was.
@@ -20,15 +20,14 @@ impl Agent for Kage {
         scan::check(settings)
     }
 
-    fn new(config: &Config) -> Result<Self, String> {
+    async fn new(config: &Config) -> Result<Self, String> {
         let wanted = scan::of(&config.agent.settings)?.nmap;
-        let nmap = if wanted == NmapUse::Never {
-            None
-        } else {
-            find_nmap()
+        let nmap = match wanted {
+            NmapUse::Never => None,
+            NmapUse::Auto | NmapUse::Always => find_nmap().await,
         };
         match (&nmap, wanted) {
-            (Some(nmap), _) => tracing::info!("services by {}", nmap.describe()),
+            (Some(nmap), _) => tracing::info!("services by own probes and nmap {}", nmap.version),
             (None, NmapUse::Always) => {
                 return Err(
                     "nmap = \"always\", but nmap is not installed; install it or set \
@@ -57,7 +56,7 @@ impl PortScanner for Kage {
     const PERSONALITY: Personality = Personality::Kage;
     const KIND: WorkKind = WorkKind::KagePortScan;
 
-    fn detector(&self) -> Detector<'_> {
-        self.nmap.as_ref().map_or(Detector::Own, Detector::Nmap)
+    fn nmap(&self) -> Option<&Nmap> {
+        self.nmap.as_ref()
     }
 }

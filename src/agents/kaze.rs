@@ -1,8 +1,9 @@
 use crate::api::{Personality, WorkKind};
+use crate::engines::ports::Nmap;
 use crate::fleet::{AgentKind, Settings};
 use crate::runtime::{Agent, Config, Context, CycleReport, Outbox, Shown, WorkError};
 
-use super::scan::{self, Detector, PortScanner};
+use super::scan::{self, PortScanner};
 
 /// The fastest port scan: our own engine, sweep and service probes.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ impl Agent for Kaze {
         scan::check(settings)
     }
 
-    fn new(_: &Config) -> Result<Self, String> {
+    async fn new(_: &Config) -> Result<Self, String> {
         Ok(Self)
     }
 
@@ -33,7 +34,7 @@ impl PortScanner for Kaze {
     const PERSONALITY: Personality = Personality::Kaze;
     const KIND: WorkKind = WorkKind::KazePortScan;
 
-    fn detector(&self) -> Detector<'_> {
-        Detector::Own
+    fn nmap(&self) -> Option<&Nmap> {
+        None
     }
 }

@@ -6,7 +6,6 @@
 
 mod kage;
 mod kaze;
-mod nmap_stub;
 mod scan;
 mod sentinel;
 

@@ -3,23 +3,13 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::nmap_stub::{Nmap, detect_with_nmap};
 use crate::api::{EggRecord, Personality, Scan, ScanResult, ScanSubmission, WorkKind};
-use crate::engines::ports::{Observer, PortSet, ScanOptions, ScanReport, scan_host};
+use crate::engines::ports::{Nmap, Observer, PortSet, ScanOptions, detect_with_nmap, scan_host};
 use crate::fleet::{ScanSettings, Settings};
 use crate::runtime::{
     Config, Context, CycleReport, Done, LeasedWork, Outbox, Phase, Shown, Task, WorkError,
     lease_cycle, resolve_in_scope, text,
 };
-
-/// Who says what listens on an open port.
-#[derive(Debug, Clone, Copy)]
-pub enum Detector<'a> {
-    /// Our own probes.
-    Own,
-    /// `nmap -sV`.
-    Nmap(&'a Nmap),
-}
 
 /// What differs between the port scanning agents.
 pub trait PortScanner {
@@ -28,8 +18,8 @@ pub trait PortScanner {
     /// What for; also the `scan_type` of the results.
     const KIND: WorkKind;
 
-    /// Who says what listens on an open port.
-    fn detector(&self) -> Detector<'_>;
+    /// The nmap that is asked, after our own probes, what listens on the open ports.
+    fn nmap(&self) -> Option<&Nmap>;
 }
 
 /// Longest wait for one service to say something.
@@ -151,7 +141,8 @@ fn submission(
     }
 }
 
-/// Sweep, then services.
+/// Sweep, own probes, then nmap's word where there is an nmap: it knows more products, we know more
+/// of TLS. Should nmap fail, what our probes found stands.
 async fn scan<S: PortScanner>(
     scanner: &S,
     target: &str,
@@ -160,32 +151,26 @@ async fn scan<S: PortScanner>(
     ctx: &Context,
 ) -> Result<ScanResult, WorkError> {
     let settings = of(&config.agent.settings).map_err(WorkError::Failed)?;
-    let detector = scanner.detector();
-    let options = options(settings, config, detector).map_err(WorkError::Failed)?;
+    let options = options(settings, config).map_err(WorkError::Failed)?;
     let watch = Watch {
         ctx,
         by_hand: config.by_hand,
     };
-    let failed = |e: &dyn std::fmt::Display| WorkError::Failed(format!("{addr}: {e}"));
-    let mut report: ScanReport = scan_host(addr, target, &options, &watch)
+    let mut report = scan_host(addr, target, &options, &watch)
         .await
-        .map_err(|e| failed(&e))?;
-    if let Detector::Nmap(nmap) = detector
+        .map_err(|e| WorkError::Failed(format!("{addr}: {e}")))?;
+    if let Some(nmap) = scanner.nmap()
         && settings.services
         && !report.incomplete
+        && let Err(error) = detect_with_nmap(nmap, &mut report, &options, &watch).await
     {
-        detect_with_nmap(nmap, &mut report, &options, &watch)
-            .await
-            .map_err(|e| failed(&e))?;
+        ctx.vitals.update(|f| f.errors += 1);
+        tracing::warn!(%error, TARGET = %text::display(target, 120), "nmap failed; own probes stand");
     }
     Ok(report.into_result(target))
 }
 
-fn options(
-    settings: &ScanSettings,
-    config: &Config,
-    detector: Detector<'_>,
-) -> Result<ScanOptions, String> {
+fn options(settings: &ScanSettings, config: &Config) -> Result<ScanOptions, String> {
     Ok(ScanOptions {
         ports: settings.ports.parse().map_err(|e| format!("ports: {e}"))?,
         concurrency: settings.concurrency as usize,
@@ -193,7 +178,7 @@ fn options(
         retries: settings.retries,
         max_time: settings.max_time.0,
         max_rate: config.max_rate,
-        services: settings.services && matches!(detector, Detector::Own),
+        services: settings.services,
         service_timeout: SERVICE_TIMEOUT,
         scope_id: 0,
     })

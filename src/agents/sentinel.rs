@@ -44,7 +44,7 @@ impl Agent for Sentinel {
         Ok(())
     }
 
-    fn new(_: &Config) -> Result<Self, String> {
+    async fn new(_: &Config) -> Result<Self, String> {
         let started = Instant::now();
         Ok(Self {
             started,

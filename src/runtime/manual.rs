@@ -26,7 +26,7 @@ pub async fn once<A: Agent>(source: &ConfigSource, options: &Options) -> ExitCod
         Ok(config) => config,
         Err(error) => return complain::<A>(ExitCode::Config, &error.to_string()),
     };
-    let mut agent = match A::new(&config) {
+    let mut agent = match A::new(&config).await {
         Ok(agent) => agent,
         Err(error) => return complain::<A>(ExitCode::Config, &error),
     };

@@ -33,7 +33,7 @@ pub trait Agent: Sized {
     ///
     /// # Errors
     /// What is missing, and what to do about it.
-    fn new(config: &Config) -> Result<Self, String>;
+    fn new(config: &Config) -> impl Future<Output = Result<Self, String>>;
 
     /// One cycle of work. It must call [`super::Heart::beat`] whenever it gets somewhere.
     fn cycle(&mut self, ctx: &Context, outbox: &mut Outbox) -> impl Future<Output = CycleReport>;
@@ -108,7 +108,7 @@ async fn daemon<A: Agent>(source: ConfigSource) -> ExitCode {
         eprintln!("recon-{}: cannot log: {error}", A::KIND.as_str());
     }
     let notifier = Arc::new(Notifier::default());
-    let (config, mut agent) = match start::<A>(&source) {
+    let (config, mut agent) = match start::<A>(&source).await {
         Ok(started) => started,
         Err(message) => {
             // The agent cannot run until somebody mends this: exit 78 is never restarted.
@@ -145,9 +145,9 @@ fn broken(message: &str) -> ExitCode {
     ExitCode::Failure
 }
 
-fn start<A: Agent>(source: &ConfigSource) -> Result<(Config, A), String> {
+async fn start<A: Agent>(source: &ConfigSource) -> Result<(Config, A), String> {
     let config = source.load(A::check).map_err(|e| e.to_string())?;
-    let agent = A::new(&config)?;
+    let agent = A::new(&config).await?;
     Ok((config, agent))
 }
 

@@ -144,15 +144,21 @@ impl Running {
             0 => budget.min(MOST_IN_FLIGHT),
             wanted => wanted.min(budget),
         };
-        let ports: Vec<u16> = options.ports.iter().collect();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let workers = ports
+        let workers = options
+            .ports
             .len()
             .div_ceil(PORTS_A_WORKER)
             .clamp(1, cores.min(MOST_WORKERS))
             .min(most.max(1));
         let pace = Pace::new(most.max(1), options.connect_timeout);
-        let shared = Arc::new(Shared::new(target, ports, options.retries, limiter, pace));
+        let shared = Arc::new(Shared::new(
+            target,
+            &options.ports,
+            options.retries,
+            limiter,
+            pace,
+        ));
         let (sender, messages) = unbounded_channel();
         let running = Self {
             shared: Arc::clone(&shared),

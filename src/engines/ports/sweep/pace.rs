@@ -11,8 +11,8 @@ use super::rtt::RttEstimator;
 #[derive(Debug)]
 pub struct Pace {
     state: Mutex<State>,
-    /// Timeout, nanoseconds.
-    timeout: AtomicU64,
+    /// Timeouts of first and of later attempts, nanoseconds.
+    timeouts: [AtomicU64; 2],
     window: AtomicUsize,
     most: usize,
 }
@@ -34,7 +34,7 @@ impl Pace {
     pub fn new(most: usize, max_timeout: Duration) -> Self {
         let rtt = RttEstimator::new(max_timeout);
         Self {
-            timeout: AtomicU64::new(nanos(rtt.timeout())),
+            timeouts: [rtt.timeout(), rtt.later_timeout()].map(|t| AtomicU64::new(nanos(t))),
             state: Mutex::new(State {
                 rtt,
                 shrunk_at: None,
@@ -46,7 +46,13 @@ impl Pace {
 
     /// How long a first attempt waits.
     pub fn timeout(&self) -> Duration {
-        Duration::from_nanos(self.timeout.load(Ordering::Relaxed))
+        self.timeouts()[0]
+    }
+
+    /// How long a first and how long a later attempt waits.
+    pub fn timeouts(&self) -> [Duration; 2] {
+        let load = |nanos: &AtomicU64| Duration::from_nanos(nanos.load(Ordering::Relaxed));
+        self.timeouts.each_ref().map(load)
     }
 
     /// How many attempts may be in flight.
@@ -58,8 +64,9 @@ impl Pace {
     pub fn sample(&self, rtt: Duration) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.rtt.sample(rtt);
-        self.timeout
-            .store(nanos(state.rtt.timeout()), Ordering::Relaxed);
+        let [first, later] = &self.timeouts;
+        first.store(nanos(state.rtt.timeout()), Ordering::Relaxed);
+        later.store(nanos(state.rtt.later_timeout()), Ordering::Relaxed);
     }
 
     /// So many attempts ended.

@@ -46,8 +46,7 @@ impl Retries {
     }
 }
 
-/// Attempts in flight by age. First attempts and later ones, which wait twice as long (RFC 6298
-/// §5.5), each have a line of their own, so that the front of a line is always the next to end.
+/// Attempts in flight by age. First attempts and later ones, which wait longer (RFC 6298 §5.5), each have a line of their own, so that the front of a line is always the next to end.
 #[derive(Debug, Default)]
 pub struct Timers {
     lines: [VecDeque<Flight>; 2],
@@ -77,10 +76,10 @@ impl Timers {
     pub fn take_expired(
         &mut self,
         now: Instant,
-        timeout: Duration,
+        timeouts: [Duration; 2],
         current: impl Fn(usize) -> Option<u64>,
     ) -> Option<usize> {
-        for (line, wait) in self.lines.iter_mut().zip([timeout, timeout * 2]) {
+        for (line, wait) in self.lines.iter_mut().zip(timeouts) {
             while let Some(flight) = line.front().copied() {
                 let running = current(flight.slot) == Some(flight.serial);
                 if running && flight.since + wait > now {
@@ -96,10 +95,10 @@ impl Timers {
     }
 
     /// When the next attempt ends, if nothing answers before (stale ones may make it too early).
-    pub fn next_expiry(&self, timeout: Duration) -> Option<Instant> {
+    pub fn next_expiry(&self, timeouts: [Duration; 2]) -> Option<Instant> {
         self.lines
             .iter()
-            .zip([timeout, timeout * 2])
+            .zip(timeouts)
             .filter_map(|(line, wait)| Some(line.front()?.since + wait))
             .min()
     }
@@ -113,25 +112,23 @@ mod tests {
     fn only_running_attempts_expire_and_later_ones_wait_longer() {
         let start = Instant::now();
         let second = Duration::from_secs(1);
+        let waits = [second, second * 2];
         let mut timers = Timers::default();
         timers.start(0, 1, 0, start);
         timers.start(1, 2, 0, start);
         timers.start(2, 3, 1, start);
         // Slot 0 was answered and used again by attempt 9.
         let current = |slot: usize| [Some(9), Some(2), Some(3)][slot];
-        assert_eq!(timers.take_expired(start, second, current), None);
-        assert_eq!(timers.next_expiry(second), Some(start + second));
+        assert_eq!(timers.take_expired(start, waits, current), None);
+        assert_eq!(timers.next_expiry(waits), Some(start + second));
+        assert_eq!(timers.take_expired(start + second, waits, current), Some(1));
+        assert_eq!(timers.take_expired(start + second, waits, current), None);
+        assert_eq!(timers.next_expiry(waits), Some(start + second * 2));
         assert_eq!(
-            timers.take_expired(start + second, second, current),
-            Some(1)
-        );
-        assert_eq!(timers.take_expired(start + second, second, current), None);
-        assert_eq!(timers.next_expiry(second), Some(start + second * 2));
-        assert_eq!(
-            timers.take_expired(start + second * 2, second, current),
+            timers.take_expired(start + second * 2, waits, current),
             Some(2)
         );
-        assert_eq!(timers.next_expiry(second), None);
+        assert_eq!(timers.next_expiry(waits), None);
     }
 
     #[test]

@@ -48,6 +48,16 @@ impl RttEstimator {
         wanted.min(self.max)
     }
 
+    /// How long to wait for an answer to a later attempt: twice as long (RFC 6298 §5.5), but
+    /// not twice the floor.
+    pub fn later_timeout(&self) -> Duration {
+        let wanted = match self.smoothed {
+            None => FIRST_TIMEOUT * 2,
+            Some(smoothed) => ((smoothed + self.variation * 4) * 2).max(MIN_TIMEOUT),
+        };
+        wanted.min(self.max)
+    }
+
     /// Smoothed round-trip time, once there is a measurement.
     pub fn smoothed(&self) -> Option<Duration> {
         self.smoothed
@@ -68,6 +78,7 @@ mod tests {
         assert_eq!(rtt.timeout(), ms(1000));
         rtt.sample(ms(200));
         assert_eq!(rtt.timeout(), ms(200 + 4 * 100));
+        assert_eq!(rtt.later_timeout(), ms(2 * (200 + 4 * 100)));
         rtt.sample(ms(280));
         // RTTVAR = 3/4·100 + 1/4·80 = 95; SRTT = 7/8·200 + 1/8·280 = 210.
         assert_eq!(rtt.smoothed(), Some(ms(210)));
@@ -80,6 +91,7 @@ mod tests {
         assert_eq!(rtt.timeout(), ms(300));
         rtt.sample(Duration::from_micros(20));
         assert_eq!(rtt.timeout(), MIN_TIMEOUT);
+        assert_eq!(rtt.later_timeout(), MIN_TIMEOUT);
         rtt.sample(ms(5000));
         assert_eq!(rtt.timeout(), ms(300));
     }

@@ -271,7 +271,7 @@ impl Worker {
     /// Waits for answers until `wake`.
     fn poll(&mut self, wake: Instant, events: &mut Vec<epoll::Event>) -> Result<(), Errno> {
         let now = Instant::now();
-        let wake = match self.timers.next_expiry(self.shared.pace.timeout()) {
+        let wake = match self.timers.next_expiry(self.shared.pace.timeouts()) {
             Some(expiry) if self.in_flight > 0 => wake.min(expiry),
             _ => wake,
         };
@@ -312,10 +312,10 @@ impl Worker {
 
     /// Ends the attempts that waited long enough.
     fn expire(&mut self) {
-        let (now, timeout) = (Instant::now(), self.shared.pace.timeout());
+        let (now, timeouts) = (Instant::now(), self.shared.pace.timeouts());
         let slots = &self.slots;
         let current = |slot: usize| Some(slots.get(slot)?.flight?.serial);
-        let expired = std::iter::from_fn(|| self.timers.take_expired(now, timeout, current));
+        let expired = std::iter::from_fn(|| self.timers.take_expired(now, timeouts, current));
         for slot in expired.collect::<Vec<_>>() {
             self.settle(slot, Answer::Lost);
         }
@@ -384,6 +384,7 @@ impl Worker {
         if flight.task.attempt > 0 && !flight.task.confirm {
             self.tally.stats.late_answers += 1;
             self.shared.pace.lost_one(now);
+            self.shared.helped(flight.task.attempt);
         }
     }
 
@@ -416,7 +417,7 @@ impl Worker {
 
     fn unanswered(&mut self, task: Task, now: Instant) {
         self.tally.stats.timeouts += 1;
-        if task.attempt < self.shared.retries {
+        if task.attempt < self.shared.retries() {
             let due = now + self.shared.pace.timeout();
             let attempt = task.attempt + 1;
             self.retries.later(due, Task { attempt, ..task });

@@ -89,7 +89,7 @@ fn row(scan: &Scan) -> Vec<String> {
         .open_ports
         .iter()
         .take(SHOWN)
-        .map(|p| p.port.to_string())
+        .map(|p| format!("{}/{}", p.port, or_unknown(&p.service)))
         .collect();
     if scan.open_ports.len() > SHOWN {
         open.push(format!("and {} more", scan.open_ports.len() - SHOWN));
@@ -106,6 +106,10 @@ fn row(scan: &Scan) -> Vec<String> {
         },
         scan.id.to_string(),
     ]
+}
+
+fn or_unknown(service: &str) -> &str {
+    if service.is_empty() { "?" } else { service }
 }
 
 /// The scan of this id, else the newest of this target.

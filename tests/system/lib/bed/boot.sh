@@ -141,13 +141,19 @@ bed_environment() {
         TERM="${TERM:-dumb}" LANG=C.UTF-8 BED=1 BED_RELEASE="$RELEASE" BED_OUT=/bed/out
 }
 
-# in_bed COMMAND...: in the namespaces and in a cgroup of the bed, as its PID 1 would run it.
 in_bed() (
+    enter_bed "$@"
+)
+
+# enter_bed COMMAND...: becomes COMMAND in the namespaces and in a cgroup of the bed, as its PID 1 would run it. The
+# nsenter that waits for COMMAND goes when we do: it would hold our stdout open, and keep the bed from its end.
+enter_bed() {
     local -a environment
     read -ra environment <<<"$(bed_environment)"
     join_cgroup
-    exec nsenter -t "$LEADER" -a -- env -i --default-signal=INT,QUIT --chdir=/root "${environment[@]}" "$@"
-)
+    exec setpriv --pdeathsig KILL nsenter -t "$LEADER" -a -- \
+        env -i --default-signal=INT,QUIT --chdir=/root "${environment[@]}" "$@"
+}
 
 join_cgroup() {
     local path
@@ -172,7 +178,7 @@ run_hooks() {
 run_command() {
     local status=0 pid
     [[ $KEEP == no ]] || touch "$BED/kept"
-    in_bed "${COMMAND[@]}" <&0 &
+    enter_bed "${COMMAND[@]}" <&0 &
     pid=$!
     wait "$pid" || status=$?
     exit "$status"

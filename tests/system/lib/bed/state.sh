@@ -62,9 +62,11 @@ new_bed() {
 
 # state_of DIR: running (its owner lives), kept, orphan (owner gone, bed runs), or dead (only traces are left)
 state_of() {
+    local -a groups
+    mapfile -t groups < <(cgroups_of "$1")
     if is_alive "$1/owner"; then
         echo running
-    elif ! is_alive "$1/leader" && ! is_alive "$1/nspawn"; then
+    elif are_empty "${groups[@]}"; then
         echo dead
     elif [[ -e $1/kept ]]; then
         echo kept
@@ -75,10 +77,10 @@ state_of() {
 
 list_beds() {
     local dir info
-    for dir in "$STATE_DIR"/*/; do
-        [[ -e ${dir}owner ]] || continue
-        info=$(cat "${dir}info" 2>/dev/null) || info='?'
-        printf '%s\t%s\tleader %s\t%s\n' "$(basename "$dir")" "$(state_of "$dir")" "$(pid_in "${dir}leader" || echo -)" "$info"
+    for dir in "$STATE_DIR"/*; do
+        [[ -e $dir/owner ]] || continue
+        info=$(cat "$dir/info" 2>/dev/null) || info='?'
+        printf '%s\t%s\tleader %s\t%s\n' "$(basename "$dir")" "$(state_of "$dir")" "$(pid_in "$dir/leader" || echo -)" "$info"
     done
 }
 
@@ -90,10 +92,13 @@ stop_beds() {
         remove_bed "$STATE_DIR/$1"
         return
     fi
-    for dir in "$STATE_DIR"/*/; do
-        [[ -e ${dir}owner && $(state_of "$dir") != running ]] || continue
-        remove_bed "${dir%/}" || return 1
+    for dir in "$STATE_DIR"/*; do
+        [[ -e $dir/owner && $(state_of "$dir") != running ]] || continue
+        remove_bed "$dir" || return 1
     done
+    # One that was killed before it could note its owner.
+    [[ ! -d $STATE_DIR ]] || find "$STATE_DIR" -mindepth 1 -maxdepth 1 -type d -mmin +1 ! -exec test -e '{}/owner' \; \
+        -exec rmdir -- {} +
 }
 
 # A bed asked for by its ID is stopped even while its owner runs: the owner takes it down itself.
@@ -111,16 +116,12 @@ not() {
 
 # Kills what runs in the bed, and removes its cgroups and its directory. Its mounts go with its last process.
 remove_bed() {
-    local dir=$1 process
+    local dir=$1
+    local -a groups
     [[ -d $dir ]] || return 0
-    # First the bed's PID 1, which takes all others along; it would outlive a nspawn that is killed.
-    for process in leader nspawn; do
-        ! is_alive "$dir/$process" || kill -KILL "$(pid_in "$dir/$process")" 2>/dev/null || true
-        wait_until 20 not is_alive "$dir/$process" || { say "bed ${dir##*/} does not end"; return 1; }
-    done
-    # What was started but not noted yet, when a bed is cut short early.
-    ! systemd_is_pid1 || systemctl kill --signal=KILL "recon-bed-${dir##*/}.scope" 2>/dev/null || true
-    remove_cgroups "recon-bed-${dir##*/}" || return 1
+    mapfile -t groups < <(cgroups_of "$dir")
+    wait_until 20 killed_all ${groups[@]+"${groups[@]}"} || { say "bed ${dir##*/} does not end"; return 1; }
+    remove_cgroups ${groups[@]+"${groups[@]}"}
     unmount_own "$dir"
     rm -rf --one-file-system -- "$dir" || return 1
     rmdir --ignore-fail-on-non-empty -- "$STATE_DIR" 2>/dev/null || true
@@ -134,20 +135,36 @@ unmount_own() {
     done
 }
 
-# One was made in the cgroup2 tree; nspawn repeats its path in the old systemd tree where there is one.
-remove_cgroups() {
-    local mount group
+# The cgroup made for a bed, or its scope where systemd is PID 1; nspawn repeats it in the old systemd tree where there
+# is one. All that is in a bed is in it: nspawn, PID 1 and its units, COMMAND, and the nsenter that waits for COMMAND.
+cgroups_of() {
+    local mount
     while read -r mount; do
-        group=$mount/$1
-        [[ -d $group ]] || continue
-        [[ ! -e $group/cgroup.kill ]] || echo 1 >"$group/cgroup.kill"
-        wait_until 20 is_empty_cgroup "$group" || { say "cgroup $group is not empty"; return 1; }
-        find "$group" -depth -type d -exec rmdir -- {} +
+        find "$mount" -maxdepth 8 -type d \( -name "recon-bed-${1##*/}" -o -name "recon-bed-${1##*/}.scope" \) 2>/dev/null
     done < <(findmnt --noheadings --list --types cgroup,cgroup2 --output TARGET)
 }
 
-is_empty_cgroup() {
-    [[ -z $(find "$1" -name cgroup.procs -exec cat {} +) ]]
+# Fails while there is something left to kill. Not by the name of a process: these are in the bed's own cgroups.
+killed_all() {
+    local -a pids
+    mapfile -t pids < <(processes_in "$@")
+    ((${#pids[@]})) || return 0
+    kill -KILL "${pids[@]}" 2>/dev/null
+    return 1
+}
+
+are_empty() {
+    [[ -z $(processes_in "$@") ]]
+}
+
+# Without an argument there are none; a group that vanishes meanwhile has none either. (0 stands for a process that
+# cannot be seen from here, and would mean ourselves to kill.)
+processes_in() {
+    (($# == 0)) || find "$@" -name cgroup.procs -exec cat {} + 2>/dev/null | grep -vx 0 || true
+}
+
+remove_cgroups() {
+    (($# == 0)) || find "$@" -depth -type d -exec rmdir -- {} + 2>/dev/null || true
 }
 
 # The EXIT trap: whatever happened, the machine is as it was before, unless --keep was asked for and the bed is up.

@@ -38,7 +38,8 @@ uninstall: ## Remove what install put there (not /etc/recon, not /var/lib/recon)
 	rm -f $(DESTDIR)$(PREFIX)/bin/reconctl
 	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir $(wildcard units/*)))
 	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/recon.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/recon.conf
-	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/reconctl*.1
+	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/reconctl*.1 $(DESTDIR)$(PREFIX)/share/man/man8/recon-*.8
+	rm -rf $(DESTDIR)$(PREFIX)/share/recon
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/reconctl
 	rm -f $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_reconctl $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/reconctl.fish
 
@@ -50,14 +51,16 @@ test: tools test-fmt test-clippy test-unit test-system ## Everything that must p
 test-fmt: ## Formatting.
 	$(CARGO) fmt --check
 
-test-clippy: ## Lints, as errors.
+test-clippy: ## Lints and documentation, with warnings as errors.
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 
 test-unit: ## Unit and integration tests.
 	$(CARGO) test --locked
 
 test-system: ## Every scenario under a real systemd, the machine's and Debian 13's.
 	$(MAKE) build PROFILE=debug
+	tests/system/bed-selftest
 	tests/system/run --profile debug
 
 bench: bench-ports bench-units ## Benchmarks against peers (BENCH_OUT=DIR).

@@ -6,6 +6,8 @@ use clap_complete::Shell;
 
 use super::{Cli, Global, Outcome};
 use crate::api::ExitCode;
+use crate::fleet;
+use crate::runtime::Options;
 
 /// Arguments of `generate`.
 #[derive(Debug, clap::Args)]
@@ -21,6 +23,8 @@ pub async fn run(_: &Global, args: Args) -> Outcome {
     let man = args.dir.join("man/man1");
     make(&man)?;
     clap_mangen::generate_to(Cli::command().name("reconctl"), &man).context("man pages")?;
+    agents(&args.dir)?;
+    schema(&args.dir)?;
     for (shell, dir) in [
         (Shell::Bash, "bash-completion/completions"),
         (Shell::Zsh, "zsh/site-functions"),
@@ -37,6 +41,36 @@ pub async fn run(_: &Global, args: Args) -> Outcome {
         }
     }
     Ok(ExitCode::Ok)
+}
+
+/// recon-kaze(8) and the like.
+fn agents(dir: &Path) -> anyhow::Result<()> {
+    let man = dir.join("man/man8");
+    make(&man)?;
+    for (name, about) in [
+        ("recon-kage", "thorough port scanner of recon"),
+        ("recon-kaze", "fast port scanner of recon"),
+        ("recon-sentinel", "test agent of recon"),
+    ] {
+        let command = Options::command()
+            .name(name)
+            .about(about)
+            .disable_help_flag(false);
+        let page = clap_mangen::Man::new(command).section("8");
+        let mut text = Vec::new();
+        page.render(&mut text)
+            .with_context(|| format!("man page of {name}"))?;
+        std::fs::write(man.join(format!("{name}.8")), text).context("man pages")?;
+    }
+    Ok(())
+}
+
+/// The JSON schema of the fleet file, for editors.
+fn schema(dir: &Path) -> anyhow::Result<()> {
+    let dir = dir.join("recon");
+    make(&dir)?;
+    let text = serde_json::to_string_pretty(&fleet::schema())?;
+    std::fs::write(dir.join("recon.schema.json"), text).context("schema")
 }
 
 fn make(dir: &Path) -> anyhow::Result<()> {

@@ -1,12 +1,17 @@
+use std::collections::BTreeMap;
 use std::env;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Parser;
 
 use super::guard::Access;
 use super::state::Live;
-use crate::fleet::{self, Diagnostics, HubSettings, Loaded, Rule, Scope, Settings, Sources};
+use crate::api::WorkKind;
+use crate::fleet::{
+    self, AgentKind, Diagnostics, HubSettings, Loaded, Rule, Scope, Settings, Sources,
+};
 
 /// The hub: hands out work to agents and keeps what they find.
 ///
@@ -92,14 +97,18 @@ impl Args {
     /// What is wrong, in the user's terms.
     pub fn resolve(&self) -> Result<Config, ConfigError> {
         let by_hand = self.listen.is_some() && self.database.is_some() && !self.scope.is_empty();
-        let (settings, scope) = if by_hand && self.fleet.is_none() {
-            (HubSettings::default(), Scope::default())
+        let (settings, scope, rescan) = if by_hand && self.fleet.is_none() {
+            (HubSettings::default(), Scope::default(), BTreeMap::new())
         } else {
             let loaded = fleet::load(&Sources {
                 file: self.fleet.clone(),
                 ..Sources::system()
             })?;
-            (hub_settings(&loaded), loaded.fleet.scope)
+            (
+                hub_settings(&loaded),
+                loaded.fleet.scope.clone(),
+                rescan(&loaded),
+            )
         };
         let listen = self.listen.as_ref().unwrap_or(&settings.listen);
         let database = match self.database.as_ref().or(settings.database.as_ref()) {
@@ -117,7 +126,7 @@ impl Args {
             live: Live {
                 scope,
                 lease: settings.lease.0,
-                rescan_after: settings.rescan_after.0,
+                rescan,
             },
             access: Access {
                 anonymous_loopback: self.anonymous_loopback || settings.anonymous_loopback,
@@ -134,6 +143,23 @@ fn hub_settings(loaded: &Loaded) -> HubSettings {
         _ => None,
     })
     .unwrap_or_default()
+}
+
+/// What the scanning agents say of how often; of several of a kind the most frequent.
+fn rescan(loaded: &Loaded) -> BTreeMap<WorkKind, Duration> {
+    let mut all = BTreeMap::new();
+    for agent in loaded.fleet.agents.values() {
+        let kind = match agent.kind {
+            AgentKind::Kage => WorkKind::KagePortScan,
+            AgentKind::Kaze => WorkKind::KazePortScan,
+            _ => continue,
+        };
+        if let Settings::Scan(settings) = &agent.settings {
+            let after = all.entry(kind).or_insert(settings.rescan_after.0);
+            *after = settings.rescan_after.0.min(*after);
+        }
+    }
+    all
 }
 
 fn listen_address(text: &str) -> Result<SocketAddr, ConfigError> {

@@ -77,8 +77,7 @@ async fn serve(args: &Args, config: Config) -> Result<(), String> {
     info!(address = %server.address(), "the hub listens");
     let serving = tokio::spawn(server.run(stop.clone()));
     let notifier = Arc::new(Notifier::default());
-    notifier.status_now(&status_line(&hub).await);
-    notifier.ready();
+    notifier.ready_with(&status_line(&hub).await);
     let chores = tokio::spawn(chores(Arc::clone(&hub), Arc::clone(&notifier)));
     let watchdog = tokio::spawn(watchdog(Arc::clone(&hub), Arc::clone(&notifier)));
     signals.wait(args, &hub, &notifier).await;
@@ -127,14 +126,13 @@ async fn reload(args: &Args, hub: &Hub, notifier: &Notifier) {
         Ok(config) => {
             hub.set_live(config.live);
             info!("the configuration was read again");
-            notifier.status_now(&status_line(hub).await);
+            notifier.ready_with(&status_line(hub).await);
         }
         Err(problem) => {
             error!(%problem, "the new configuration is refused; the old one stays in force");
-            notifier.status_now("degraded: reload refused, the old configuration stays in force");
+            notifier.ready_with("degraded: reload refused, the old configuration stays in force");
         }
     }
-    notifier.ready();
 }
 
 /// The status line, and old answers forgotten.

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use super::clock::Clock;
 use super::gate::Gate;
 use super::guard::Access;
 use super::store::{NewEvent, Store};
+use crate::api::WorkKind;
 use crate::fleet::Scope;
 
 /// What a reload can change.
@@ -17,8 +19,20 @@ pub struct Live {
     pub scope: Scope,
     /// How long a lease lasts when the caller names no time.
     pub lease: Duration,
-    /// A port scan is due again after this long.
-    pub rescan_after: Duration,
+    /// How long after a scan of this kind the next is due, where the fleet file says so.
+    pub rescan: BTreeMap<WorkKind, Duration>,
+}
+
+/// When the fleet file does not say how long after a scan the next is due.
+const RESCAN_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+impl Live {
+    /// How long after a scan of this kind the next is due.
+    pub fn rescan_after(&self, kind: Option<WorkKind>) -> Duration {
+        kind.and_then(|kind| self.rescan.get(&kind))
+            .copied()
+            .unwrap_or(RESCAN_AFTER)
+    }
 }
 
 impl Default for Live {
@@ -27,7 +41,7 @@ impl Default for Live {
         Self {
             scope: Scope::default(),
             lease: settings.lease.0,
-            rescan_after: settings.rescan_after.0,
+            rescan: BTreeMap::new(),
         }
     }
 }

@@ -31,6 +31,14 @@ impl Notifier {
         send(&[NotifyState::Ready]);
     }
 
+    /// The same with a status line, in one datagram: whoever sees the one sees the other.
+    pub fn ready_with(&self, status: &str) {
+        send(&[NotifyState::Ready, NotifyState::Status(status)]);
+        if let Ok(mut line) = self.status.lock() {
+            line.sent(status.to_owned());
+        }
+    }
+
     /// A reload begins. RELOADING=1 and MONOTONIC_USEC= must be in one datagram (systemd ≥ 253,
     /// `Type=notify-reload`).
     pub fn reloading(&self) {
@@ -101,6 +109,10 @@ impl Notifier {
 impl StatusLine {
     fn send(&mut self, text: String) {
         send(&[NotifyState::Status(&text)]);
+        self.sent(text);
+    }
+
+    fn sent(&mut self, text: String) {
         self.sent = text;
         self.pending = None;
         self.at = Some(Instant::now());

@@ -50,7 +50,7 @@ pub(super) async fn submit(
         kind: parsed.kind,
         caller: caller.owner(personality.as_str()),
         keyed: key.is_some(),
-        rescan_after: hub.live().rescan_after,
+        rescan_after: hub.live().rescan_after(parsed.kind),
         now,
         outcome,
     };

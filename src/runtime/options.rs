@@ -27,7 +27,7 @@ pub struct Options {
     /// Target for --once: a name or an address; may be given several times.
     #[arg(long, value_name = "TARGET", requires = "once")]
     pub target: Vec<String>,
-    /// What may be touched: address, network or name (default: the fleet file's [scope], else
+    /// What may be touched: address, network or name (default: the fleet file's scope, else
     /// loopback only).
     #[arg(long, value_name = "RULE", value_parser = |s: &str| s.parse::<Rule>())]
     pub scope: Vec<Rule>,

@@ -1,8 +1,8 @@
 //! From a fleet to systemd's unit files.
 //!
-//! [`render`] is pure and deterministic: a fleet and a systemd version become a map of path to text.
+//! [`render()`] is pure and deterministic: a fleet and a systemd version become a map of path to text.
 //! The packaged template `recon@.service` is complete; what is rendered are drop-ins for it and
-//! profile targets. [`apply`] puts the result on disk: only files that it owns, atomically, under a
+//! profile targets. [`apply()`] puts the result on disk: only files that it owns, atomically, under a
 //! lock, and tells which units are affected. Talking to systemd is left to a [`Reloader`].
 //!
 //! May depend on `fleet` only. No clock, no environment, no D-Bus, no subprocess.

@@ -6,6 +6,8 @@
 //! `crate::api` and `crate::fleet` only. Whoever calls has made sure that the target is in scope.
 
 mod error;
+#[cfg(test)]
+mod fake_nmap;
 mod limits;
 mod nmap;
 mod nmap_xml;
@@ -26,4 +28,4 @@ pub use nmap_xml::{NmapHost, NmapRun, NmapXmlError, parse_nmap_xml};
 pub use options::{Observer, ScanOptions, Unobserved};
 pub use portset::{PortSet, PortSetError};
 pub use report::{ScanReport, SweepStats};
-pub use scan::{detect_services, scan_host, scan_host_thorough};
+pub use scan::{detect_services, detect_tls, scan_host, scan_host_thorough};

@@ -324,24 +324,13 @@ async fn last_of(from: impl AsyncRead + Unpin) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use crate::engines::ports::Unobserved;
+    use crate::engines::ports::fake_nmap::fake_nmap as fake;
     use crate::engines::ports::scan::open_port;
 
     use super::*;
-
-    /// A shell script in nmap's place.
-    fn fake(dir: &Path, script: &str) -> Nmap {
-        let path = dir.join("nmap");
-        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        Nmap {
-            path,
-            version: "7.93".to_owned(),
-        }
-    }
 
     const START: &str = r#"<nmaprun scanner="nmap" args="x" version="7.93"><host><status state="up"/><address addr="127.0.0.1" addrtype="ipv4"/><ports>"#;
     const SSH: &str = r#"<port protocol="tcp" portid="22"><state state="open" reason="syn-ack"/><service name="ssh" product="OpenSSH" conf="10"/></port>"#;

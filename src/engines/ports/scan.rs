@@ -39,7 +39,17 @@ pub async fn scan_host(
     let swept = sweep(peer, options, &limiter, deadline, observer, found).await?;
     report.take_sweep(swept);
     if options.services && !report.incomplete {
-        services::detect(&mut report, target, options, &limiter, deadline, observer).await;
+        let job = services::Job::Services;
+        services::detect(
+            &mut report,
+            target,
+            options,
+            &limiter,
+            deadline,
+            observer,
+            job,
+        )
+        .await;
     }
     report.finish(start);
     Ok(report)
@@ -52,15 +62,35 @@ pub async fn detect_services(
     options: &ScanOptions,
     observer: &dyn Observer,
 ) {
+    probe(report, target, options, observer, services::Job::Services).await;
+}
+
+/// Adds the facts of TLS to a report whose services are known already, as from nmap.
+pub async fn detect_tls(
+    report: &mut ScanReport,
+    target: &str,
+    options: &ScanOptions,
+    observer: &dyn Observer,
+) {
+    probe(report, target, options, observer, services::Job::TlsFacts).await;
+}
+
+async fn probe(
+    report: &mut ScanReport,
+    target: &str,
+    options: &ScanOptions,
+    observer: &dyn Observer,
+    job: services::Job,
+) {
     let start = Instant::now();
     let limiter = Arc::new(RateLimiter::new(options.max_rate));
     let deadline = deadline(start, options);
-    services::detect(report, target, options, &limiter, deadline, observer).await;
+    services::detect(report, target, options, &limiter, deadline, observer, job).await;
     report.finish(start);
 }
 
 /// Scans one host thoroughly: sweeps its ports, then has nmap find out which services the open ones
-/// carry, where there is an nmap; else, and if nmap fails, by own probes. nmap's failure is told in
+/// carry, where there is an nmap, and adds the facts of TLS; else, and if nmap fails, by own probes. nmap's failure is told in
 /// the second value; the report is whole all the same.
 ///
 /// # Errors
@@ -81,20 +111,27 @@ pub async fn scan_host_thorough(
     if !options.services || report.incomplete {
         return Ok((report, None));
     }
-    let mut rest = options.clone();
-    if !options.max_time.is_zero() {
-        // Zero would be no limit at all.
-        let left = options.max_time.saturating_sub(start.elapsed());
-        rest.max_time = left.max(Duration::from_millis(1));
-    }
-    let failure = match nmap {
-        Some(nmap) => match detect_with_nmap(nmap, &mut report, &rest, observer).await {
-            Ok(()) => return Ok((report, None)),
-            Err(error) => Some(error),
-        },
-        None => None,
+    let left = |options: &ScanOptions| {
+        let mut rest = options.clone();
+        if !options.max_time.is_zero() {
+            // Zero would be no limit at all.
+            let left = options.max_time.saturating_sub(start.elapsed());
+            rest.max_time = left.max(Duration::from_millis(1));
+        }
+        rest
     };
-    detect_services(&mut report, target, &rest, observer).await;
+    let mut failure = None;
+    if let Some(nmap) = nmap {
+        match detect_with_nmap(nmap, &mut report, &left(options), observer).await {
+            Ok(()) if report.incomplete => return Ok((report, None)),
+            Ok(()) => {
+                detect_tls(&mut report, target, &left(options), observer).await;
+                return Ok((report, None));
+            }
+            Err(error) => failure = Some(error),
+        }
+    }
+    detect_services(&mut report, target, &left(options), observer).await;
     Ok((report, failure))
 }
 

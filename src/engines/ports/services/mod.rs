@@ -89,28 +89,51 @@ impl Finding {
     }
 }
 
-/// The name of a service when it runs over TLS.
+/// Services whose name over TLS is another.
+const OVER_TLS: [(&str, &str); 15] = [
+    ("http", "https"),
+    ("http-alt", "https"),
+    ("http-proxy", "https"),
+    ("https", "https"),
+    ("imap", "imaps"),
+    ("pop3", "pop3s"),
+    ("smtp", "smtps"),
+    ("ftp", "ftps"),
+    ("ldap", "ldaps"),
+    ("irc", "ircs"),
+    ("amqp", "amqps"),
+    ("mqtt", "mqtts"),
+    ("nntp", "nntps"),
+    ("telnet", "telnets"),
+    ("domain", "domain-s"),
+];
+
+/// The name of a service when it runs over TLS; `ssl/NAME` when it has none of its own.
 pub(super) fn over_tls(service: &str) -> String {
-    match service {
-        "http" | "https" | "http-proxy" | "http-alt" => "https",
-        "imap" => "imaps",
-        "pop3" => "pop3s",
-        "smtp" => "smtps",
-        "ftp" => "ftps",
-        "ldap" => "ldaps",
-        "irc" => "ircs",
-        "amqp" => "amqps",
-        "mqtt" => "mqtts",
-        "nntp" => "nntps",
-        "telnet" => "telnets",
-        "domain" => "domain-s",
-        "" => "ssl",
-        other => other,
+    if service.is_empty() || speaks_tls(service) {
+        return if service.is_empty() { "ssl" } else { service }.to_owned();
     }
-    .to_owned()
+    let own = OVER_TLS.iter().find(|(plain, _)| *plain == service);
+    own.map_or_else(|| format!("ssl/{service}"), |(_, own)| (*own).to_owned())
 }
 
-/// Finds out which services the open ports of a report carry. Ends early, `incomplete`, at the
+/// Whether this is the name of a service over TLS.
+fn speaks_tls(service: &str) -> bool {
+    service == "ssl"
+        || service.starts_with("ssl/")
+        || OVER_TLS.iter().any(|(_, tls)| *tls == service)
+}
+
+/// What to find out about open ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Job {
+    /// Which service each carries.
+    Services,
+    /// The facts of TLS, where a service is known to run over it.
+    TlsFacts,
+}
+
+/// Finds out what there is to know about the open ports of a report. Ends early, `incomplete`, at the
 /// deadline and when the observer says so.
 pub(super) async fn detect(
     report: &mut ScanReport,
@@ -119,6 +142,7 @@ pub(super) async fn detect(
     limiter: &Arc<RateLimiter>,
     deadline: Option<Instant>,
     observer: &dyn Observer,
+    job: Job,
 ) {
     let scanned = u64::from(report.counts.total());
     let open = report.open.len() as u64;
@@ -134,9 +158,14 @@ pub(super) async fn detect(
         timeout: options.service_timeout,
         step: &step,
     };
-    let probed = report.open.len().min(MOST_PROBED);
-    let (probed, rest) = report.open.split_at_mut(probed);
-    let mut waiting = probed.iter_mut();
+    let mut waiting = report
+        .open
+        .iter_mut()
+        .take(MOST_PROBED)
+        .filter(|port| match job {
+            Job::Services => true,
+            Job::TlsFacts => port.tls.is_none() && speaks_tls(&port.service_name),
+        });
     let mut running = FuturesUnordered::new();
     let mut tick = tokio::time::interval(ASK_EVERY);
     loop {
@@ -144,15 +173,20 @@ pub(super) async fn detect(
             && let Some(port) = waiting.next()
         {
             running.push(async {
-                let finding = probe::identify(&context, port.port).await;
-                (port, finding)
+                match job {
+                    Job::Services => {
+                        if let Some(finding) = probe::identify(&context, port.port).await {
+                            finding.put_into(port);
+                        }
+                    }
+                    Job::TlsFacts => port.tls = probe::tls_facts(&context, port.port).await,
+                }
             });
         }
         tokio::select! {
             next = running.next() => {
-                let Some((port, finding)) = next else { break };
-                if let Some(finding) = finding {
-                    finding.put_into(port);
+                if next.is_none() {
+                    break;
                 }
                 done.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 step();
@@ -165,6 +199,26 @@ pub(super) async fn detect(
             }
         }
     }
-    done.fetch_add(rest.len() as u64, std::sync::atomic::Ordering::Relaxed);
-    step();
+    observer.progress(scanned + open, scanned + open, open);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_over_tls() {
+        for (plain, tls) in [
+            ("http", "https"),
+            ("https", "https"),
+            ("imaps", "imaps"),
+            ("", "ssl"),
+            ("postgresql", "ssl/postgresql"),
+            ("ssl/postgresql", "ssl/postgresql"),
+        ] {
+            assert_eq!(over_tls(plain), tls);
+            assert!(speaks_tls(tls));
+        }
+        assert!(!speaks_tls("ssh"));
+    }
 }

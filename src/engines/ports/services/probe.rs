@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::api::TlsFacts;
 use crate::engines::ports::table;
 
 use super::display::first_line;
@@ -92,6 +93,16 @@ pub async fn identify(context: &Context<'_>, port: u16) -> Option<Finding> {
         }
     }
     unknown
+}
+
+/// The facts of a TLS handshake with a port.
+pub async fn tls_facts(context: &Context<'_>, port: u16) -> Option<TlsFacts> {
+    let deadline = Instant::now() + context.timeout;
+    let stream = context.connect(port, deadline).await?;
+    match tls::handshake(context, stream, tls::Offer::Any, deadline).await {
+        tls::Shaken::Done(shaken) => Some(shaken.1),
+        tls::Shaken::Refused(_) | tls::Shaken::NotTls => None,
+    }
 }
 
 async fn run(probe: Probe, context: &Context<'_>, port: u16, deadline: Instant) -> Option<Finding> {
@@ -194,7 +205,7 @@ async fn encrypted(context: &Context<'_>, port: u16, deadline: Instant) -> Optio
 async fn inside(
     context: &Context<'_>,
     mut stream: tls::Stream,
-    facts: &crate::api::TlsFacts,
+    facts: &TlsFacts,
     port: u16,
     deadline: Instant,
 ) -> Finding {

@@ -10,7 +10,10 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::api::OpenPort;
-use crate::engines::ports::{Observer, ScanOptions, scan_host};
+use crate::engines::ports::fake_nmap::fake_nmap;
+use crate::engines::ports::{
+    NmapError, Observer, ScanOptions, Unobserved, scan_host, scan_host_thorough,
+};
 
 /// A server that handles each connection by `serve`, for as long as the test process lives.
 fn server(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
@@ -156,10 +159,10 @@ fn tls_config() -> Arc<ServerConfig> {
     Arc::new(config)
 }
 
-#[tokio::test]
-async fn https_with_the_facts_of_its_certificate() {
+/// An HTTPS server.
+fn https() -> u16 {
     let config = tls_config();
-    let open = probe(server(move |stream| {
+    server(move |stream| {
         let session = ServerConnection::new(Arc::clone(&config)).unwrap();
         let mut stream = StreamOwned::new(session, stream);
         let mut request = [0; 4096];
@@ -168,8 +171,12 @@ async fn https_with_the_facts_of_its_certificate() {
         }
         stream.conn.send_close_notify();
         let _ = stream.flush();
-    }))
-    .await;
+    })
+}
+
+#[tokio::test]
+async fn https_with_the_facts_of_its_certificate() {
+    let open = probe(https()).await;
     assert_eq!(
         (open.service_name.as_str(), open.service_product.as_str()),
         ("https", "Caddy httpd")
@@ -191,6 +198,50 @@ async fn https_with_the_facts_of_its_certificate() {
     assert_eq!(certificate.key_bits, Some(256));
     assert_eq!(certificate.signature_algorithm, "ecdsa-with-SHA256");
     assert_eq!(certificate.sha256.len(), 64);
+}
+
+/// With nmap: its words on the service, our facts of TLS. Without: our own probes for both.
+#[tokio::test]
+async fn a_thorough_scan_with_and_without_nmap() {
+    let port = https();
+    let options = ScanOptions {
+        ports: [port].into_iter().collect(),
+        ..ScanOptions::default()
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let mut nmap = fake_nmap(
+        dir.path(),
+        &format!(
+            r#"echo '<nmaprun><host><address addr="127.0.0.1"/><ports>
+            <port protocol="tcp" portid="{port}"><state state="open"/>
+            <service name="http" tunnel="ssl" product="X" conf="10"/></port></ports></host>
+            <runstats><finished exit="success"/></runstats></nmaprun>'"#
+        ),
+    );
+    let addr = [127, 0, 0, 1].into();
+    let (report, failure) = scan_host_thorough(addr, "", &options, Some(&nmap), &Unobserved)
+        .await
+        .unwrap();
+    assert!(failure.is_none(), "{failure:?}");
+    assert_eq!(report.engine, "connect + nmap 7.93");
+    let open = &report.open[0];
+    assert_eq!(
+        (open.service_name.as_str(), open.service_product.as_str()),
+        ("https", "X")
+    );
+    assert!(open.tls.is_some());
+
+    nmap.path = dir.path().join("gone");
+    let (report, failure) = scan_host_thorough(addr, "", &options, Some(&nmap), &Unobserved)
+        .await
+        .unwrap();
+    assert!(
+        matches!(failure, Some(NmapError::Run { .. })),
+        "{failure:?}"
+    );
+    assert_eq!(report.engine, "connect");
+    assert_eq!(report.open[0].service_product, "Caddy httpd");
+    assert!(report.open[0].tls.is_some());
 }
 
 #[tokio::test]

@@ -162,7 +162,11 @@ impl Worker {
         for _ in 0..BATCH {
             let due = self.retries.next_due();
             let ready = due.is_some_and(|due| due <= now) || self.shared.has_fresh();
-            if !ready || self.in_flight >= share {
+            if self.in_flight >= share {
+                // An answer or a timeout makes room and wakes the worker.
+                return now + LONGEST_SLEEP;
+            }
+            if !ready {
                 return due.unwrap_or(now + LONGEST_SLEEP).max(now);
             }
             let slot = match self.free_slot() {

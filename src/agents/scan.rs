@@ -4,7 +4,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::api::{EggRecord, Personality, Scan, ScanResult, ScanSubmission, WorkKind};
-use crate::engines::ports::{Nmap, Observer, PortSet, ScanOptions, detect_with_nmap, scan_host};
+use crate::engines::ports::{Nmap, Observer, PortSet, ScanOptions, scan_host_thorough};
 use crate::fleet::{ScanSettings, Settings};
 use crate::runtime::{
     Config, Context, CycleReport, Done, LeasedWork, Outbox, Phase, Shown, Task, WorkError,
@@ -18,7 +18,7 @@ pub trait PortScanner {
     /// What for; also the `scan_type` of the results.
     const KIND: WorkKind;
 
-    /// The nmap that is asked, after our own probes, what listens on the open ports.
+    /// The nmap that is asked what listens on the open ports; our own probes without one.
     fn nmap(&self) -> Option<&Nmap>;
 }
 
@@ -141,8 +141,7 @@ fn submission(
     }
 }
 
-/// Sweep, own probes, then nmap's word where there is an nmap: it knows more products, we know more
-/// of TLS. Should nmap fail, what our probes found stands.
+/// Sweep and services. Should nmap fail, our own probes have done its part.
 async fn scan<S: PortScanner>(
     scanner: &S,
     target: &str,
@@ -156,14 +155,10 @@ async fn scan<S: PortScanner>(
         ctx,
         by_hand: config.by_hand,
     };
-    let mut report = scan_host(addr, target, &options, &watch)
+    let (report, failure) = scan_host_thorough(addr, target, &options, scanner.nmap(), &watch)
         .await
         .map_err(|e| WorkError::Failed(format!("{addr}: {e}")))?;
-    if let Some(nmap) = scanner.nmap()
-        && settings.services
-        && !report.incomplete
-        && let Err(error) = detect_with_nmap(nmap, &mut report, &options, &watch).await
-    {
+    if let Some(error) = failure {
         ctx.vitals.update(|f| f.errors += 1);
         tracing::warn!(%error, TARGET = %text::display(target, 120), "nmap failed; own probes stand");
     }

@@ -23,9 +23,9 @@ mod sweep;
 mod table;
 
 pub use error::ScanError;
-pub use nmap::{Nmap, NmapError, detect_with_nmap, find_nmap, run_nmap};
+pub use nmap::{Nmap, NmapError, find_nmap};
 pub use nmap_xml::{NmapHost, NmapRun, NmapXmlError, parse_nmap_xml};
 pub use options::{Observer, ScanOptions, Unobserved};
 pub use portset::{PortSet, PortSetError};
 pub use report::{ScanReport, SweepStats};
-pub use scan::{detect_services, detect_tls, scan_host, scan_host_thorough};
+pub use scan::{scan_host, scan_host_thorough};

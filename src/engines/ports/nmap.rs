@@ -93,46 +93,17 @@ fn version_in(text: &str) -> Option<String> {
     rest.split_whitespace().next().map(str::to_owned)
 }
 
-/// Has nmap do a whole scan of one host: connect scan and, if the options say so, service
-/// detection.
+/// Has nmap find out which services the open ports of a report carry, and puts that into the
+/// report. Ports of which nmap knows nothing keep what is there. Facts of TLS are not nmap's to
+/// find.
 ///
 /// Every event that nmap writes (it writes its statistics from its own event loop) counts as
 /// progress. When the scan is cancelled or its time is over, nmap gets SIGTERM and what it wrote so
 /// far is kept.
 ///
 /// # Errors
-/// When nmap cannot be run, fails, or writes no XML.
-pub async fn run_nmap(
-    nmap: &Nmap,
-    addr: IpAddr,
-    options: &ScanOptions,
-    observer: &dyn Observer,
-) -> Result<ScanReport, NmapError> {
-    let start = Instant::now();
-    let mut report = ScanReport::start(addr, options);
-    report.engine = format!("nmap {}", nmap.version);
-    let total = options.ports.len() as u64;
-    let progress = |_events: u64| observer.progress(0, total, 0);
-    let args = arguments(addr, &options.ports, options, options.services);
-    let run = execute(nmap, &args, options, observer, &progress).await?;
-    report.command = command_line(&args);
-    report.incomplete = !run.complete;
-    if let Some(host) = host_of(run, addr) {
-        report.counts = host.counts;
-        report.open = host.open;
-    }
-    report.finish(start);
-    observer.progress(total, total, report.open.len() as u64);
-    Ok(report)
-}
-
-/// Has nmap find out which services the open ports of a report carry, and puts that into the
-/// report. Ports of which nmap knows nothing keep what is there. Facts of TLS are not nmap's to
-/// find.
-///
-/// # Errors
 /// When nmap cannot be run, fails, or writes no XML. The report is then as it was.
-pub async fn detect_with_nmap(
+pub(super) async fn detect_with_nmap(
     nmap: &Nmap,
     report: &mut ScanReport,
     options: &ScanOptions,
@@ -146,7 +117,7 @@ pub async fn detect_with_nmap(
     let open = ports.len() as u64;
     let scanned = u64::from(report.counts.total());
     let progress = |_events: u64| observer.progress(scanned, scanned + open, open);
-    let args = arguments(report.addr, &ports, options, true);
+    let args = arguments(report.addr, &ports, options);
     let run = execute(nmap, &args, options, observer, &progress).await?;
     report.engine = format!("{} + nmap {}", report.engine, nmap.version);
     report.command = format!("{}; {}", report.command, command_line(&args));
@@ -185,14 +156,12 @@ fn host_of(run: NmapRun, addr: IpAddr) -> Option<NmapHost> {
 
 /// The arguments of a run. `--unprivileged`: no raw sockets even for root, which the sandbox
 /// forbids.
-fn arguments(addr: IpAddr, ports: &PortSet, options: &ScanOptions, services: bool) -> Vec<String> {
+fn arguments(addr: IpAddr, ports: &PortSet, options: &ScanOptions) -> Vec<String> {
     let addr = addr.to_canonical();
     let mut args: Vec<String> = ["-n", "-Pn", "-sT", "--unprivileged", "-T4"]
         .map(str::to_owned)
         .into();
-    if services {
-        args.extend(["-sV", "--version-intensity", "5"].map(str::to_owned));
-    }
+    args.extend(["-sV", "--version-intensity", "5"].map(str::to_owned));
     args.push("--max-retries".to_owned());
     args.push(options.retries.to_string());
     if options.max_rate > 0 {
@@ -379,7 +348,7 @@ mod tests {
         assert_eq!(error.to_string(), "nmap failed (exit status: 3): no way");
         assert_eq!(report, before);
         let nmap = fake(dir.path(), "echo hello");
-        let error = run_nmap(&nmap, report.addr, &options, &Unobserved).await;
+        let error = detect_with_nmap(&nmap, &mut report, &options, &Unobserved).await;
         assert!(matches!(error, Err(NmapError::Output { .. })));
     }
 
@@ -403,11 +372,12 @@ mod tests {
         let nmap = fake(dir.path(), &format!("echo '{START}{SSH}'; exec sleep 1000"));
         let observer = CancelAtOutput::default();
         let options = ScanOptions::default();
-        let report = run_nmap(&nmap, [127, 0, 0, 1].into(), &options, &observer)
+        let mut report = report();
+        detect_with_nmap(&nmap, &mut report, &options, &observer)
             .await
             .unwrap();
         assert!(report.incomplete);
-        assert_eq!((report.open.len(), report.open[0].port), (1, 22));
+        assert_eq!(report.open[0].service_product, "OpenSSH");
     }
 
     #[test]
@@ -417,14 +387,10 @@ mod tests {
             ..ScanOptions::default()
         };
         let ports = "80-82".parse().unwrap();
-        let args = arguments("::1".parse().unwrap(), &ports, &options, true).join(" ");
+        let args = arguments("::1".parse().unwrap(), &ports, &options).join(" ");
         for part in ["-sV", "--max-rate 300", "-oX -", "-p 80-82", "-6 ::1"] {
             assert!(args.contains(part), "{args}");
         }
-        assert!(
-            !arguments("10.0.0.1".parse().unwrap(), &ports, &options, false)
-                .contains(&"-sV".to_owned())
-        );
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub async fn scan_host(
 }
 
 /// Finds out which services the open ports of a report carry, by own probes.
-pub async fn detect_services(
+async fn detect_services(
     report: &mut ScanReport,
     target: &str,
     options: &ScanOptions,
@@ -66,7 +66,7 @@ pub async fn detect_services(
 }
 
 /// Adds the facts of TLS to a report whose services are known already, as from nmap.
-pub async fn detect_tls(
+async fn detect_tls(
     report: &mut ScanReport,
     target: &str,
     options: &ScanOptions,

@@ -30,8 +30,8 @@ struct State {
     extend: Option<Duration>,
 }
 
-/// Longest step of a wait; also the longest time for which a status line is held back.
-const STEP: Duration = Duration::from_millis(500);
+/// Longest step of a wait, so that a sleeping agent hardly wakes.
+const STEP: Duration = Duration::from_secs(5);
 
 impl Heart {
     /// A heart that pings as systemd asked in the environment.
@@ -60,17 +60,32 @@ impl Heart {
         let mut state = self.state();
         state.last_beat = Utc::now();
         let due = |every| state.last_ping.is_none_or(|last| last.elapsed() >= every);
-        let ping = self.inner.ping_every.is_some_and(due);
         let extend = state.extend.filter(|by| due(*by / 2));
-        if ping || extend.is_some() {
-            state.last_ping = Some(Instant::now());
+        let ping = self.inner.ping_every.is_some_and(due);
+        if !ping && extend.is_none() {
+            return;
         }
+        state.last_ping = Some(Instant::now());
         drop(state);
-        if ping {
+        if self.inner.ping_every.is_some() {
             self.inner.notifier.watchdog();
         }
         if let Some(by) = extend {
             self.inner.notifier.extend_timeout(by);
+        }
+    }
+
+    /// Time to the next step of a wait: short enough to ping in time, and to bring out a status line
+    /// that is held back.
+    fn step(&self) -> Duration {
+        let step = self
+            .inner
+            .ping_every
+            .map_or(STEP, |every| (every / 2).min(STEP));
+        if self.inner.notifier.is_pending() {
+            step.min(notify::STATUS_INTERVAL)
+        } else {
+            step
         }
     }
 
@@ -94,7 +109,7 @@ impl Heart {
             if left.is_zero() {
                 return;
             }
-            tokio::time::sleep(left.min(STEP)).await;
+            tokio::time::sleep(left.min(self.step())).await;
         }
     }
 
@@ -106,9 +121,10 @@ impl Heart {
         loop {
             self.beat();
             let left = end.saturating_duration_since(Instant::now());
-            match timeout(left.min(STEP), &mut work).await {
+            let step = left.min(self.step());
+            match timeout(step, &mut work).await {
                 Ok(output) => return Some(output),
-                Err(_) if left <= STEP => return None,
+                Err(_) if step == left => return None,
                 Err(_) => {}
             }
         }

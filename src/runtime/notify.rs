@@ -23,7 +23,7 @@ struct StatusLine {
 }
 
 /// Least time between two STATUS= datagrams: more often tells nobody more, and each wakes PID 1.
-const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+pub const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Notifier {
     /// Start-up or reload is over.
@@ -93,6 +93,11 @@ impl Notifier {
         {
             line.send(text.to_owned());
         }
+    }
+
+    /// Whether a status line is held back.
+    pub fn is_pending(&self) -> bool {
+        self.status.lock().is_ok_and(|line| line.pending.is_some())
     }
 
     /// Sends a status line that was held back; called from the work loop's steps.

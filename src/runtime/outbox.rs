@@ -23,7 +23,7 @@ pub struct Outbox {
 }
 
 /// Spooled results of one agent, bytes, above which it takes no new work.
-const SPOOL_CAP: u64 = 256 << 20;
+const SPOOL_CAP: u64 = 64 << 20;
 
 impl Outbox {
     /// Opens it in this state directory. Leases that an earlier process held and that no spooled
@@ -140,12 +140,13 @@ impl Outbox {
             Ok(waiting) => waiting,
             Err(error) => return tracing::error!(%error, "cannot read the spool"),
         };
-        for result in waiting.into_iter().chain(std::mem::take(&mut self.unsaved)) {
-            if self.backoff.ready() {
-                self.send(ctx, result).await;
-            } else if !self.on_disk(&result) {
-                self.unsaved.push(result);
+        // What could not be saved stays in the list until the hub has it: this may be dropped at any
+        // await.
+        for result in waiting.into_iter().chain(self.unsaved.clone()) {
+            if !self.backoff.ready() {
+                break;
             }
+            self.send(ctx, result).await;
         }
         self.give_back(ctx).await;
         self.record(ctx);
@@ -155,10 +156,6 @@ impl Outbox {
     fn save_unsaved(&mut self) {
         let spool = &self.spool;
         self.unsaved.retain(|result| spool.put(result).is_err());
-    }
-
-    fn on_disk(&self, result: &Spooled) -> bool {
-        self.spool.contains(result.id)
     }
 
     async fn send(&mut self, ctx: &Context, result: Spooled) {
@@ -182,9 +179,6 @@ impl Outbox {
             }
             Err(error) if error.is_transient() => {
                 self.hub_failed(ctx, &error);
-                if !self.on_disk(&result) {
-                    self.unsaved.push(result);
-                }
                 return;
             }
             Err(error) => {
@@ -196,6 +190,7 @@ impl Outbox {
         if let Err(error) = done {
             tracing::error!(%error, "cannot take a result out of the spool");
         }
+        self.unsaved.retain(|unsaved| unsaved.id != result.id);
         if let Some(lease) = result.lease_id {
             self.held.retain(|id| *id != lease);
         }
@@ -230,5 +225,117 @@ impl Outbox {
         let on_disk = self.spool.depth().map_or(0, |(files, _)| files);
         ctx.vitals
             .update(|f| f.spooled = on_disk + self.unsaved.len() as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::AgentKind;
+    use crate::runtime::{ConfigSource, Control, Options};
+    use wiremock::matchers::{header, method};
+    use wiremock::{Mock, MockServer, ResponseTemplate};
+
+    fn context(hub: &str, root: &Path) -> Context {
+        let options = Options {
+            hub: Some(hub.to_owned()),
+            root: root.to_owned(),
+            ..Options::default()
+        };
+        let source = ConfigSource::new(AgentKind::Kaze, options).unwrap();
+        let config = source.load(|_| Ok(())).unwrap();
+        Context::new(config, Control::new(None), Default::default())
+    }
+
+    fn result(key: Uuid) -> Spooled {
+        Spooled {
+            id: Uuid::now_v7(),
+            path: "daemon/kaze/scan/".into(),
+            key,
+            lease_id: Some(key),
+            target: "127.0.0.1".into(),
+            body: RawValue::from_string("{}".into()).unwrap(),
+        }
+    }
+
+    async fn answering(status: u16) -> MockServer {
+        let server = MockServer::start().await;
+        let body = serde_json::json!({"success": status == 200, "error": "x"});
+        let answer = ResponseTemplate::new(status).set_body_json(body);
+        Mock::given(method("POST"))
+            .respond_with(answer)
+            .mount(&server)
+            .await;
+        let gone = ResponseTemplate::new(200).set_body_json(serde_json::json!({"success": true}));
+        Mock::given(method("DELETE"))
+            .respond_with(gone)
+            .mount(&server)
+            .await;
+        server
+    }
+
+    #[tokio::test]
+    async fn a_result_outlives_a_busy_hub_and_a_restart_and_goes_out_under_its_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = Uuid::now_v7();
+        let busy = answering(503).await;
+        let ctx = context(&busy.uri(), dir.path());
+        let mut outbox = Outbox::open(dir.path()).unwrap();
+        outbox.hold(&ctx, [key]);
+        outbox.put(&ctx, result(key));
+        outbox.drain(&ctx).await;
+        assert_eq!(outbox.blocked(), Some("waiting for the hub"));
+        assert_eq!(ctx.vitals.get().spooled, 1);
+        assert!(ctx.vitals.get().degraded.is_some());
+        drop(outbox);
+
+        let server = MockServer::start().await;
+        let stored = ResponseTemplate::new(200).set_body_json(serde_json::json!({"success": true}));
+        Mock::given(method("POST"))
+            .and(header("Idempotency-Key", key.to_string()))
+            .respond_with(stored)
+            .expect(1)
+            .mount(&server)
+            .await;
+        let ctx = context(&server.uri(), dir.path());
+        let mut outbox = Outbox::open(dir.path()).unwrap();
+        outbox.drain(&ctx).await;
+        assert_eq!(ctx.vitals.get().spooled, 0);
+        assert_eq!(outbox.blocked(), None);
+    }
+
+    #[tokio::test]
+    async fn what_the_hub_will_never_take_is_set_aside_and_stops_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let server = answering(422).await;
+        let ctx = context(&server.uri(), dir.path());
+        let mut outbox = Outbox::open(dir.path()).unwrap();
+        outbox.put(&ctx, result(Uuid::now_v7()));
+        outbox.drain(&ctx).await;
+        assert_eq!(outbox.blocked(), None);
+        let rejected = std::fs::read_dir(dir.path().join("spool/rejected")).unwrap();
+        assert_eq!(rejected.count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_killed_agent_gives_back_at_its_next_start_what_no_result_will_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let server = answering(200).await;
+        let ctx = context(&server.uri(), dir.path());
+        let (unfinished, finished) = (Uuid::now_v7(), Uuid::now_v7());
+        let mut outbox = Outbox::open(dir.path()).unwrap();
+        outbox.hold(&ctx, [unfinished, finished]);
+        outbox.put(&ctx, result(finished));
+        drop(outbox);
+
+        Outbox::open(dir.path()).unwrap().drain(&ctx).await;
+        let requests = server.received_requests().await.unwrap();
+        let released: Vec<_> = requests
+            .iter()
+            .filter(|r| r.method.as_str() == "DELETE")
+            .map(|r| r.url.path())
+            .collect();
+        assert_eq!(released.len(), 1);
+        assert!(released[0].contains(&unfinished.to_string()));
     }
 }

@@ -63,6 +63,8 @@ pub struct CycleReport {
 
 /// How long the first heartbeat may hold up readiness.
 const FIRST_CONTACT: Duration = Duration::from_millis(50);
+/// What the loop gets beyond the task's own time.
+const OVERDUE: Duration = Duration::from_secs(1);
 /// How long sending what waits may take at the end, after the task in hand.
 const LAST_FLUSH: Duration = Duration::from_secs(4);
 
@@ -134,7 +136,10 @@ async fn daemon<A: Agent>(source: ConfigSource) -> ExitCode {
     tokio::spawn(signals.watch(Arc::clone(&ctx), source, A::check));
     first_contact(&ctx, &outbox).await;
     tokio::spawn(heartbeat::keep(Arc::clone(&ctx), Arc::clone(&outbox)));
-    work(&mut agent, &ctx, &outbox).await;
+    tokio::select! {
+        () = work(&mut agent, &ctx, &outbox) => {}
+        () = overdue(&ctx) => tracing::warn!("given up what was going on: time to stop"),
+    }
     agent.stopping().await;
     finish(&ctx, &outbox).await;
     ExitCode::Ok
@@ -222,6 +227,13 @@ async fn work<A: Agent>(agent: &mut A, ctx: &Context, outbox: &Mutex<Outbox>) {
         }
         ctx.wait_until(wake, version).await;
     }
+}
+
+/// The task in hand gives up by itself when its time is over; this is for whatever else may hold the
+/// loop up, such as a hub that takes a request and does not answer.
+async fn overdue(ctx: &Context) {
+    ctx.out_of_time().await;
+    tokio::time::sleep(OVERDUE).await;
 }
 
 /// When the outbox wants to be looked at again.

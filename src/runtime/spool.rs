@@ -90,11 +90,6 @@ impl Spool {
         Ok(results)
     }
 
-    /// Whether this result is on disk.
-    pub fn contains(&self, id: Uuid) -> bool {
-        self.path(id).exists()
-    }
-
     /// The hub has it.
     ///
     /// # Errors

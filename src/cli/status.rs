@@ -18,6 +18,9 @@ use crate::systemd::{AgentState, Systemd, UnitStatus};
 ///
 /// Failed agents come first. Exit status: 0, or 3 when an agent that was named is not active.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The first word of STATUS is the agent's own: paused, degraded, stopping. Exit codes: 0; 3 when an
+agent that was named is not active; 4 no such agent; 69 systemd unreachable.")]
 pub struct Args {
     /// Agents to show (default: all); one alone is shown in full.
     #[arg(value_name = "AGENT")]

@@ -120,7 +120,7 @@ async fn lease<W: LeasedWork>(ctx: &Context) -> Result<Vec<EggRecord>, HubError>
     let (limit, time) = W::batch(&config);
     let request = config.hub.lease(W::PERSONALITY, W::KIND, limit, time);
     ctx.heart
-        .bounded(HubClient::TIMEOUT, request)
+        .bounded(HubClient::LEASE_TIMEOUT, request)
         .await
         .unwrap_or_else(|| Err(HubError::Unreachable("no answer".to_owned())))
 }

@@ -92,6 +92,9 @@ const MAX_ANSWER: usize = 8 << 20;
 impl HubClient {
     /// Longest time for a request other than a submission (`api_timeout` of the earlier system).
     pub const TIMEOUT: Duration = Duration::from_secs(10);
+    /// Longest time for a request for work: the hub may have to look up names, and an answer that
+    /// nobody waits for leaves its leases to run out.
+    pub const LEASE_TIMEOUT: Duration = Duration::from_secs(30);
     /// Longest time for a submission (`submit_timeout`).
     pub const SUBMIT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -149,7 +152,7 @@ impl HubClient {
                 ("agent", &self.caller),
                 ("lease", &lease.as_secs().to_string()),
             ])
-            .timeout(Self::TIMEOUT);
+            .timeout(Self::LEASE_TIMEOUT);
         let list: EggRecordList = answer(request).await?;
         if !list.success {
             return Err(HubError::Nonsense(

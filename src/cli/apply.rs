@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::fleet::systemd_failure;
 use super::{Failure, Global, Outcome, check, diff, output, render};
 use crate::api::ExitCode;
-use crate::systemd::Systemd;
+use crate::systemd::{Systemd, SystemdError};
 use crate::units::{
     self, Applied, ApplyError, Note, Options, Permissions, Plan, Reloader, ReloaderError,
     SystemdVersion,
@@ -89,7 +89,11 @@ pub async fn run(global: &Global, args: Args) -> Outcome {
 
 fn failure(error: ApplyError) -> Failure {
     let code = match &error {
-        ApplyError::Systemd { .. } => ExitCode::SystemdUnreachable,
+        ApplyError::Systemd { source, .. } => match source.downcast_ref::<SystemdError>() {
+            Some(SystemdError::Unreachable(_)) => ExitCode::SystemdUnreachable,
+            Some(SystemdError::Denied(_)) => ExitCode::NotPermitted,
+            Some(SystemdError::Refused(_)) | None => ExitCode::Failure,
+        },
         ApplyError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
             ExitCode::NotPermitted
         }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::fleet::{Agents, systemd_failure, unit};
 use super::{Failure, Global, Outcome, output};
 use crate::api::ExitCode;
+use crate::fleet::{Agent, AgentKind};
 use crate::systemd::{AgentState, JobError, Systemd};
 
 /// What to do with agents.
@@ -60,18 +61,23 @@ pub async fn run(global: &Global, verb: Verb, args: Args) -> Outcome {
     let systemd = Systemd::connect().await.map_err(systemd_failure)?;
     let agents = Agents::find(global, &systemd, &args.agents).await?;
     let systemd = &systemd;
-    let done = join_all(agents.names.iter().map(|name| {
-        let limit = agents
-            .fleet
-            .as_ref()
-            .and_then(|f| f.agents.iter().find(|(n, _)| n.as_str() == name))
-            .map_or(STOP_TIMEOUT, |(_, agent)| agent.stop_timeout.0)
-            + PAUSE_MARGIN;
-        one(systemd, verb, name, limit)
+    let fleet = agents.fleet.as_ref();
+    // `all` means all that can be paused.
+    let every = args.agents.iter().any(|name| name == "all");
+    let turns = matches!(verb, Verb::Pause | Verb::Resume);
+    let done = join_all(agents.names.iter().filter_map(|name| {
+        let agent = fleet.and_then(|f| f.agents.values().find(|a| a.name.as_str() == name));
+        let pausable = pausable(name, agent);
+        let limit = agent.map_or(STOP_TIMEOUT, |a| a.stop_timeout.0) + PAUSE_MARGIN;
+        (pausable || !every || !turns).then(|| one(systemd, verb, name, pausable, limit))
     }))
     .await;
     if global.json {
-        output::json(&done)?;
+        output::json(&serde_json::json!({ "agents": done }))?;
+    } else if global.jsonl {
+        for done in &done {
+            output::text(&format!("{}\n", serde_json::to_string(done)?))?;
+        }
     } else {
         for done in &done {
             output::text(&format!("{}: {}\n", done.agent, done.message))?;
@@ -80,9 +86,19 @@ pub async fn run(global: &Global, verb: Verb, args: Args) -> Outcome {
     Ok(done.iter().find(|d| !d.ok).map_or(ExitCode::Ok, |d| d.code))
 }
 
-async fn one(systemd: &Systemd, verb: Verb, name: &str, limit: Duration) -> Done {
+/// Whether it understands SIGUSR1 and SIGUSR2, which end a program that does not.
+fn pausable(name: &str, agent: Option<&Agent>) -> bool {
+    let kind = agent.map(|a| a.kind).or_else(|| {
+        AgentKind::BUILT_IN
+            .into_iter()
+            .find(|kind| kind.as_str() == name)
+    });
+    kind.is_some_and(|kind| !matches!(kind, AgentKind::Hub | AgentKind::Custom))
+}
+
+async fn one(systemd: &Systemd, verb: Verb, name: &str, pausable: bool, limit: Duration) -> Done {
     let begin = Instant::now();
-    let answer = act(systemd, verb, &unit(name), limit).await;
+    let answer = act(systemd, verb, &unit(name), pausable, limit).await;
     let status = systemd.unit(&unit(name)).await.ok();
     let state = status.as_ref().map(|s| s.state);
     let (ok, code, message) = match answer {
@@ -110,6 +126,7 @@ async fn act(
     systemd: &Systemd,
     verb: Verb,
     unit: &str,
+    pausable: bool,
     limit: Duration,
 ) -> Result<&'static str, Failure> {
     let before = systemd.unit(unit).await.map_err(systemd_failure)?;
@@ -125,6 +142,10 @@ async fn act(
             ExitCode::NotActive,
             anyhow!("not running; start it first"),
         )),
+        Verb::Pause | Verb::Resume if !pausable => Err(anyhow!(
+            "the hub and programs of your own cannot be paused; stop it instead"
+        )
+        .into()),
         Verb::Reload => job(unit, systemd.reload(unit).await, "reloaded"),
         Verb::Pause => turn(systemd, unit, Signal::USR1, true, limit).await,
         Verb::Resume => turn(systemd, unit, Signal::USR2, false, limit).await,
@@ -155,13 +176,22 @@ async fn turn(
     paused: bool,
     limit: Duration,
 ) -> Result<&'static str, Failure> {
+    let before = systemd
+        .unit(unit)
+        .await
+        .map_err(systemd_failure)?
+        .invocation_id;
     systemd
         .kill(unit, signal.as_raw())
         .await
         .map_err(systemd_failure)?;
     let end = Instant::now() + limit;
     while Instant::now() < end {
-        let state = systemd.unit(unit).await.map_err(systemd_failure)?.state;
+        let now = systemd.unit(unit).await.map_err(systemd_failure)?;
+        if now.invocation_id != before {
+            return Err(anyhow!("it ended instead; see journalctl -u {unit}").into());
+        }
+        let state = now.state;
         if (state == AgentState::Paused) == paused {
             return Ok(if paused { "paused" } else { "resumed" });
         }

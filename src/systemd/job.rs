@@ -73,7 +73,8 @@ where
             }
             Err(_) => {
                 if let Some(id) = id
-                    && manager.get_job(id).await.is_err()
+                    && let Err(zbus::Error::MethodError(name, ..)) = manager.get_job(id).await
+                    && name.as_str() == "org.freedesktop.systemd1.NoSuchJob"
                 {
                     return settled(&systemd.unit(unit).await?);
                 }

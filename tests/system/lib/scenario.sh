@@ -1,6 +1,8 @@
 # What scenarios share. A scenario is a bash script that runs in a bed as root and proves one promise
 # of the product; it sources this file, makes its fleet, and says what it checks with `it`. It never
 # sleeps for luck: `until_true` waits for a condition, with a limit.
+# A scenario that needs a slow scan sets scope.max_rate: each of the five sending agents of the fleet
+# gets a fifth of it.
 # shellcheck shell=bash
 
 set -euo pipefail

@@ -81,6 +81,14 @@ const CASES: &[(&str, &str)] = &[
         "2: profiles.Mine: \"Mine\" is not a profile name",
     ),
     (
+        "[agents.kaze]\nwatchdog = \"1s\"\n",
+        "2: agents.kaze.watchdog: must be 0 (off) or at least 2s",
+    ),
+    (
+        "[agents.kaze.config]\nconnect_timeout = \"20s\"\n",
+        "2: agents.kaze.config.connect_timeout: must be at most 5s",
+    ),
+    (
         "[agents.kaze]\nwatchdog = \"soon\"\n",
         "2: agents.kaze.watchdog: \"soon\" is not a length of time",
     ),

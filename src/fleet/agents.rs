@@ -128,7 +128,8 @@ fn read(
     silent_watchdog(&agent, node, section);
     if agent.watchdog > Span::default() && agent.watchdog < SHORTEST_WATCHDOG {
         let message = format!("must be 0 (off) or at least {SHORTEST_WATCHDOG}");
-        section.error(node, "watchdog", message);
+        let place = section.node("watchdog").unwrap_or(node);
+        section.error(place, "watchdog", message);
     }
     Some(agent)
 }

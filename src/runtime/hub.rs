@@ -414,6 +414,14 @@ mod tests {
                 .unwrap_err()
                 .is_transient()
         );
+        // What stands between us and the hub, or a token that is missing, gets better.
+        for status in [301, 401, 403, 404, 407, 500, 502] {
+            let error = submit(ResponseTemplate::new(status)).await.unwrap_err();
+            assert!(error.is_transient(), "{status}");
+        }
+        let own = serde_json::json!({"success": false, "error": "unknown record"});
+        let own = ResponseTemplate::new(404).set_body_json(own);
+        assert!(!submit(own).await.unwrap_err().is_transient());
         let shadowed = serde_json::json!({"success": false, "error": "Invalid personality"});
         let shadowed = ResponseTemplate::new(200).set_body_json(shadowed);
         assert!(!submit(shadowed).await.unwrap_err().is_transient());

@@ -5,6 +5,7 @@
 //! May depend on everything below it (`units`, `systemd`, `fleet`, `api`); nothing depends on it but
 //! the binary.
 
+mod agents;
 mod apply;
 mod check;
 mod config;
@@ -16,6 +17,7 @@ pub mod output;
 mod render;
 mod scans;
 mod status;
+mod table;
 mod targets;
 
 use std::path::PathBuf;

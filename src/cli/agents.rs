@@ -52,6 +52,12 @@ impl Roster {
         self.agents().map(|(name, _)| name.unit()).collect()
     }
 
+    /// Units of the fleet's and our own agents.
+    pub fn all_units(&self) -> Vec<String> {
+        let names = self.names();
+        names.iter().map(|n| format!("recon@{n}.service")).collect()
+    }
+
     /// Whether the fleet has this agent.
     pub fn has(&self, name: &str) -> bool {
         self.agents().any(|(n, _)| n.as_str() == name)

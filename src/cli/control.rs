@@ -319,7 +319,7 @@ impl Driver<'_> {
     fn judge(&self, kind: JobKind, outcome: JobOutcome) -> Done {
         let took = duration(outcome.took);
         if !outcome.is_done() {
-            let message = format!("failed: {}", outcome.reason());
+            let message = format!("failed: {}{}", outcome.reason(), again(&outcome.unit));
             return Done::failed(message, outcome.unit);
         }
         let unit = outcome.unit;
@@ -336,7 +336,7 @@ impl Driver<'_> {
         if !unit.state.is_up() {
             let why = unit.last_error.clone();
             let why = why.unwrap_or_else(|| format!("it ended at once and is {}", unit.state));
-            return Done::failed(format!("failed: {why}"), unit);
+            return Done::failed(format!("failed: {why}{}", again(&unit)), unit);
         }
         let word = match kind {
             JobKind::Start => "started",
@@ -463,6 +463,14 @@ impl Driver<'_> {
         if std::io::stderr().is_terminal() {
             eprintln!("{name}: {what} (up to {})", duration(limit));
         }
+    }
+}
+
+/// That systemd goes on trying, when it does.
+fn again(unit: &UnitState) -> &'static str {
+    match unit.state {
+        AgentState::Restarting => "; systemd will start it again",
+        _ => "",
     }
 }
 

@@ -7,7 +7,8 @@ use super::agents::{ALL, Roster, failed};
 use super::table::printable;
 use super::{Failure, Global, Outcome, output};
 use crate::api::ExitCode;
-use crate::systemd::{AGENT_UNITS, Entry, Error, Journal, Level, Manager, Options, Query};
+use crate::fleet::AgentName;
+use crate::systemd::{Entry, Error, Journal, Level, Manager, Options, Query};
 
 /// A journal may hold years.
 const LINES: u64 = 100;
@@ -58,19 +59,26 @@ pub async fn run(global: &Global, args: Args) -> Outcome {
     }
 }
 
-/// The journal outlives units and needs no systemd: names are checked against systemd only when
-/// they are not the fleet's or our own, and a name that cannot be checked is let pass.
+/// The journal outlives units and needs no systemd: systemd is asked only for what the fleet and we
+/// ourselves do not know. Names are spelled out, since a pattern that matches nothing in the journal
+/// is an error of journalctl's.
 async fn units(global: &Global, names: &[String]) -> Result<Vec<String>, Failure> {
-    if names.is_empty() || names.iter().any(|n| n == ALL) {
-        return Ok(vec![AGENT_UNITS.to_owned()]);
-    }
     let roster = Roster::load(global);
+    if names.is_empty() || names.iter().any(|n| n == ALL) {
+        let mut units = roster.all_units();
+        if let Ok(manager) = Manager::connect(Options::default()).await {
+            units.extend(manager.agent_units().await.map_err(failed)?);
+        }
+        units.sort();
+        units.dedup();
+        return Ok(units);
+    }
     if let Some(known) = roster.resolve_known(names) {
-        return Ok(known.iter().map(crate::fleet::AgentName::unit).collect());
+        return Ok(known.iter().map(AgentName::unit).collect());
     }
     let manager = Manager::connect(Options::default()).await.map_err(failed)?;
     let found = roster.resolve(names, &manager).await?;
-    Ok(found.iter().map(crate::fleet::AgentName::unit).collect())
+    Ok(found.iter().map(AgentName::unit).collect())
 }
 
 async fn pass_through(query: &Query, format: &str) -> Outcome {
@@ -113,7 +121,11 @@ pub fn format_entry(entry: &Entry, colors: bool) -> String {
         .with_timezone(&Local)
         .format("%Y-%m-%d %H:%M:%S%.3f");
     let agent = printable(&entry.agent);
-    let level = format!("{:<6}", entry.level.as_str());
+    let level = match entry.level {
+        Level::Notice => "NOTE",
+        other => other.as_str(),
+    };
+    let level = format!("{level:<6}");
     let message = printable(&entry.message);
     if !colors {
         return format!("{time} {agent} {level}{message}\n");

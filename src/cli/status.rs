@@ -292,7 +292,11 @@ fn seconds(s: f64) -> String {
 }
 
 fn ago(time: DateTime<Utc>) -> String {
-    duration((Utc::now() - time).to_std().unwrap_or_default())
+    let length = (Utc::now() - time).to_std().unwrap_or_default();
+    match length.as_secs() {
+        s @ 0..60 => format!("{s}s"),
+        _ => duration(length),
+    }
 }
 
 fn detail(unit: &UnitState, description: Option<&str>, colors: bool) -> String {

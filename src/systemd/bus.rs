@@ -1,4 +1,3 @@
-use std::path::Path;
 use std::time::Duration;
 
 use zbus::Connection;
@@ -11,9 +10,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(2500);
 
 /// Default limit of a call, that of libdbus: PID 1 may be in the middle of a daemon-reload.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(25);
-
-/// systemd's own socket, for root only; it works where no D-Bus daemon is installed.
-const PRIVATE_SOCKET: &str = "/run/systemd/private";
 
 /// Which systemd to talk to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -34,17 +30,6 @@ pub(super) async fn connect(bus: &Bus) -> Result<Connection, Error> {
         Bus::User => Builder::session(),
         Bus::Address(address) => Builder::address(address.as_str()),
     };
-    match (build(builder).await, bus) {
-        (Err(error), Bus::System) if can_use_private_socket() => {
-            let address = format!("unix:path={PRIVATE_SOCKET}");
-            let builder = Builder::address(address.as_str()).p2p();
-            build(builder).await.map_err(|_| error)
-        }
-        (result, _) => result,
-    }
-}
-
-async fn build(builder: Builder<'_>) -> Result<Connection, Error> {
     let building = builder.method_timeout(CALL_TIMEOUT).build();
     match tokio::time::timeout(CONNECT_TIMEOUT, building).await {
         Ok(result) => result.map_err(|e| Error::connecting(&e)),
@@ -52,11 +37,4 @@ async fn build(builder: Builder<'_>) -> Result<Connection, Error> {
             reason: format!("no answer from the bus within {CONNECT_TIMEOUT:?}"),
         }),
     }
-}
-
-fn can_use_private_socket() -> bool {
-    // An address given in the environment is meant; going elsewhere would drive the wrong systemd.
-    std::env::var_os("DBUS_SYSTEM_BUS_ADDRESS").is_none()
-        && rustix::process::geteuid().is_root()
-        && Path::new(PRIVATE_SOCKET).exists()
 }

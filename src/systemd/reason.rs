@@ -49,7 +49,15 @@ fn limit_words(unit: &UnitState) -> String {
 
 fn result_words(unit: &UnitState, result: &str) -> String {
     let status = unit.exec_main_status.unwrap_or(0);
+    let main_ended = matches!(unit.exec_main_code, Some(code) if code > 0);
     match result {
+        // Not the program itself, but a command before or after it (ExecStartPre=, ExecStopPost=).
+        "exit-code" | "signal" | "core-dump" if !main_ended || unit.exec_main_fine() => {
+            format!(
+                "a command of the unit failed ({result}): see systemctl status {}",
+                unit.unit
+            )
+        }
         "exit-code" => exit_words(status),
         "signal" => format!("killed by signal {}", signal_name(status)),
         "core-dump" => format!("killed by signal {} (core dumped)", signal_name(status)),

@@ -203,6 +203,11 @@ impl UnitState {
         self.exec_main_code == Some(1) && matches!(self.exec_main_status, Some(203 | 78))
     }
 
+    /// The main process ended, and with success.
+    pub(super) fn exec_main_fine(&self) -> bool {
+        self.exec_main_code == Some(1) && self.exec_main_status == Some(0)
+    }
+
     /// Marks a running agent as degraded: something that it wants is not up.
     pub fn degrade(&mut self) {
         if self.state == AgentState::Running {

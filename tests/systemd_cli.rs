@@ -76,7 +76,7 @@ fn status_json_has_the_promised_fields_and_no_others() {
     reconctl(&fake, &["status", "kaze", "--color", "never"])
         .assert()
         .success()
-        .stdout(predicate::str::contains("scanning \\u{1b}[31m"));
+        .stdout(predicate::str::contains("scanning \\x1b[31m"));
 }
 
 #[test]
@@ -152,8 +152,8 @@ fn a_failed_start_says_why_and_where_to_look() {
         .stdout(predicate::str::contains("bad configuration (exit 78)"))
         .stdout(predicate::str::contains("see: journalctl -u recon@kaze"));
     let results = json(&fake, &["start", "kaze", "--json"]);
-    assert_eq!(results["results"][0]["ok"], false);
-    assert_eq!(results["results"][0]["state"], "IMPORT_FAILED");
+    assert_eq!(results[0]["ok"], false);
+    assert_eq!(results[0]["state"], "IMPORT_FAILED");
 }
 
 #[test]

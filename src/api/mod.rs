@@ -6,6 +6,7 @@
 
 mod answer;
 mod eggrecord;
+mod event;
 mod exit;
 mod heartbeat;
 mod kind;
@@ -14,6 +15,7 @@ mod target;
 
 pub use answer::{ErrorBody, FieldError};
 pub use eggrecord::{EggRecord, EggRecordList, LeaseAnswer};
+pub use event::{Event, EventList};
 pub use exit::ExitCode;
 pub use heartbeat::{AgentCommand, AgentStatus, Heartbeat, HeartbeatAnswer, LeaseRenewal};
 pub use kind::{Personality, WorkKind};
@@ -27,3 +29,6 @@ pub use target::{
 
 /// Header that makes a submission idempotent: the same key and body get the first answer again.
 pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+
+/// Header in which an agent says who it is (`NAME@HOST`), in place of the `agent` parameter.
+pub const RECON_AGENT: &str = "Recon-Agent";

@@ -54,6 +54,9 @@ pub struct CreateTargetsAnswer {
     /// Those refused.
     #[serde(default)]
     pub refused: Vec<RefusedTarget>,
+    /// Addresses of a network that were left out because a rule denies them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<RefusedTarget>,
 }
 
 /// A target, as `reconctl targets` and `GET /api/targets` show it.

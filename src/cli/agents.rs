@@ -1,11 +1,10 @@
 //! Which agents a command line means: the fleet's, systemd's, and our own by name.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Failure, Global};
+use super::{Failure, Global, check};
 use crate::api::ExitCode;
-use crate::fleet::{self, AgentKind, AgentName, Fleet, Sources};
+use crate::fleet::{self, AgentKind, AgentName, Fleet};
 use crate::systemd::{self, Manager, UnitState, agent_of_unit};
 
 /// The word for all agents.
@@ -24,24 +23,12 @@ impl Roster {
     /// Reads the fleet. A broken fleet file is told and no reason to stop: what runs can still be
     /// shown and driven.
     pub fn load(global: &Global) -> Self {
-        let env: BTreeMap<String, String> = std::env::vars_os()
-            .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
-            .collect();
-        let sources = Sources {
-            root: global.root.clone(),
-            file: global.fleet.clone(),
-            env,
-        };
-        match fleet::load(&sources) {
+        match check::load(global) {
             Ok(loaded) => Self {
                 fleet: Some(loaded.fleet),
             },
-            Err(errors) => {
-                eprintln!(
-                    "reconctl: warning: {} error(s) in the fleet configuration (see reconctl \
-                     check); going by what systemd knows",
-                    errors.0.len()
-                );
+            Err(failure) => {
+                eprintln!("reconctl: warning: {:#}", failure.error);
                 Self::default()
             }
         }

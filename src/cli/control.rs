@@ -48,6 +48,7 @@ impl Verb {
     }
 }
 
+/// Arguments of the verbs that drive agents.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Agents, or `all`: the members of the profile for start, what is not stopped for the others.
@@ -94,8 +95,8 @@ pub async fn run(global: &Global, verb: Verb, args: Args) -> Outcome {
     }
     let code = worst(&reports);
     if global.json {
-        reports.sort_by(|a, b| a.name.cmp(&b.name));
-        output::json(&serde_json::json!({ "results": reports }))?;
+        reports.sort_by(|a, b| a.agent.cmp(&b.agent));
+        output::json(&reports)?;
     }
     Ok(code)
 }
@@ -151,7 +152,7 @@ fn worst(reports: &[Report]) -> ExitCode {
 /// What became of one agent.
 #[derive(Debug, Serialize)]
 struct Report {
-    name: String,
+    agent: String,
     unit: String,
     verb: &'static str,
     ok: bool,
@@ -176,9 +177,9 @@ impl Report {
         if global.jsonl {
             return output::text(&(serde_json::to_string(self)? + "\n"));
         }
-        let mut line = format!("{}: {}", self.name, printable(&self.message));
+        let mut line = format!("{}: {}", self.agent, printable(&self.message));
         if self.see_journal {
-            let agent = &self.name;
+            let agent = &self.agent;
             line.push_str(&format!("; see: journalctl -u recon@{agent}"));
         }
         output::text(&(line + "\n"))
@@ -232,7 +233,7 @@ impl Driver<'_> {
         let begun = Instant::now();
         let done = self.act(name).await;
         let mut report = Report {
-            name: name.to_string(),
+            agent: name.to_string(),
             unit: name.unit(),
             verb: self.verb.as_str(),
             ok: false,

@@ -13,6 +13,7 @@ use crate::systemd::{Entry, Error, Journal, Level, Manager, Options, Query};
 /// A journal may hold years.
 const LINES: u64 = 100;
 
+/// Show the journal of agents, with what systemd says of them.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Agents, or `all` (the default).
@@ -166,7 +167,7 @@ mod tests {
         let entry = Entry::parse(line).unwrap();
         let text = format_entry(&entry, false);
         assert!(
-            text.ends_with(".123 kaze INFO  open\\u{1b}[31m 22\n"),
+            text.ends_with(".123 kaze INFO  open\\x1b[31m 22\n"),
             "{text}"
         );
         assert!(!format_entry(&entry, true).contains("\u{1b}[31m 22"));

@@ -12,6 +12,7 @@ mod config;
 mod control;
 mod diff;
 mod generate;
+mod hub_client;
 mod logs;
 pub mod output;
 mod render;

@@ -1,12 +1,225 @@
-use super::{Global, Outcome};
-use crate::api::ExitCode;
+use anyhow::anyhow;
+
+use super::hub_client::HubClient;
+use super::table::{display, table};
+use super::targets::{json_line, time};
+use super::{Failure, Global, Outcome, output};
+use crate::api::{ExitCode, Scan, ScanList, ScanPort, TlsFacts};
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Placeholder.
-    List,
+    /// List scans, newest first.
+    List {
+        /// Only of this target (name, address or id).
+        #[arg(long, value_name = "TARGET")]
+        target: Option<String>,
+        /// Only of this type (kaze_port_scan).
+        #[arg(long = "type", value_name = "KIND")]
+        scan_type: Option<String>,
+        /// At most so many.
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: usize,
+    },
+    /// Show one scan: its open ports and what was seen there.
+    Show {
+        /// Id of a scan, or a target: then its newest scan.
+        #[arg(value_name = "ID|TARGET")]
+        scan: String,
+    },
 }
 
-pub async fn run(_global: &Global, _command: Command) -> Outcome {
+pub async fn run(global: &Global, command: Command) -> Outcome {
+    let hub = HubClient::new(global)?;
+    match command {
+        Command::List {
+            target,
+            scan_type,
+            limit,
+        } => {
+            let mut params = Vec::new();
+            params.extend(target.map(|t| ("target", t)));
+            params.extend(scan_type.map(|t| ("scan_type", t)));
+            let scans = fetch(&hub, params, limit).await?;
+            show_list(global, scans)
+        }
+        Command::Show { scan } => show_one(global, &find(&hub, scan).await?),
+    }
+}
+
+async fn fetch(
+    hub: &HubClient,
+    filter: Vec<(&str, String)>,
+    limit: usize,
+) -> Result<Vec<Scan>, Failure> {
+    let mut all = Vec::new();
+    let mut cursor = None;
+    while all.len() < limit {
+        let mut params = filter.clone();
+        params.push(("limit", (limit - all.len()).min(1000).to_string()));
+        params.extend(cursor.take().map(|c| ("cursor", c)));
+        let page: ScanList = hub.get("/api/scans", &params).await?;
+        all.extend(page.scans);
+        match page.next_cursor {
+            Some(next) => cursor = Some(next),
+            None => break,
+        }
+    }
+    Ok(all)
+}
+
+fn show_list(global: &Global, scans: Vec<Scan>) -> Outcome {
+    if global.json {
+        output::json(&ScanList {
+            scans,
+            next_cursor: None,
+        })?;
+    } else if global.jsonl {
+        scans.iter().try_for_each(json_line)?;
+    } else {
+        let rows = scans.iter().map(row).collect();
+        let head = ["TARGET", "TYPE", "FINISHED", "PORTS", "OPEN", "ID"];
+        output::text(&table(global, &head, rows))?;
+    }
     Ok(ExitCode::Ok)
+}
+
+fn row(scan: &Scan) -> Vec<String> {
+    const SHOWN: usize = 8;
+    let mut open: Vec<_> = scan
+        .open_ports
+        .iter()
+        .take(SHOWN)
+        .map(|p| format!("{}/{}", p.port, or_unknown(&p.service)))
+        .collect();
+    if scan.open_ports.len() > SHOWN {
+        open.push(format!("and {} more", scan.open_ports.len() - SHOWN));
+    }
+    vec![
+        scan.target.clone(),
+        scan.scan_type.clone(),
+        time(scan.finished_at),
+        scan.ports_scanned.to_string(),
+        if open.is_empty() {
+            "-".to_owned()
+        } else {
+            open.join(" ")
+        },
+        scan.id.to_string(),
+    ]
+}
+
+fn or_unknown(service: &str) -> &str {
+    if service.is_empty() { "?" } else { service }
+}
+
+/// The scan of this id, else the newest of this target.
+async fn find(hub: &HubClient, wanted: String) -> Result<Scan, Failure> {
+    // Targets have ids of the same form.
+    let by_target = fetch(hub, vec![("target", wanted.clone())], 1).await?;
+    if let Some(scan) = by_target.into_iter().next() {
+        return Ok(scan);
+    }
+    if let Ok(id) = wanted.parse::<uuid::Uuid>() {
+        return hub.get(&format!("/api/scans/{id}"), &[]).await;
+    }
+    Err(Failure::from(anyhow!("there is no scan of {wanted:?} yet")))
+}
+
+fn show_one(global: &Global, scan: &Scan) -> Outcome {
+    if global.json {
+        output::json(scan)?;
+        return Ok(ExitCode::Ok);
+    }
+    if global.jsonl {
+        json_line(scan)?;
+        return Ok(ExitCode::Ok);
+    }
+    let mut text = head(scan);
+    if scan.open_ports.is_empty() {
+        text.push_str("\nno open ports\n");
+    } else {
+        let rows = scan.open_ports.iter().map(port_row).collect();
+        let names = ["PORT", "SERVICE", "PRODUCT", "VERSION", "BANNER"];
+        text.push('\n');
+        text.push_str(&table(global, &names, rows));
+    }
+    for port in &scan.open_ports {
+        if let Some(tls) = &port.tls {
+            text.push_str(&tls_text(port, tls));
+        }
+    }
+    output::text(&text)?;
+    Ok(ExitCode::Ok)
+}
+
+fn head(scan: &Scan) -> String {
+    let mut lines = vec![
+        ("target", scan.target.clone()),
+        ("address", scan.ip_address.clone().unwrap_or_default()),
+        ("type", scan.scan_type.clone()),
+        ("agent", scan.agent.clone().unwrap_or_default()),
+        ("engine", scan.engine.clone()),
+        ("finished", time(scan.finished_at)),
+        ("took", format!("{:.1} s", scan.scan_duration)),
+        (
+            "ports",
+            format!(
+                "{} scanned: {} open, {} closed, {} filtered, {} unreachable",
+                scan.ports_scanned,
+                scan.port_counts.open,
+                scan.port_counts.closed,
+                scan.port_counts.filtered,
+                scan.port_counts.unreachable
+            ),
+        ),
+        ("id", scan.id.to_string()),
+    ];
+    lines.retain(|(_, value)| !value.is_empty());
+    lines
+        .iter()
+        .map(|(name, value)| format!("{name:<9} {}\n", display(value)))
+        .collect()
+}
+
+fn port_row(port: &ScanPort) -> Vec<String> {
+    const BANNER: usize = 60;
+    let banner: String = port.banner.chars().take(BANNER).collect();
+    vec![
+        format!("{}/{}", port.port, port.protocol),
+        port.service.clone(),
+        port.product.clone(),
+        port.version.clone(),
+        banner,
+    ]
+}
+
+fn tls_text(port: &ScanPort, tls: &TlsFacts) -> String {
+    let mut text = format!(
+        "\n{}/{} {} {}\n",
+        port.port,
+        display(&port.protocol),
+        display(&tls.version),
+        display(&tls.cipher)
+    );
+    let Some(cert) = &tls.certificate else {
+        return text;
+    };
+    let own = if cert.self_signed {
+        " (self-signed)"
+    } else {
+        ""
+    };
+    for (name, value) in [
+        ("subject", cert.subject.clone()),
+        ("issuer", format!("{}{own}", cert.issuer)),
+        (
+            "valid",
+            format!("{} to {}", time(cert.not_before), time(cert.not_after)),
+        ),
+        ("names", cert.subject_alt_names.join(" ")),
+        ("sha256", cert.sha256.clone()),
+    ] {
+        text.push_str(&format!("  {name:<8} {}\n", display(&value)));
+    }
+    text
 }

@@ -15,7 +15,13 @@ use crate::systemd::{AgentState, Journal, Level, Manager, Options, Query, UnitSt
 /// Lines of the journal below the details of an agent.
 const LAST_ERRORS: u64 = 5;
 
+/// Show what runs and how it is.
+///
+/// Failed agents come first. Exit status: 0, or 3 when an agent that was named is not active.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The first word of STATUS is the agent's own: paused, degraded, stopping. Exit codes: 0; 3 when an
+agent that was named is not active; 4 no such agent; 69 systemd unreachable.")]
 pub struct Args {
     /// Only these agents; one alone is shown in detail.
     #[arg(value_name = "AGENT")]

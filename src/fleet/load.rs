@@ -1,8 +1,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::{Fleet, Scope};
+use super::fragments::{Node, Table, Value, parse};
+use super::merge::merge;
+use super::section::Report;
+use super::{Fleet, agents, env, files, validate};
 
 /// Where to read from.
 #[derive(Debug, Clone)]
@@ -21,13 +24,30 @@ impl Sources {
         Self {
             root: PathBuf::from("/"),
             file: None,
-            env: std::env::vars().collect(),
+            env: environment(),
         }
+    }
+
+    /// The fleet file that is read, when there is one.
+    pub fn fleet_file(&self) -> Option<PathBuf> {
+        let file = self
+            .file
+            .clone()
+            .unwrap_or_else(|| self.root.join(files::FLEET_FILE));
+        file.exists().then_some(file)
     }
 }
 
+/// The environment of this process, as far as it is text.
+pub fn environment() -> BTreeMap<String, String> {
+    // Not std::env::vars, which panics on what is not text.
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
 /// One thing that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Diagnostic {
     /// The file, or `environment`.
     pub file: PathBuf,
@@ -73,19 +93,156 @@ pub struct Loaded {
     pub origins: BTreeMap<String, String>,
 }
 
-/// Reads, merges and validates.
+/// The manifests of our own agents: packaged below /usr/lib/recon/agents.d as they are, and the
+/// defaults where that directory is missing, so that there is one text of them.
+const MANIFESTS: [(&str, &str); 7] = [
+    ("hub", include_str!("../../packaging/agents.d/hub.toml")),
+    ("kage", include_str!("../../packaging/agents.d/kage.toml")),
+    ("kaze", include_str!("../../packaging/agents.d/kaze.toml")),
+    ("kumo", include_str!("../../packaging/agents.d/kumo.toml")),
+    ("ryu", include_str!("../../packaging/agents.d/ryu.toml")),
+    (
+        "sentinel",
+        include_str!("../../packaging/agents.d/sentinel.toml"),
+    ),
+    ("suzu", include_str!("../../packaging/agents.d/suzu.toml")),
+];
+
+/// Profiles that exist without a fleet file: the agents that are built so far.
+const PROFILES: &str = r#"
+[profiles]
+full = ["hub", "kage", "kaze"]
+minimal = ["hub", "kaze"]
+"#;
+
+/// What a place is called that is no file.
+const BUILT_IN: &str = "built-in";
+
+/// Reads, merges and validates. Later wins, key by key: built-in defaults, vendor manifests, the
+/// fleet file, drop-ins, the environment.
 ///
 /// # Errors
 /// Everything that is wrong, at once.
-pub fn load(_sources: &Sources) -> Result<Loaded, Diagnostics> {
-    Ok(Loaded {
-        fleet: Fleet {
-            profile: "full".to_owned(),
-            hub: "http://127.0.0.1:9000".to_owned(),
-            scope: Scope::default(),
-            profiles: BTreeMap::new(),
-            agents: BTreeMap::new(),
-        },
-        origins: BTreeMap::new(),
-    })
+pub fn load(sources: &Sources) -> Result<Loaded, Diagnostics> {
+    let mut errors = Vec::new();
+    let mut merged = manifests(&sources.root, &mut errors);
+    let manifests = match merged.get("agents").map(|node| &node.value) {
+        Some(Value::Table(agents)) => agents.clone(),
+        _ => Table::new(),
+    };
+    for (path, text) in operator_files(sources, &mut errors) {
+        let fragment = parse(&path, &text, &mut errors);
+        merge(&mut merged, fragment, &mut errors);
+    }
+    if let Some(hub) = env::hub(&sources.env) {
+        let place = hub.place.clone();
+        let value = Value::Table(Table::from([("hub".to_owned(), hub)]));
+        let over = Table::from([("fleet".to_owned(), Node { value, place })]);
+        merge(&mut merged, over, &mut errors);
+    }
+    let context = agents::Context {
+        manifests: &manifests,
+        env: &sources.env,
+    };
+    complete_agents(&mut merged, &context, &mut errors);
+
+    let report = Report::default();
+    let fleet = validate::fleet(&merged, &report);
+    errors.extend(report.into_errors());
+    if errors.is_empty() {
+        let mut origins = BTreeMap::new();
+        collect_origins("", &merged, &mut origins);
+        return Ok(Loaded { fleet, origins });
+    }
+    errors.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+    errors.dedup();
+    Err(Diagnostics(errors))
+}
+
+/// Built-in defaults and the vendor's manifests on top of them.
+fn manifests(root: &Path, errors: &mut Vec<Diagnostic>) -> Table {
+    let built_in = Path::new(BUILT_IN);
+    let mut merged = parse(built_in, PROFILES, errors);
+    for (_, text) in MANIFESTS {
+        let fragment = parse(built_in, text, errors);
+        merge(&mut merged, fragment, errors);
+    }
+    for path in files::in_dirs(root, &[files::MANIFESTS], errors) {
+        let Some(text) = files::read(&path, errors) else {
+            continue;
+        };
+        let mut manifest = parse(&path, &text, errors);
+        let agents = manifest.remove("agents");
+        // A package may bring an agent; what may be touched is for the operator alone to say.
+        for (key, node) in &manifest {
+            let message = "a manifest may contain only [agents.NAME] tables";
+            errors.push(node.place.error(key, message));
+        }
+        let agents = agents
+            .map(|node| ("agents".to_owned(), node))
+            .into_iter()
+            .collect();
+        merge(&mut merged, agents, errors);
+    }
+    merged
+}
+
+/// The fleet file and its drop-ins, weakest first.
+fn operator_files(sources: &Sources, errors: &mut Vec<Diagnostic>) -> Vec<(PathBuf, String)> {
+    let main = match &sources.file {
+        Some(file) => {
+            if !file.exists() {
+                errors.push(Diagnostic {
+                    file: file.clone(),
+                    line: 0,
+                    key: String::new(),
+                    message: "there is no such file".to_owned(),
+                });
+            }
+            file.clone()
+        }
+        None => sources.root.join(files::FLEET_FILE),
+    };
+    std::iter::once(main)
+        .chain(files::in_dirs(&sources.root, &files::DROP_INS, errors))
+        .filter_map(|path| files::read(&path, errors).map(|text| (path, text)))
+        .collect()
+}
+
+fn complete_agents(
+    merged: &mut Table,
+    context: &agents::Context<'_>,
+    errors: &mut Vec<Diagnostic>,
+) {
+    let Some(Value::Table(agents)) = merged.get_mut("agents").map(|node| &mut node.value) else {
+        return;
+    };
+    for (name, node) in agents.iter_mut() {
+        let complete = agents::complete(name, node, context, errors);
+        if let Value::Table(table) = &mut node.value {
+            *table = complete;
+        }
+    }
+}
+
+fn collect_origins(path: &str, table: &Table, origins: &mut BTreeMap<String, String>) {
+    for (key, node) in table {
+        let key = if path.is_empty() {
+            key.clone()
+        } else {
+            format!("{path}.{key}")
+        };
+        match &node.value {
+            Value::Table(table) => collect_origins(&key, table, origins),
+            _ if node.place.file.as_os_str() == BUILT_IN => {}
+            _ => {
+                let file = node.place.file.display();
+                let origin = match node.place.line {
+                    0 => file.to_string(),
+                    line => format!("{file}:{line}"),
+                };
+                origins.insert(key, origin);
+            }
+        }
+    }
 }

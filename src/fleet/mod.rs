@@ -1,23 +1,38 @@
 //! The fleet file: what should run, and what may be touched.
 //!
-//! Text files become a validated model in three typed stages: fragments (what one file may say, all
-//! optional, with the place of every key), merged inputs (built-in defaults, vendor manifests, fleet
-//! file, drop-ins, environment, in that order; later wins key by key), and the validated [`Fleet`].
+//! Text files become a validated model in three stages: fragments (what one file says, with the
+//! place of every key), merged tables (built-in defaults, vendor manifests, fleet file, drop-ins,
+//! environment, in that order; later wins key by key), and the validated [`Fleet`].
 //! All errors are collected with file, line and key; there is no fleet while there is one.
 //!
 //! May depend on nothing else of this crate, runs nothing, writes nothing, and reads only the files
 //! below the root that it is given.
 
+mod agents;
+mod checks;
+mod effective;
+mod env;
+mod files;
+mod fragments;
+mod graph;
 mod load;
+mod merge;
 mod model;
+mod networks;
+mod own_settings;
+mod schema;
 mod scope;
+mod section;
 mod settings;
 mod span;
+mod validate;
 
-pub use load::{Diagnostic, Diagnostics, Loaded, Sources, load};
+pub use load::{Diagnostic, Diagnostics, Loaded, Sources, environment, load};
 pub use model::{
     Agent, AgentKind, AgentName, Backoff, Dependency, Fleet, Health, HealthProbe, OnFailure,
 };
+pub use networks::subtract;
+pub use schema::schema;
 pub use scope::{Refusal, Rule, RuleError, Scope};
 pub use settings::{
     AssessSettings, EnumSettings, HubSettings, NmapUse, ScanSettings, SentinelSettings, Settings,

@@ -104,6 +104,9 @@ impl Scope {
     /// Packets/s or requests/s for one target host when the fleet file names none.
     pub const DEFAULT_MAX_RATE: u32 = 5000;
 
+    /// More networks than this are refused: a firewall of that size would be a mistake.
+    pub const MAX_NETWORKS: usize = 4096;
+
     /// A scope of these rules. With no allow rule, loopback is what is allowed.
     pub fn new(allow: Vec<Rule>, deny: Vec<Rule>) -> Self {
         let allow = if allow.is_empty() {
@@ -282,20 +285,20 @@ fn normal_name(name: &str) -> String {
 }
 
 /// The ranges that a wide rule does not allow: RFC 3927, RFC 4291 §2.5.6 (link-local), RFC 5771,
-/// RFC 4291 §2.7 (multicast), RFC 919 (broadcast), and "this network" of RFC 1122 §3.2.1.3.
+/// RFC 4291 §2.7 (multicast), RFC 919 (broadcast), "this network" of RFC 1122 §3.2.1.3, and the
+/// unspecified address of RFC 4291 §2.5.2.
+pub(super) const SPECIAL_RANGES: [(&str, &str); 7] = [
+    ("link-local", "169.254.0.0/16"),
+    ("multicast", "224.0.0.0/4"),
+    ("broadcast", "255.255.255.255/32"),
+    ("unspecified", "0.0.0.0/8"),
+    ("link-local", "fe80::/10"),
+    ("multicast", "ff00::/8"),
+    ("unspecified", "::/128"),
+];
+
 fn special_range(addr: IpAddr) -> Option<(&'static str, IpNet)> {
-    const RANGES: [(&str, &str); 6] = [
-        ("link-local", "169.254.0.0/16"),
-        ("multicast", "224.0.0.0/4"),
-        ("broadcast", "255.255.255.255/32"),
-        ("unspecified", "0.0.0.0/8"),
-        ("link-local", "fe80::/10"),
-        ("multicast", "ff00::/8"),
-    ];
-    if addr.is_unspecified() && addr.is_ipv6() {
-        return Some(("unspecified", IpNet::from(addr)));
-    }
-    RANGES
+    SPECIAL_RANGES
         .iter()
         .filter_map(|(what, range)| Some((*what, range.parse::<IpNet>().ok()?)))
         .find(|(_, range)| range.contains(&addr))

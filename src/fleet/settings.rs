@@ -44,7 +44,7 @@ pub struct ScanSettings {
     pub scan_interval: Span,
     /// Targets in one cycle, 1 to 1000.
     pub max_scans: u32,
-    /// A target is scanned again after this long.
+    /// A target is scanned again after this long; the hub keeps to it.
     pub rescan_after: Span,
     /// Ports: `top1000`, `1-65535`, `22,80,443,8000-8100`.
     pub ports: String,
@@ -157,8 +157,6 @@ pub struct HubSettings {
     pub anonymous_loopback: bool,
     /// How long a lease lasts when the caller names none.
     pub lease: Span,
-    /// A port scan is due again after this long.
-    pub rescan_after: Span,
 }
 
 impl Default for HubSettings {
@@ -168,7 +166,6 @@ impl Default for HubSettings {
             database: None,
             anonymous_loopback: true,
             lease: Span::secs(600),
-            rescan_after: Span::secs(24 * 3600),
         }
     }
 }

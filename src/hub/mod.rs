@@ -1,1 +1,25 @@
-//! (to be written)
+//! The hub: the server that agents, `reconctl` and browsers talk to.
+//!
+//! It knows the targets, hands out what is due (each record to one agent of a kind at a time), takes
+//! results exactly once, and hands out nothing that is out of scope. Routes are in `routes` (one
+//! table, one file a resource), what is kept is behind [`store::Store`]. May depend on `api` and
+//! `fleet`; the agents know it only by its wire types.
+
+mod clock;
+mod config;
+mod error;
+mod extract;
+mod gate;
+mod guard;
+mod plan;
+mod routes;
+mod server;
+mod service;
+mod state;
+pub mod store;
+
+pub use clock::Clock;
+pub use config::{Args, Config, ConfigError};
+pub use server::{Server, ServerError};
+pub use service::main;
+pub use state::{Hub, Live};

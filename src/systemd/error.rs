@@ -54,6 +54,14 @@ pub enum Error {
         /// Name of the D-Bus error.
         name: String,
     },
+    /// A job ran and failed.
+    #[error("{unit}: {reason}")]
+    JobFailed {
+        /// The unit.
+        unit: String,
+        /// Why, in words.
+        reason: String,
+    },
     /// Anything else on the bus.
     #[error("D-Bus: {0}")]
     Bus(String),
@@ -91,7 +99,7 @@ impl Error {
             Self::NoSuchUnit { .. } => ErrorKind::NoSuchUnit,
             Self::Masked { .. } => ErrorKind::Masked,
             Self::Refused { .. } => ErrorKind::Refused,
-            Self::Bus(_) | Self::Journal(_) => ErrorKind::Other,
+            Self::JobFailed { .. } | Self::Bus(_) | Self::Journal(_) => ErrorKind::Other,
         }
     }
 

@@ -120,6 +120,20 @@ impl JobOutcome {
         self.result == JobResult::Done
     }
 
+    /// A job that was not done as an error.
+    ///
+    /// # Errors
+    /// [`Error::JobFailed`]
+    pub fn ok(self) -> Result<Self, Error> {
+        if self.is_done() || self.result == JobResult::Skipped {
+            return Ok(self);
+        }
+        Err(Error::JobFailed {
+            reason: self.reason(),
+            unit: self.unit.unit,
+        })
+    }
+
     /// Why it was not done, in words.
     pub fn reason(&self) -> String {
         let own = || {

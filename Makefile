@@ -1,0 +1,82 @@
+# The whole of recon from one place. `make help` lists the targets.
+SHELL      := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+CARGO      ?= cargo
+PROFILE    ?= release
+TARGET_DIR ?= $(or $(CARGO_TARGET_DIR),target)
+DESTDIR    ?=
+PREFIX     ?= /usr
+LIBEXECDIR ?= $(PREFIX)/lib/recon
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
+BED        := tests/system/bed
+
+AGENTS     := hub kage kaze sentinel
+BINARIES   := reconctl $(addprefix recon-,$(AGENTS))
+BUILD_DIR   = $(TARGET_DIR)/$(PROFILE)
+CARGO_PROFILE = $(if $(filter debug,$(PROFILE)),dev,$(PROFILE))
+
+.PHONY: help build install uninstall demo test test-fmt test-clippy test-unit test-system bench bench-ports bench-units
+
+help: ## Show this list.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 18
+
+build: ## Build all binaries (PROFILE=release|debug).
+	$(CARGO) build --locked --profile $(CARGO_PROFILE) --bins
+
+install: build ## Install below DESTDIR: binaries, units, sysusers, tmpfiles, manifests, man pages, completions.
+	install -Dm755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD_DIR)/reconctl
+	install -Dm755 -t $(DESTDIR)$(LIBEXECDIR) $(addprefix $(BUILD_DIR)/recon-,$(AGENTS))
+	install -Dm644 -t $(DESTDIR)$(UNITDIR) units/*
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/lib/sysusers.d packaging/sysusers.d/recon.conf
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/lib/tmpfiles.d packaging/tmpfiles.d/recon.conf
+	install -Dm644 -t $(DESTDIR)$(LIBEXECDIR)/agents.d packaging/agents.d/*.toml
+	install -Dm644 packaging/recon.toml $(DESTDIR)$(PREFIX)/share/doc/recon/recon.toml
+	$(BUILD_DIR)/reconctl generate $(DESTDIR)$(PREFIX)/share
+
+uninstall: ## Remove what install put there (not /etc/recon, not /var/lib/recon).
+	rm -rf $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(PREFIX)/share/doc/recon
+	rm -f $(DESTDIR)$(PREFIX)/bin/reconctl
+	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir $(wildcard units/*)))
+	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/recon.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/recon.conf
+	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/reconctl*.1 $(DESTDIR)$(PREFIX)/share/man/man8/recon-*.8
+	rm -rf $(DESTDIR)$(PREFIX)/share/recon
+	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/reconctl
+	rm -f $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_reconctl $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/reconctl.fish
+
+demo: tools build ## Boot the fleet in a private systemd, scan real servers, show what it found (DEMO_OUT=DIR).
+	tests/system/demo $(if $(DEMO_OUT),--out $(DEMO_OUT))
+
+test: tools test-fmt test-clippy test-unit test-system ## Everything that must pass.
+
+test-fmt: ## Formatting.
+	$(CARGO) fmt --check
+
+test-clippy: ## Lints and documentation, with warnings as errors.
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+
+test-unit: ## Unit and integration tests.
+	$(CARGO) test --locked
+
+test-system: ## Every scenario under a real systemd, the machine's and Debian 13's.
+	$(MAKE) build PROFILE=debug
+	tests/system/bed-selftest
+	tests/system/run --profile debug
+
+bench: bench-ports bench-units ## Benchmarks against peers (BENCH_OUT=DIR).
+
+bench-ports: tools ## 65,535 ports of one address against nmap and the figures of an idle agent.
+	$(MAKE) build PROFILE=release
+	benches/ports $(BENCH_OUT)
+
+bench-units: tools ## status and apply of seven agents, readiness and memory of an idle agent.
+	$(MAKE) build PROFILE=release
+	benches/units $(BENCH_OUT)
+
+# What a build needs from the distribution; does nothing where it is there.
+.PHONY: tools
+tools:
+	@command -v $(CARGO) >/dev/null || { echo "Rust is needed: https://rustup.rs" >&2; exit 1; }
+	@command -v cc >/dev/null || { \
+	    echo "installing a C compiler (TLS and SQLite are built from source)"; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev make; }

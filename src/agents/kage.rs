@@ -1,0 +1,62 @@
+use crate::api::{Personality, WorkKind};
+use crate::engines::ports::{Nmap, find_nmap};
+use crate::fleet::{AgentKind, NmapUse, Settings};
+use crate::runtime::{Agent, Config, Context, CycleReport, Outbox, Shown, WorkError};
+
+use super::scan::{self, PortScanner};
+
+/// The thorough port scan: our own sweep finds the open ports, `nmap -sV` says what they are, when
+/// nmap is installed; our own probes otherwise. Each result says which it was.
+#[derive(Debug)]
+pub struct Kage {
+    nmap: Option<Nmap>,
+}
+
+impl Agent for Kage {
+    const KIND: AgentKind = AgentKind::Kage;
+    const ABOUT: &'static str = "recon's thorough port scanner";
+
+    fn check(settings: &Settings) -> Result<(), String> {
+        scan::check(settings)
+    }
+
+    async fn new(config: &Config) -> Result<Self, String> {
+        let wanted = scan::of(&config.agent.settings)?.nmap;
+        let nmap = match wanted {
+            NmapUse::Never => None,
+            NmapUse::Auto | NmapUse::Always => find_nmap().await,
+        };
+        match (&nmap, wanted) {
+            (Some(nmap), _) => tracing::info!("services by own probes and nmap {}", nmap.version),
+            (None, NmapUse::Always) => {
+                return Err(
+                    "nmap = \"always\", but nmap is not installed; install it or set \
+                            nmap = \"auto\""
+                        .to_owned(),
+                );
+            }
+            (None, NmapUse::Auto) => {
+                tracing::info!("nmap is not installed; services by own probes")
+            }
+            (None, NmapUse::Never) => tracing::info!("services by own probes, as configured"),
+        }
+        Ok(Self { nmap })
+    }
+
+    async fn cycle(&mut self, ctx: &Context, outbox: &mut Outbox) -> CycleReport {
+        scan::cycle(self, ctx, outbox).await
+    }
+
+    async fn once(&mut self, target: &str, ctx: &Context) -> Result<Shown, WorkError> {
+        scan::once(self, target, ctx).await
+    }
+}
+
+impl PortScanner for Kage {
+    const PERSONALITY: Personality = Personality::Kage;
+    const KIND: WorkKind = WorkKind::KagePortScan;
+
+    fn nmap(&self) -> Option<&Nmap> {
+        self.nmap.as_ref()
+    }
+}

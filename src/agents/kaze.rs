@@ -1,0 +1,40 @@
+use crate::api::{Personality, WorkKind};
+use crate::engines::ports::Nmap;
+use crate::fleet::{AgentKind, Settings};
+use crate::runtime::{Agent, Config, Context, CycleReport, Outbox, Shown, WorkError};
+
+use super::scan::{self, PortScanner};
+
+/// The fastest port scan: our own engine, sweep and service probes.
+#[derive(Debug)]
+pub struct Kaze;
+
+impl Agent for Kaze {
+    const KIND: AgentKind = AgentKind::Kaze;
+    const ABOUT: &'static str = "recon's fast port scanner";
+
+    fn check(settings: &Settings) -> Result<(), String> {
+        scan::check(settings)
+    }
+
+    async fn new(_: &Config) -> Result<Self, String> {
+        Ok(Self)
+    }
+
+    async fn cycle(&mut self, ctx: &Context, outbox: &mut Outbox) -> CycleReport {
+        scan::cycle(self, ctx, outbox).await
+    }
+
+    async fn once(&mut self, target: &str, ctx: &Context) -> Result<Shown, WorkError> {
+        scan::once(self, target, ctx).await
+    }
+}
+
+impl PortScanner for Kaze {
+    const PERSONALITY: Personality = Personality::Kaze;
+    const KIND: WorkKind = WorkKind::KazePortScan;
+
+    fn nmap(&self) -> Option<&Nmap> {
+        None
+    }
+}

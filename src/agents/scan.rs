@@ -1,0 +1,256 @@
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::api::{EggRecord, Personality, Scan, ScanResult, ScanSubmission, WorkKind};
+use crate::engines::ports::{Nmap, Observer, PortSet, ScanOptions, scan_host_thorough};
+use crate::fleet::{ScanSettings, Settings};
+use crate::runtime::{
+    Config, Context, CycleReport, Done, LeasedWork, Outbox, Phase, Shown, Task, WorkError,
+    lease_cycle, resolve_in_scope, text,
+};
+
+/// What differs between the port scanning agents.
+pub trait PortScanner {
+    /// Who asks for work.
+    const PERSONALITY: Personality;
+    /// What for; also the `scan_type` of the results.
+    const KIND: WorkKind;
+
+    /// The nmap that is asked what listens on the open ports; our own probes without one.
+    fn nmap(&self) -> Option<&Nmap>;
+}
+
+/// Longest wait for one service to say something.
+const SERVICE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The settings of a port scanner.
+pub fn of(settings: &Settings) -> Result<&ScanSettings, String> {
+    match settings {
+        Settings::Scan(settings) => Ok(settings),
+        _ => Err("these are not the settings of a port scanner".to_owned()),
+    }
+}
+
+/// Whether a port scanner can use these settings.
+pub fn check(settings: &Settings) -> Result<(), String> {
+    of(settings)?
+        .ports
+        .parse::<PortSet>()
+        .map(drop)
+        .map_err(|e| format!("ports: {e}"))
+}
+
+/// One cycle of a port scanner.
+pub async fn cycle<S: PortScanner>(
+    scanner: &mut S,
+    ctx: &Context,
+    outbox: &mut Outbox,
+) -> CycleReport {
+    lease_cycle(&mut Leased(scanner), ctx, outbox).await;
+    let config = ctx.config();
+    let wait = of(&config.agent.settings).map_or(Duration::from_secs(30), |s| s.scan_interval.0);
+    CycleReport { wait }
+}
+
+/// A scan by hand.
+pub async fn once<S: PortScanner>(
+    scanner: &S,
+    target: &str,
+    ctx: &Context,
+) -> Result<Shown, WorkError> {
+    let config = ctx.config();
+    let addr = resolve_in_scope(target, &config.scope, &ctx.heart)
+        .await
+        .map_err(|e| WorkError::Failed(format!("{e}; --scope says what may be touched")))?;
+    let result = scan(scanner, target, addr, &config, ctx).await?;
+    let shown = stored(scanner_kind::<S>(), result);
+    let item = serde_json::to_value(&shown).map_err(|e| WorkError::Failed(e.to_string()))?;
+    Ok(Shown {
+        list: "scans",
+        text: table(&shown),
+        item,
+    })
+}
+
+fn scanner_kind<S: PortScanner>() -> WorkKind {
+    S::KIND
+}
+
+struct Leased<'a, S>(&'a mut S);
+
+impl<S: PortScanner> LeasedWork for Leased<'_, S> {
+    const PERSONALITY: Personality = S::PERSONALITY;
+    const KIND: WorkKind = S::KIND;
+    const SUBMIT: &'static str = "scan";
+    const DOING: &'static str = "scanning";
+
+    fn batch(config: &Config) -> (u32, Duration) {
+        of(&config.agent.settings)
+            .map_or((1, Duration::from_secs(600)), |s| (s.max_scans, s.lease.0))
+    }
+
+    async fn work(&mut self, task: &Task<'_>, ctx: &Context) -> Result<Done, WorkError> {
+        let result = scan(self.0, task.target, task.addr, task.config, ctx).await?;
+        let counts = result.port_counts;
+        if counts.total() > 0 && counts.total() == counts.unreachable {
+            return Err(WorkError::Failed(format!("{} is unreachable", task.addr)));
+        }
+        let found = result.open_ports.len() as u64;
+        tracing::info!(
+            EVENT = "scan_completed",
+            TARGET = %text::display(task.target, 120),
+            EGGRECORD_ID = %task.record.id,
+            SCAN_TYPE = %S::KIND,
+            "{}: {found} open of {} ports in {:.2} s by {}",
+            text::display(task.target, 120),
+            result.ports_scanned,
+            result.scan_duration,
+            result.engine
+        );
+        let body = submission(S::KIND, task.record, task.target, result);
+        Ok(Done {
+            body: json!(body),
+            found,
+        })
+    }
+
+    fn failure(target: &str, record: &EggRecord, reason: &str) -> serde_json::Value {
+        let result = ScanResult {
+            success: false,
+            reason: Some(reason.to_owned()),
+            target: target.to_owned(),
+            ..ScanResult::default()
+        };
+        json!(submission(S::KIND, record, target, result))
+    }
+}
+
+fn submission(
+    kind: WorkKind,
+    record: &EggRecord,
+    target: &str,
+    result: ScanResult,
+) -> ScanSubmission {
+    ScanSubmission {
+        eggrecord_id: record.id,
+        target: target.to_owned(),
+        scan_type: kind.to_string(),
+        result,
+    }
+}
+
+/// Sweep and services. Should nmap fail, our own probes have done its part.
+async fn scan<S: PortScanner>(
+    scanner: &S,
+    target: &str,
+    addr: IpAddr,
+    config: &Config,
+    ctx: &Context,
+) -> Result<ScanResult, WorkError> {
+    let settings = of(&config.agent.settings).map_err(WorkError::Failed)?;
+    let options = options(settings, config).map_err(WorkError::Failed)?;
+    let watch = Watch {
+        ctx,
+        by_hand: config.by_hand,
+    };
+    let (report, failure) = scan_host_thorough(addr, target, &options, scanner.nmap(), &watch)
+        .await
+        .map_err(|e| WorkError::Failed(format!("{addr}: {e}")))?;
+    if let Some(error) = failure {
+        ctx.vitals.update(|f| f.errors += 1);
+        tracing::warn!(%error, TARGET = %text::display(target, 120), "nmap failed; own probes stand");
+    }
+    Ok(report.into_result(target))
+}
+
+fn options(settings: &ScanSettings, config: &Config) -> Result<ScanOptions, String> {
+    Ok(ScanOptions {
+        ports: settings.ports.parse().map_err(|e| format!("ports: {e}"))?,
+        concurrency: settings.concurrency as usize,
+        connect_timeout: settings.connect_timeout.0,
+        retries: settings.retries,
+        max_time: settings.max_time.0,
+        max_rate: config.max_rate,
+        services: settings.services,
+        service_timeout: SERVICE_TIMEOUT,
+        scope_id: 0,
+    })
+}
+
+/// Turns the engine's progress into heartbeats and status lines.
+struct Watch<'a> {
+    ctx: &'a Context,
+    by_hand: bool,
+}
+
+impl Observer for Watch<'_> {
+    fn progress(&self, done: u64, total: u64, _: u64) {
+        self.ctx.heart.beat();
+        if total > 0 {
+            // A percentage needs no more than the 52 bits that a float has.
+            #[allow(clippy::cast_precision_loss)]
+            let percent = done as f64 * 100.0 / total as f64;
+            self.ctx
+                .vitals
+                .update(|f| f.progress_percent = Some(percent));
+        }
+    }
+
+    fn cancelled(&self) -> bool {
+        // A daemon finishes the task in hand (the runtime drops it when time is up); a person who
+        // presses Ctrl-C wants what there is.
+        self.by_hand && self.ctx.control.phase() == Phase::Stop
+    }
+}
+
+/// The result as the hub would show it.
+fn stored(kind: WorkKind, result: ScanResult) -> Scan {
+    let status = if result.open_ports.is_empty() {
+        "completed_no_ports"
+    } else {
+        "completed"
+    };
+    Scan {
+        id: uuid::Uuid::now_v7(),
+        eggrecord_id: uuid::Uuid::nil(),
+        target: result.target,
+        ip_address: result.ip_address.map(|ip| ip.to_string()),
+        scan_type: kind.to_string(),
+        agent: None,
+        engine: result.engine,
+        scan_status: status.to_owned(),
+        started_at: result.started_at,
+        finished_at: result.finished_at.unwrap_or_else(chrono::Utc::now),
+        scan_duration: result.scan_duration,
+        ports_scanned: result.ports_scanned,
+        port_counts: result.port_counts,
+        open_ports: result.open_ports.into_iter().map(Into::into).collect(),
+    }
+}
+
+fn table(scan: &Scan) -> String {
+    use std::fmt::Write as _;
+    let counts = scan.port_counts;
+    let mut out = format!(
+        "{} ({}): {} open, {} closed, {} filtered, {} unreachable in {:.2} s ({})\n",
+        text::display(&scan.target, 120),
+        scan.ip_address.as_deref().unwrap_or("-"),
+        counts.open,
+        counts.closed,
+        counts.filtered,
+        counts.unreachable,
+        scan.scan_duration,
+        scan.engine
+    );
+    for port in &scan.open_ports {
+        let what = [&port.product, &port.version]
+            .map(|s| text::display(s, 60))
+            .join(" ");
+        let number = format!("{}/{}", port.port, port.protocol);
+        let _ = writeln!(out, "  {number:<10} {:<14} {}", port.service, what.trim());
+    }
+    out.truncate(out.trim_end().len());
+    out
+}

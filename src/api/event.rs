@@ -1,0 +1,35 @@
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Identity.
+    pub id: Uuid,
+    /// Number; grows, never reused.
+    pub seq: i64,
+    /// Type (`scan_completed`, `scope_violation_blocked`, …).
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The agent that it is about.
+    #[serde(default)]
+    pub daemon_name: Option<String>,
+    /// The host that it happened on.
+    #[serde(default)]
+    pub hostname: Option<String>,
+    /// When.
+    pub timestamp: DateTime<Utc>,
+    /// More, by type.
+    #[serde(default)]
+    pub data: serde_json::Value,
+}
+
+/// Answer to `GET /api/events`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct EventList {
+    /// Oldest first.
+    pub events: Vec<Event>,
+    /// Pass it as `after` to get what comes next.
+    pub last_seq: i64,
+}

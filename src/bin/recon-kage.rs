@@ -1,0 +1,5 @@
+//! `recon-kage`: see [`recon::agents::Kage`].
+
+fn main() -> std::process::ExitCode {
+    recon::runtime::main::<recon::agents::Kage>()
+}

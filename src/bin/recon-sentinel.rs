@@ -1,0 +1,5 @@
+//! `recon-sentinel`: see [`recon::agents::Sentinel`].
+
+fn main() -> std::process::ExitCode {
+    recon::runtime::main::<recon::agents::Sentinel>()
+}

@@ -1,0 +1,31 @@
+//! The port engines: which TCP ports of a host are open, and which services they carry.
+//!
+//! [`scan_host`] sweeps by `connect(2)` and probes the open ports itself;
+//! [`scan_host_thorough`] has nmap do the second part where nmap is installed. Both tell an
+//! [`Observer`] about progress and keep what was found when they are ended early. May depend on
+//! `crate::api` and `crate::fleet` only. Whoever calls has made sure that the target is in scope.
+
+mod error;
+#[cfg(test)]
+mod fake_nmap;
+mod limits;
+mod nmap;
+mod nmap_xml;
+mod options;
+mod portset;
+mod rate;
+mod report;
+mod scan;
+#[cfg(test)]
+mod scan_tests;
+mod services;
+mod sweep;
+mod table;
+
+pub use error::ScanError;
+pub use nmap::{Nmap, NmapError, find_nmap};
+pub use nmap_xml::{NmapHost, NmapRun, NmapXmlError, parse_nmap_xml};
+pub use options::{Observer, ScanOptions, Unobserved};
+pub use portset::{PortSet, PortSetError};
+pub use report::{ScanReport, SweepStats};
+pub use scan::{scan_host, scan_host_thorough};

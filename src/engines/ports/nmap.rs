@@ -1,0 +1,402 @@
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
+
+use super::nmap_xml::{NmapHost, NmapRun, NmapXmlError, parse_nmap_xml};
+use super::report::ScanReport;
+use super::{Observer, PortSet, ScanOptions};
+
+/// An nmap program that can be run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nmap {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its version (`7.93`).
+    pub version: String,
+}
+
+/// A run of nmap that gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum NmapError {
+    /// It could not be started, or its output not read.
+    #[error("cannot run {}: {source}", path.display())]
+    Run {
+        /// The program.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It ended with an error.
+    #[error("nmap failed ({status}): {stderr}")]
+    Failed {
+        /// Exit status or signal.
+        status: ExitStatus,
+        /// The last of what it wrote to standard error.
+        stderr: String,
+    },
+    /// Its output is no nmap XML.
+    #[error("nmap's output cannot be read: {source} (exit: {status}; {stderr})")]
+    Output {
+        /// What is wrong.
+        source: NmapXmlError,
+        /// Exit status or signal.
+        status: ExitStatus,
+        /// The last of what it wrote to standard error.
+        stderr: String,
+    },
+}
+
+/// XML of one host with every port open and every script on stays far below this.
+const MOST_OUTPUT: usize = 64 << 20;
+
+/// Kept of what nmap writes to standard error.
+const MOST_STDERR: usize = 4096;
+
+/// How often the observer is asked whether the scan shall end.
+const ASK_EVERY: Duration = Duration::from_millis(100);
+
+/// How long nmap may take to end after SIGTERM.
+const TERM_WAIT: Duration = Duration::from_secs(3);
+
+/// Looks for nmap on `PATH` and asks it for its version.
+pub async fn find_nmap() -> Option<Nmap> {
+    let dirs = std::env::var_os("PATH")?;
+    let path = std::env::split_paths(&dirs)
+        .filter(|dir| dir.is_absolute())
+        .map(|dir| dir.join("nmap"))
+        .find(|path| is_program(path))?;
+    let mut command = Command::new(&path);
+    command
+        .arg("--version")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    let output = tokio::time::timeout(Duration::from_secs(5), command.output())
+        .await
+        .ok()?
+        .ok()?;
+    let version = version_in(&String::from_utf8_lossy(&output.stdout))?;
+    Some(Nmap { path, version })
+}
+
+fn is_program(path: &Path) -> bool {
+    rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok() && path.is_file()
+}
+
+/// `Nmap version 7.93 ( https://nmap.org )`
+fn version_in(text: &str) -> Option<String> {
+    let rest = text.strip_prefix("Nmap version ")?;
+    rest.split_whitespace().next().map(str::to_owned)
+}
+
+/// Has nmap find out which services the open ports of a report carry, and puts that into the
+/// report. Ports of which nmap knows nothing keep what is there. Facts of TLS are not nmap's to
+/// find.
+///
+/// Every event that nmap writes (it writes its statistics from its own event loop) counts as
+/// progress. When the scan is cancelled or its time is over, nmap gets SIGTERM and what it wrote so
+/// far is kept.
+///
+/// # Errors
+/// When nmap cannot be run, fails, or writes no XML. The report is then as it was.
+pub(super) async fn detect_with_nmap(
+    nmap: &Nmap,
+    report: &mut ScanReport,
+    options: &ScanOptions,
+    observer: &dyn Observer,
+) -> Result<(), NmapError> {
+    let ports: PortSet = report.open.iter().map(|open| open.port).collect();
+    if ports.is_empty() {
+        return Ok(());
+    }
+    let start = Instant::now();
+    let open = ports.len() as u64;
+    let scanned = u64::from(report.counts.total());
+    let progress = |_events: u64| observer.progress(scanned, scanned + open, open);
+    let args = arguments(report.addr, &ports, options);
+    let run = execute(nmap, &args, options, observer, &progress).await?;
+    report.engine = format!("{} + nmap {}", report.engine, nmap.version);
+    report.command = format!("{}; {}", report.command, command_line(&args));
+    report.incomplete |= !run.complete;
+    if let Some(host) = host_of(run, report.addr) {
+        report.merge_services(host);
+    }
+    report.finish(start);
+    observer.progress(scanned + open, scanned + open, open);
+    Ok(())
+}
+
+impl ScanReport {
+    /// Takes what nmap says about ports that are open in both.
+    fn merge_services(&mut self, host: NmapHost) {
+        for found in host.open {
+            let Some(ours) = self.open.iter_mut().find(|ours| ours.port == found.port) else {
+                continue;
+            };
+            // nmap's guess by number is no better than ours.
+            if found.confidence > ours.confidence {
+                let tls = ours.tls.take();
+                *ours = found;
+                ours.tls = tls;
+            }
+        }
+    }
+}
+
+fn host_of(run: NmapRun, addr: IpAddr) -> Option<NmapHost> {
+    let wanted = addr.to_canonical();
+    run.hosts
+        .into_iter()
+        .find(|host| host.addr.map(|addr| addr.to_canonical()) == Some(wanted))
+}
+
+/// The arguments of a run. `--unprivileged`: no raw sockets even for root, which the sandbox
+/// forbids.
+fn arguments(addr: IpAddr, ports: &PortSet, options: &ScanOptions) -> Vec<String> {
+    let addr = addr.to_canonical();
+    let mut args: Vec<String> = ["-n", "-Pn", "-sT", "--unprivileged", "-T4"]
+        .map(str::to_owned)
+        .into();
+    args.extend(["-sV", "--version-intensity", "5"].map(str::to_owned));
+    args.push("--max-retries".to_owned());
+    args.push(options.retries.to_string());
+    if options.max_rate > 0 {
+        args.push("--max-rate".to_owned());
+        args.push(options.max_rate.to_string());
+    }
+    args.extend(["--stats-every", "2s", "-oX", "-", "-p"].map(str::to_owned));
+    args.push(ports.to_numbers());
+    if addr.is_ipv6() {
+        args.push("-6".to_owned());
+    }
+    args.push(match options.scope_id {
+        0 => addr.to_string(),
+        scope => format!("{addr}%{scope}"),
+    });
+    args
+}
+
+fn command_line(args: &[String]) -> String {
+    format!("nmap {}", args.join(" "))
+}
+
+/// Runs nmap to its end, or to the scan's.
+async fn execute(
+    nmap: &Nmap,
+    args: &[String],
+    options: &ScanOptions,
+    observer: &dyn Observer,
+    progress: &dyn Fn(u64),
+) -> Result<NmapRun, NmapError> {
+    let failed = |source| NmapError::Run {
+        path: nmap.path.clone(),
+        source,
+    };
+    let mut child = Command::new(&nmap.path)
+        .args(args)
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(failed)?;
+    let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        return Err(failed(std::io::ErrorKind::BrokenPipe.into()));
+    };
+    let mut events = 0;
+    let mut read = std::pin::pin!(async {
+        let on_chunk = |chunk: &[u8]| {
+            events += chunk.iter().filter(|byte| **byte == b'<').count() as u64;
+            progress(events);
+        };
+        tokio::join!(collect(stdout, MOST_OUTPUT, on_chunk), last_of(stderr))
+    });
+    let end = (!options.max_time.is_zero()).then(|| Instant::now() + options.max_time);
+    let mut tick = tokio::time::interval(ASK_EVERY);
+    let mut terminated: Option<Instant> = None;
+    let (xml, stderr) = loop {
+        tokio::select! {
+            both = &mut read => break both,
+            _ = tick.tick() => {
+                let over = end.is_some_and(|end| Instant::now() >= end) || observer.cancelled();
+                match terminated {
+                    None if over => {
+                        terminate(&child);
+                        terminated = Some(Instant::now());
+                    }
+                    Some(at) if at.elapsed() >= TERM_WAIT => {
+                        child.start_kill().map_err(failed)?;
+                    }
+                    _ => {}
+                }
+            }
+        }
+    };
+    let status = child.wait().await.map_err(failed)?;
+    let mut run = match parse_nmap_xml(&String::from_utf8_lossy(&xml)) {
+        Ok(run) => run,
+        Err(_) if terminated.is_some() => NmapRun::default(),
+        Err(source) => {
+            return Err(NmapError::Output {
+                source,
+                status,
+                stderr,
+            });
+        }
+    };
+    if terminated.is_some() {
+        run.complete = false;
+    } else if !status.success() {
+        return Err(NmapError::Failed { status, stderr });
+    }
+    Ok(run)
+}
+
+/// Asks nmap to end.
+fn terminate(child: &Child) {
+    let pid = child.id().and_then(|id| i32::try_from(id).ok());
+    if let Some(pid) = pid.and_then(Pid::from_raw) {
+        // It may just have ended.
+        let _ = kill_process(pid, Signal::TERM);
+    }
+}
+
+/// Reads to the end, keeps at most `most` bytes.
+async fn collect(
+    mut from: impl AsyncRead + Unpin,
+    most: usize,
+    mut on_chunk: impl FnMut(&[u8]),
+) -> Vec<u8> {
+    let mut to = Vec::new();
+    let mut chunk = [0; 8192];
+    // An error on a pipe is its end.
+    while let Ok(len @ 1..) = from.read(&mut chunk).await {
+        on_chunk(&chunk[..len]);
+        let room = most.saturating_sub(to.len());
+        to.extend_from_slice(&chunk[..len.min(room)]);
+    }
+    to
+}
+
+/// Reads to the end and returns the last of it on one line.
+async fn last_of(from: impl AsyncRead + Unpin) -> String {
+    let text = collect(from, MOST_OUTPUT, |_| {}).await;
+    let start = text.len().saturating_sub(MOST_STDERR);
+    let lines = String::from_utf8_lossy(&text[start..]).into_owned();
+    lines.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use crate::engines::ports::Unobserved;
+    use crate::engines::ports::fake_nmap::fake_nmap as fake;
+    use crate::engines::ports::scan::open_port;
+
+    use super::*;
+
+    const START: &str = r#"<nmaprun scanner="nmap" args="x" version="7.93"><host><status state="up"/><address addr="127.0.0.1" addrtype="ipv4"/><ports>"#;
+    const SSH: &str = r#"<port protocol="tcp" portid="22"><state state="open" reason="syn-ack"/><service name="ssh" product="OpenSSH" conf="10"/></port>"#;
+    const END: &str = r#"</ports></host><runstats><finished time="1795244297" exit="success"/></runstats></nmaprun>"#;
+
+    fn report() -> ScanReport {
+        let mut report = ScanReport::start([127, 0, 0, 1].into(), &ScanOptions::default());
+        report.counts.open = 2;
+        report.open = vec![open_port(22), open_port(40_000)];
+        report
+    }
+
+    #[tokio::test]
+    async fn what_it_finds_goes_into_the_report() {
+        let dir = tempfile::tempdir().unwrap();
+        let nmap = fake(dir.path(), &format!("echo '{START}{SSH}{END}'"));
+        let mut report = report();
+        let options = ScanOptions::default();
+        detect_with_nmap(&nmap, &mut report, &options, &Unobserved)
+            .await
+            .unwrap();
+        assert_eq!(report.engine, "connect + nmap 7.93");
+        assert!(
+            report.command.ends_with("-p 22,40000 127.0.0.1"),
+            "{}",
+            report.command
+        );
+        assert_eq!(report.open[0].service_product, "OpenSSH");
+        assert_eq!(report.open[1].port, 40_000);
+        assert!(!report.incomplete);
+    }
+
+    #[tokio::test]
+    async fn a_failure_tells_status_and_words() {
+        let dir = tempfile::tempdir().unwrap();
+        let nmap = fake(
+            dir.path(),
+            &format!("echo '{START}{END}'; echo 'no  way' >&2; exit 3"),
+        );
+        let options = ScanOptions::default();
+        let mut report = report();
+        let before = report.clone();
+        let error = detect_with_nmap(&nmap, &mut report, &options, &Unobserved)
+            .await
+            .unwrap_err();
+        assert_eq!(error.to_string(), "nmap failed (exit status: 3): no way");
+        assert_eq!(report, before);
+        let nmap = fake(dir.path(), "echo hello");
+        let error = detect_with_nmap(&nmap, &mut report, &options, &Unobserved).await;
+        assert!(matches!(error, Err(NmapError::Output { .. })));
+    }
+
+    /// Cancels as soon as nmap wrote something.
+    #[derive(Default)]
+    struct CancelAtOutput(AtomicBool);
+
+    impl Observer for CancelAtOutput {
+        fn progress(&self, _done: u64, _total: u64, _open: u64) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+
+        fn cancelled(&self) -> bool {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    #[tokio::test]
+    async fn what_it_wrote_before_it_was_ended_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let nmap = fake(dir.path(), &format!("echo '{START}{SSH}'; exec sleep 1000"));
+        let observer = CancelAtOutput::default();
+        let options = ScanOptions::default();
+        let mut report = report();
+        detect_with_nmap(&nmap, &mut report, &options, &observer)
+            .await
+            .unwrap();
+        assert!(report.incomplete);
+        assert_eq!(report.open[0].service_product, "OpenSSH");
+    }
+
+    #[test]
+    fn arguments_hold_the_options() {
+        let options = ScanOptions {
+            max_rate: 300,
+            ..ScanOptions::default()
+        };
+        let ports = "80-82".parse().unwrap();
+        let args = arguments("::1".parse().unwrap(), &ports, &options).join(" ");
+        for part in ["-sV", "--max-rate 300", "-oX -", "-p 80-82", "-6 ::1"] {
+            assert!(args.contains(part), "{args}");
+        }
+    }
+
+    #[test]
+    fn versions() {
+        let text = "Nmap version 7.93 ( https://nmap.org )\nPlatform: x";
+        assert_eq!(version_in(text).as_deref(), Some("7.93"));
+        assert_eq!(version_in("sh: not found"), None);
+    }
+}

@@ -1,0 +1,144 @@
+use std::net::IpAddr;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::api::{OpenPort, PortCounts, ScanResult};
+
+use super::ScanOptions;
+
+/// What a sweep had to go through.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SweepStats {
+    /// Connection attempts.
+    pub attempts: u64,
+    /// Attempts beyond the first for a port.
+    pub retries: u64,
+    /// Attempts that ended without an answer.
+    pub timeouts: u64,
+    /// Times that the work had to wait for a file descriptor or a local port.
+    pub resource_waits: u64,
+    /// Answers that came only to a second attempt: loss on the way.
+    pub late_answers: u64,
+}
+
+/// What a scan of one host found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScanReport {
+    /// The address.
+    pub addr: IpAddr,
+    /// Which engines did it: `connect`, `connect + nmap 7.93`, `nmap 7.93`.
+    pub engine: String,
+    /// The scan as a command line (nmap's own, or in its manner).
+    pub command: String,
+    /// How many ports ended in which state. Ports that were not decided are not counted.
+    pub counts: PortCounts,
+    /// The open ones, by number.
+    pub open: Vec<OpenPort>,
+    /// From first attempt to last answer.
+    pub duration: Duration,
+    /// The scan did not get to its end (cancelled, or `max_time`): more ports may be open, or some
+    /// services are not known.
+    pub incomplete: bool,
+    /// Start.
+    pub started_at: DateTime<Utc>,
+    /// End.
+    pub finished_at: DateTime<Utc>,
+    /// Retries, timeouts and the like.
+    pub stats: SweepStats,
+    /// Smoothed round-trip time of the answers, if there was one.
+    pub rtt: Option<Duration>,
+    /// Why nothing could be reached, when nothing could.
+    pub reason: Option<String>,
+}
+
+impl ScanReport {
+    /// An empty report that starts now.
+    pub(crate) fn start(addr: IpAddr, options: &ScanOptions) -> Self {
+        let now = Utc::now();
+        Self {
+            addr,
+            engine: "connect".to_owned(),
+            command: describe(addr, options),
+            counts: PortCounts::default(),
+            open: Vec::new(),
+            duration: Duration::ZERO,
+            incomplete: false,
+            started_at: now,
+            finished_at: now,
+            stats: SweepStats::default(),
+            rtt: None,
+            reason: None,
+        }
+    }
+
+    /// Nothing answered as a host would: no port is open or closed, and the network said that the
+    /// host cannot be reached.
+    pub fn is_unreachable(&self) -> bool {
+        self.counts.unreachable > 0 && self.counts.open + self.counts.closed == 0
+    }
+
+    /// The `result` of a submission to the hub. `target` is the target as given.
+    pub fn into_result(self, target: &str) -> ScanResult {
+        let unreachable = self.is_unreachable();
+        ScanResult {
+            success: !unreachable,
+            reason: self.reason,
+            target: target.to_owned(),
+            ip_address: Some(self.addr),
+            ports_scanned: self.counts.total(),
+            port_counts: self.counts,
+            open_ports_count: u32::try_from(self.open.len()).unwrap_or(u32::MAX),
+            open_ports: self.open,
+            scan_duration: self.duration.as_secs_f64(),
+            engine: self.engine,
+            scan_command: Some(self.command),
+            incomplete: self.incomplete,
+            started_at: Some(self.started_at),
+            finished_at: Some(self.finished_at),
+        }
+    }
+}
+
+/// The scan in the manner of an nmap command line.
+fn describe(addr: IpAddr, options: &ScanOptions) -> String {
+    let mut text = format!("connect -p {}", options.ports);
+    if options.max_rate > 0 {
+        text.push_str(&format!(" --max-rate {}", options.max_rate));
+    }
+    text.push_str(&format!(" --max-retries {}", options.retries));
+    if options.services {
+        text.push_str(" -sV");
+    }
+    format!("{text} {addr}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_cannot_be_reached_is_no_scan() {
+        let mut report = ScanReport::start([127, 0, 0, 1].into(), &ScanOptions::default());
+        report.counts.unreachable = 7;
+        report.reason = Some("no route".to_owned());
+        let result = report.clone().into_result("db.example.org");
+        assert!(!result.success);
+        assert_eq!(result.ports_scanned, 7);
+        report.counts.closed = 1;
+        assert!(report.into_result("x").success);
+    }
+
+    #[test]
+    fn the_command_tells_the_options() {
+        let options = ScanOptions {
+            ports: "22,80".parse().unwrap(),
+            max_rate: 500,
+            ..ScanOptions::default()
+        };
+        assert_eq!(
+            describe([10, 0, 0, 1].into(), &options),
+            "connect -p 22,80 --max-rate 500 --max-retries 1 -sV 10.0.0.1"
+        );
+    }
+}

@@ -1,0 +1,172 @@
+//! Scans of ports that the test itself holds: some listening, some bound only (so that they refuse
+//! and no other program can take them).
+
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::api::OpenPort;
+
+use super::*;
+
+/// Ports of this test on one address.
+struct Ports {
+    addr: IpAddr,
+    listening: Vec<TcpListener>,
+    bound: Vec<socket2::Socket>,
+}
+
+impl Ports {
+    fn new(addr: &str, listening: usize, bound: usize) -> Self {
+        let addr: IpAddr = addr.parse().unwrap();
+        let any = SocketAddr::new(addr, 0);
+        let hold = || {
+            let domain = socket2::Domain::for_address(any);
+            let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None).unwrap();
+            socket.bind(&any.into()).unwrap();
+            socket
+        };
+        Self {
+            addr,
+            listening: (0..listening)
+                .map(|_| TcpListener::bind(any).unwrap())
+                .collect(),
+            bound: (0..bound).map(|_| hold()).collect(),
+        }
+    }
+
+    fn open(&self) -> Vec<u16> {
+        let mut ports: Vec<u16> = self
+            .listening
+            .iter()
+            .map(|listener| listener.local_addr().unwrap().port())
+            .collect();
+        ports.sort_unstable();
+        ports
+    }
+
+    fn options(&self) -> ScanOptions {
+        let bound = self.bound.iter().map(|socket| {
+            let addr = socket.local_addr().unwrap().as_socket().unwrap();
+            addr.port()
+        });
+        ScanOptions {
+            ports: self.open().into_iter().chain(bound).collect(),
+            services: false,
+            ..ScanOptions::default()
+        }
+    }
+
+    async fn scan(&self, options: &ScanOptions, observer: &dyn Observer) -> ScanReport {
+        scan_host(self.addr, "localhost", options, observer)
+            .await
+            .unwrap()
+    }
+}
+
+#[derive(Default)]
+struct Watch {
+    last: Mutex<(u64, u64, u64)>,
+    calls: AtomicU64,
+    opened: Mutex<Vec<u16>>,
+    cancel: AtomicBool,
+}
+
+impl Observer for Watch {
+    fn progress(&self, done: u64, total: u64, open: u64) {
+        *self.last.lock().unwrap() = (done, total, open);
+        self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn open(&self, port: &OpenPort) {
+        self.opened.lock().unwrap().push(port.port);
+    }
+
+    fn cancelled(&self) -> bool {
+        self.cancel.load(Ordering::Relaxed)
+    }
+}
+
+fn numbers(report: &ScanReport) -> Vec<u16> {
+    report.open.iter().map(|open| open.port).collect()
+}
+
+#[tokio::test]
+async fn finds_what_listens_and_tells_of_it() {
+    let ports = Ports::new("127.0.0.1", 5, 20);
+    let watch = Watch::default();
+    let report = ports.scan(&ports.options(), &watch).await;
+    assert_eq!(numbers(&report), ports.open());
+    assert_eq!((report.counts.open, report.counts.closed), (5, 20));
+    assert_eq!(report.counts.total(), 25);
+    assert!(!report.incomplete);
+    assert!(report.rtt.is_some());
+    assert_eq!(*watch.last.lock().unwrap(), (25, 25, 5));
+    let mut opened = watch.opened.lock().unwrap().clone();
+    opened.sort_unstable();
+    assert_eq!(opened, ports.open());
+    let result = report.into_result("localhost");
+    assert!(result.success);
+    assert_eq!((result.ports_scanned, result.open_ports_count), (25, 5));
+    assert_eq!(result.engine, "connect");
+}
+
+#[tokio::test]
+async fn ipv6() {
+    if TcpListener::bind("[::1]:0").is_err() {
+        return; // a machine without IPv6
+    }
+    let ports = Ports::new("::1", 3, 10);
+    let report = ports.scan(&ports.options(), &Unobserved).await;
+    assert_eq!(numbers(&report), ports.open());
+    assert_eq!(report.counts.closed, 10);
+}
+
+#[tokio::test]
+async fn one_connection_at_a_time_is_enough() {
+    let ports = Ports::new("127.0.0.1", 4, 30);
+    let options = ScanOptions {
+        concurrency: 1,
+        ..ports.options()
+    };
+    let report = ports.scan(&options, &Unobserved).await;
+    assert_eq!(numbers(&report), ports.open());
+    assert_eq!(report.counts.closed, 30);
+}
+
+#[tokio::test]
+async fn a_cancelled_scan_keeps_what_it_has() {
+    let ports = Ports::new("127.0.0.1", 1, 30);
+    let watch = Watch::default();
+    watch.cancel.store(true, Ordering::Relaxed);
+    let options = ScanOptions {
+        // So slow that it cannot end before it is asked.
+        max_rate: 1,
+        ..ports.options()
+    };
+    let report = ports.scan(&options, &watch).await;
+    assert!(report.incomplete);
+    assert!(report.counts.total() < 31);
+}
+
+#[tokio::test]
+async fn a_scan_ends_at_its_time() {
+    let ports = Ports::new("127.0.0.1", 1, 30);
+    let options = ScanOptions {
+        max_rate: 1,
+        max_time: std::time::Duration::from_millis(1),
+        ..ports.options()
+    };
+    let report = ports.scan(&options, &Unobserved).await;
+    assert!(report.incomplete);
+}
+
+#[tokio::test]
+async fn no_ports_is_an_error() {
+    let options = ScanOptions {
+        ports: std::iter::empty().collect(),
+        ..ScanOptions::default()
+    };
+    let result = scan_host([127, 0, 0, 1].into(), "", &options, &Unobserved).await;
+    assert!(matches!(result, Err(ScanError::NoPorts)));
+}

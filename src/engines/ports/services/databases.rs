@@ -1,0 +1,280 @@
+use tokio::time::Instant;
+
+use super::display::{escape, first_line};
+use super::products::{On, identify};
+use super::wire::{ANSWER, Context, line, never};
+use super::{Finding, tls};
+
+/// Redis and its kin: `PING`, then `INFO server` for the version, which a server without a password
+/// gives away.
+pub async fn redis(context: &Context<'_>, port: u16, deadline: Instant) -> Option<Finding> {
+    let mut stream = context.connect(port, deadline).await?;
+    if !context.say(&mut stream, b"PING\r\n").await {
+        return None;
+    }
+    let pong = context.listen(&mut stream, ANSWER, deadline, line).await;
+    let known = identify(On::Banner, &pong).filter(|found| found.service == "redis");
+    let mut finding = known?;
+    finding.info = first_line(&pong);
+    if pong.starts_with(b"+PONG") && context.say(&mut stream, b"INFO server\r\n").await {
+        let info = context.listen(&mut stream, ANSWER, deadline, never).await;
+        if let Some(more) = identify(On::Banner, &info).filter(|more| !more.version.is_empty()) {
+            finding = Finding {
+                info: finding.info,
+                ..more
+            };
+        }
+    }
+    Some(finding)
+}
+
+/// memcached's text protocol.
+pub async fn memcached(context: &Context<'_>, port: u16, deadline: Instant) -> Option<Finding> {
+    let answer = context.ask(port, b"version\r\n", deadline, line).await;
+    let mut finding = identify(On::Banner, &answer)?;
+    finding.info = first_line(&answer);
+    (finding.service == "memcached").then_some(finding)
+}
+
+/// SSLRequest of the PostgreSQL protocol (§55.7 "Message Formats").
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+
+/// PostgreSQL: asks whether it speaks TLS, then starts up as a user who need not exist. The version
+/// is not told to strangers.
+pub async fn postgres(context: &Context<'_>, port: u16, deadline: Instant) -> Option<Finding> {
+    let mut stream = context.connect(port, deadline).await?;
+    if !context.say(&mut stream, &SSL_REQUEST).await {
+        return None;
+    }
+    let one = |said: &[u8]| !said.is_empty();
+    let answer = context.listen(&mut stream, ANSWER, deadline, one).await;
+    let mut facts = None;
+    match answer.as_slice() {
+        b"S" => {
+            let shaken = tls::handshake(context, stream, tls::Offer::Nothing, deadline).await;
+            if let tls::Shaken::Done(shaken) = shaken {
+                facts = Some(shaken.1);
+            }
+        }
+        b"N" => {}
+        _ => return None,
+    }
+    let mut startup = b"\0\0\0\0\0\x03\0\0user\0recon\0database\0recon\0\0".to_vec();
+    let length = u32::try_from(startup.len()).unwrap_or_default();
+    startup[..4].copy_from_slice(&length.to_be_bytes());
+    let answer = context.ask(port, &startup, deadline, never).await;
+    let info = postgres_answer(&answer);
+    if info.is_none() && facts.is_none() {
+        return None;
+    }
+    Some(Finding {
+        product: "PostgreSQL DB".to_owned(),
+        info: info.unwrap_or_default(),
+        cpe: vec!["cpe:/a:postgresql:postgresql".to_owned()],
+        tls: facts,
+        ..Finding::named("postgresql", 1.0)
+    })
+}
+
+/// What an answer to the start-up message says: how it wants us to log in, or its error message.
+fn postgres_answer(answer: &[u8]) -> Option<String> {
+    let length = u32::from_be_bytes(answer.get(1..5)?.try_into().ok()?);
+    if !(8..=10_000).contains(&length) {
+        return None;
+    }
+    match answer[0] {
+        b'R' => {
+            let kind = u32::from_be_bytes(answer.get(5..9)?.try_into().ok()?);
+            Some(match kind {
+                0 => "no password needed".to_owned(),
+                3 => "clear-text password".to_owned(),
+                5 => "MD5 password".to_owned(),
+                10 => "SASL (SCRAM) password".to_owned(),
+                other => format!("authentication method {other}"),
+            })
+        }
+        b'E' => {
+            let fields = answer.get(5..)?.split(|byte| *byte == 0);
+            let message = fields.filter_map(|field| field.strip_prefix(b"M")).next()?;
+            Some(escape(message))
+        }
+        _ => None,
+    }
+}
+
+/// The greeting of MySQL and MariaDB (protocol 10), or the error that they greet strangers with.
+pub fn mysql_greeting(banner: &[u8]) -> Option<Finding> {
+    let [l0, l1, 0, _sequence, payload @ ..] = banner else {
+        return None;
+    };
+    let length = usize::from(u16::from_le_bytes([*l0, *l1]));
+    if payload.len() < length.min(8) || length < 4 {
+        return None;
+    }
+    match payload {
+        [10, rest @ ..] => {
+            let end = rest
+                .iter()
+                .position(|byte| *byte == 0)
+                .filter(|end| *end < 80)?;
+            let text = std::str::from_utf8(&rest[..end]).ok()?;
+            text.starts_with(|c: char| c.is_ascii_digit())
+                .then(|| mysql_version(text))
+        }
+        // ERR packet: 0xff, code (1040 to 1130 here), message.
+        [0xff, code @ ..] if code.len() > 2 => {
+            let number = u16::from_le_bytes([code[0], code[1]]);
+            if ![1040, 1129, 1130].contains(&number) {
+                return None;
+            }
+            let message = &code[2..length.saturating_sub(1).clamp(2, code.len())];
+            let is_maria = message.windows(7).any(|word| word == b"MariaDB");
+            let mut finding = mysql_product(is_maria, "");
+            finding.info = escape(message);
+            Some(finding)
+        }
+        _ => None,
+    }
+}
+
+fn mysql_version(text: &str) -> Finding {
+    let is_maria = text.contains("MariaDB");
+    // MariaDB puts 5.5.5- in front of its version, for old clients.
+    let own = text
+        .strip_prefix("5.5.5-")
+        .filter(|_| is_maria)
+        .unwrap_or(text);
+    let number = own.split('-').next().unwrap_or_default();
+    let mut finding = mysql_product(is_maria, number);
+    finding.info = escape(text.as_bytes());
+    finding
+}
+
+fn mysql_product(is_maria: bool, version: &str) -> Finding {
+    let (product, cpe) = match is_maria {
+        true => ("MariaDB", "cpe:/a:mariadb:mariadb"),
+        false => ("MySQL", "cpe:/a:oracle:mysql"),
+    };
+    let version = escape(version.as_bytes());
+    let cpe = match version.as_str() {
+        "" => cpe.to_owned(),
+        version => format!("{cpe}:{version}").to_ascii_lowercase(),
+    };
+    Finding {
+        product: product.to_owned(),
+        version,
+        cpe: vec![cpe],
+        ..Finding::named("mysql", 1.0)
+    }
+}
+
+/// `{buildInfo: 1, $db: "admin"}` as an OP_MSG (MongoDB wire protocol), which needs no login.
+const BUILD_INFO: &[u8] = b"\x38\0\0\0\x01\0\0\0\0\0\0\0\xdd\x07\0\0\0\0\0\0\0\
+    \x23\0\0\0\x10buildInfo\0\x01\0\0\0\x02$db\0\x06\0\0\0admin\0\0";
+
+/// MongoDB.
+pub async fn mongo(context: &Context<'_>, port: u16, deadline: Instant) -> Option<Finding> {
+    let answer = context.ask(port, BUILD_INFO, deadline, never).await;
+    mongo_answer(&answer)
+}
+
+fn mongo_answer(answer: &[u8]) -> Option<Finding> {
+    // An OP_MSG (2013) in answer to our request 1.
+    if answer.get(8..16)? != [1, 0, 0, 0, 0xdd, 7, 0, 0] {
+        return None;
+    }
+    let version = bson_string(answer, b"version").unwrap_or_default();
+    let cpe = "cpe:/a:mongodb:mongodb";
+    Some(Finding {
+        product: "MongoDB".to_owned(),
+        cpe: vec![match version.as_str() {
+            "" => cpe.to_owned(),
+            version => format!("{cpe}:{version}").to_ascii_lowercase(),
+        }],
+        version,
+        ..Finding::named("mongodb", 1.0)
+    })
+}
+
+/// The first string element of that name in a BSON document, wherever it is.
+fn bson_string(document: &[u8], name: &[u8]) -> Option<String> {
+    let key = [b"\x02".as_slice(), name, b"\0"].concat();
+    let at = document.windows(key.len()).position(|w| w == key)? + key.len();
+    let length = u32::from_le_bytes(document.get(at..at + 4)?.try_into().ok()?) as usize;
+    let text = document.get(at + 4..at + 4 + length.checked_sub(1)?)?;
+    (text.len() < 64).then(|| escape(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn greeting(version: &str) -> Vec<u8> {
+        let payload = [b"\x0a", version.as_bytes(), b"\0\x08\0\0\0abcdefgh\0"].concat();
+        [
+            &[u8::try_from(payload.len()).unwrap(), 0, 0, 0],
+            payload.as_slice(),
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn mysql_and_mariadb() {
+        let mysql = mysql_greeting(&greeting("8.0.36-0ubuntu0.22.04.1")).unwrap();
+        assert_eq!(
+            (mysql.product.as_str(), mysql.version.as_str()),
+            ("MySQL", "8.0.36")
+        );
+        assert_eq!(mysql.cpe, ["cpe:/a:oracle:mysql:8.0.36"]);
+        let maria = mysql_greeting(&greeting("5.5.5-10.11.6-MariaDB-0+deb12u1")).unwrap();
+        assert_eq!(
+            (maria.product.as_str(), maria.version.as_str()),
+            ("MariaDB", "10.11.6")
+        );
+        let message =
+            b"\xff\x6a\x04Host '10.0.0.9' is not allowed to connect to this MariaDB server";
+        let length = u8::try_from(message.len()).unwrap();
+        let refused = mysql_greeting(&[&[length, 0, 0, 0], message.as_slice()].concat()).unwrap();
+        assert_eq!(refused.product, "MariaDB");
+        assert!(refused.info.starts_with("Host '10.0.0.9'"));
+        assert!(mysql_greeting(b"220 hello there").is_none());
+    }
+
+    #[test]
+    fn postgres_answers() {
+        let error = b"E\0\0\0\x2fSFATAL\0VFATAL\0C28000\0Mno such role\0\0";
+        assert_eq!(postgres_answer(error).as_deref(), Some("no such role"));
+        assert_eq!(
+            postgres_answer(b"R\0\0\0\x17\0\0\0\x0aSCRAM").as_deref(),
+            Some("SASL (SCRAM) password")
+        );
+        assert_eq!(postgres_answer(b"E hello, this is no PostgreSQL"), None);
+    }
+
+    #[test]
+    fn the_mongo_request_has_its_length() {
+        let length = u32::from_le_bytes(BUILD_INFO[..4].try_into().unwrap());
+        assert_eq!(BUILD_INFO.len(), length as usize);
+        let document = u32::from_le_bytes(BUILD_INFO[21..25].try_into().unwrap());
+        assert_eq!(BUILD_INFO.len() - 21, document as usize);
+    }
+
+    #[test]
+    fn mongo_tells_its_version() {
+        let answer = b"\x40\0\0\0\x09\0\0\0\x01\0\0\0\xdd\x07\0\0\0\0\0\0\0\x20\0\0\0\x02version\0\x07\0\0\x007.0.12\0\0";
+        let finding = mongo_answer(answer).unwrap();
+        assert_eq!(finding.version, "7.0.12");
+        assert_eq!(finding.cpe, ["cpe:/a:mongodb:mongodb:7.0.12"]);
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = (mysql_greeting(&bytes), postgres_answer(&bytes), mongo_answer(&bytes));
+            let start = [&[30, 0, 0, 0, 0xff], bytes.as_slice()].concat();
+            let _ = mysql_greeting(&start);
+        }
+    }
+}

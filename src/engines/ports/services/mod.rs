@@ -1,0 +1,224 @@
+//! Service probes: what an open port carries.
+//!
+//! Each port has a deadline and each answer a size cap, so that nothing a server sends, or does not
+//! send, can hold a scan up. First a service may speak for itself; then it is asked, in an order
+//! that the port number suggests: HTTP, TLS (and HTTP or a banner inside it), then the binary
+//! protocols. What the answers mean is data in `packaging/ports/products.toml` where a pattern can
+//! say it.
+
+mod binary;
+mod certificate;
+mod databases;
+mod display;
+mod http;
+mod probe;
+mod products;
+mod tls;
+mod wire;
+
+#[cfg(test)]
+mod service_tests;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+
+use crate::api::{OpenPort, TlsFacts};
+
+use super::rate::RateLimiter;
+use super::report::ScanReport;
+use super::scan::socket_addr;
+use super::{Observer, ScanOptions};
+
+use wire::Context;
+
+/// How sure a service is that is named by its port number only.
+pub const BY_NUMBER: f64 = 0.3;
+
+/// Ports of one host that are probed at the same time.
+const AT_ONCE: usize = 32;
+
+/// Open ports that are probed. A host with more open ports than this is a tarpit or a firewall that
+/// accepts everything; the rest is named by number.
+const MOST_PROBED: usize = 1024;
+
+/// How often the observer is asked whether the scan shall end.
+const ASK_EVERY: Duration = Duration::from_millis(50);
+
+/// What was found out about a service.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Finding {
+    /// Service (`http`).
+    pub service: String,
+    /// Product, "" when unknown.
+    pub product: String,
+    /// Its version, "" when unknown.
+    pub version: String,
+    /// First line of what it said, escaped.
+    pub info: String,
+    /// CPE names.
+    pub cpe: Vec<String>,
+    /// How sure this is, 0 to 1.
+    pub confidence: f64,
+    /// Facts of the TLS handshake.
+    pub tls: Option<TlsFacts>,
+}
+
+impl Finding {
+    /// A service of which only the kind is known.
+    fn named(service: &str, confidence: f64) -> Self {
+        Self {
+            service: service.to_owned(),
+            confidence,
+            ..Self::default()
+        }
+    }
+
+    fn put_into(self, port: &mut OpenPort) {
+        if !self.service.is_empty() {
+            port.service_name = self.service;
+            port.confidence = self.confidence;
+        }
+        port.service_product = self.product;
+        port.service_version = self.version;
+        port.service_info = self.info;
+        port.service_cpe = self.cpe;
+        port.tls = self.tls;
+    }
+}
+
+/// Services whose name over TLS is another.
+const OVER_TLS: [(&str, &str); 15] = [
+    ("http", "https"),
+    ("http-alt", "https"),
+    ("http-proxy", "https"),
+    ("https", "https"),
+    ("imap", "imaps"),
+    ("pop3", "pop3s"),
+    ("smtp", "smtps"),
+    ("ftp", "ftps"),
+    ("ldap", "ldaps"),
+    ("irc", "ircs"),
+    ("amqp", "amqps"),
+    ("mqtt", "mqtts"),
+    ("nntp", "nntps"),
+    ("telnet", "telnets"),
+    ("domain", "domain-s"),
+];
+
+/// The name of a service when it runs over TLS; `ssl/NAME` when it has none of its own.
+pub(super) fn over_tls(service: &str) -> String {
+    if service.is_empty() || speaks_tls(service) {
+        return if service.is_empty() { "ssl" } else { service }.to_owned();
+    }
+    let own = OVER_TLS.iter().find(|(plain, _)| *plain == service);
+    own.map_or_else(|| format!("ssl/{service}"), |(_, own)| (*own).to_owned())
+}
+
+/// Whether this is the name of a service over TLS.
+fn speaks_tls(service: &str) -> bool {
+    service == "ssl"
+        || service.starts_with("ssl/")
+        || OVER_TLS.iter().any(|(_, tls)| *tls == service)
+}
+
+/// What to find out about open ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Job {
+    /// Which service each carries.
+    Services,
+    /// The facts of TLS, where a service is known to run over it.
+    TlsFacts,
+}
+
+/// Finds out what there is to know about the open ports of a report. Ends early, `incomplete`, at the
+/// deadline and when the observer says so.
+pub(super) async fn detect(
+    report: &mut ScanReport,
+    target: &str,
+    options: &ScanOptions,
+    limiter: &Arc<RateLimiter>,
+    deadline: Option<Instant>,
+    observer: &dyn Observer,
+    job: Job,
+) {
+    let scanned = u64::from(report.counts.total());
+    let open = report.open.len() as u64;
+    let done = std::sync::atomic::AtomicU64::new(0);
+    let step = || {
+        let done = done.load(std::sync::atomic::Ordering::Relaxed);
+        observer.progress(scanned + done, scanned + open, open);
+    };
+    let context = Context {
+        peer: socket_addr(report.addr, options.scope_id),
+        target,
+        limiter,
+        timeout: options.service_timeout,
+        step: &step,
+    };
+    let mut waiting = report
+        .open
+        .iter_mut()
+        .take(MOST_PROBED)
+        .filter(|port| match job {
+            Job::Services => true,
+            Job::TlsFacts => port.tls.is_none() && speaks_tls(&port.service_name),
+        });
+    let mut running = FuturesUnordered::new();
+    let mut tick = tokio::time::interval(ASK_EVERY);
+    loop {
+        while running.len() < AT_ONCE
+            && let Some(port) = waiting.next()
+        {
+            running.push(async {
+                match job {
+                    Job::Services => {
+                        if let Some(finding) = probe::identify(&context, port.port).await {
+                            finding.put_into(port);
+                        }
+                    }
+                    Job::TlsFacts => port.tls = probe::tls_facts(&context, port.port).await,
+                }
+            });
+        }
+        tokio::select! {
+            next = running.next() => {
+                if next.is_none() {
+                    break;
+                }
+                done.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                step();
+            }
+            _ = tick.tick() => {
+                if observer.cancelled() || deadline.is_some_and(|at| Instant::now() >= at) {
+                    report.incomplete = true;
+                    return;
+                }
+            }
+        }
+    }
+    observer.progress(scanned + open, scanned + open, open);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_over_tls() {
+        for (plain, tls) in [
+            ("http", "https"),
+            ("https", "https"),
+            ("imaps", "imaps"),
+            ("", "ssl"),
+            ("postgresql", "ssl/postgresql"),
+            ("ssl/postgresql", "ssl/postgresql"),
+        ] {
+            assert_eq!(over_tls(plain), tls);
+            assert!(speaks_tls(tls));
+        }
+        assert!(!speaks_tls("ssh"));
+    }
+}

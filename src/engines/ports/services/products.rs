@@ -1,0 +1,255 @@
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde::Deserialize;
+
+use super::Finding;
+
+/// `packaging/ports/products.toml`.
+const DATA: &str = include_str!("../../../../packaging/ports/products.toml");
+
+/// Which text a pattern is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum On {
+    /// What a service sent, at once or to a probe.
+    Banner,
+    /// The `Server` header of an HTTP answer.
+    Server,
+    /// An HTTP answer without its headers.
+    Body,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    service: String,
+    on: On,
+    pattern: String,
+    product: String,
+    #[serde(default)]
+    version: String,
+    #[serde(default)]
+    cpe: Vec<String>,
+    #[serde(default = "certain")]
+    confidence: f64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    product: Vec<Entry>,
+}
+
+fn certain() -> f64 {
+    1.0
+}
+
+/// A test makes sure that all of the file reads and all patterns compile.
+static ENTRIES: LazyLock<Vec<(Entry, Regex)>> = LazyLock::new(|| {
+    let entries = toml::from_str::<File>(DATA).map_or_else(|_| Vec::new(), |file| file.product);
+    let compile = |entry: Entry| {
+        let pattern = Regex::new(&entry.pattern).ok()?;
+        Some((entry, pattern))
+    };
+    entries.into_iter().filter_map(compile).collect()
+});
+
+/// What a text says about the service that sent it.
+pub fn identify(on: On, bytes: &[u8]) -> Option<Finding> {
+    let text = String::from_utf8_lossy(bytes);
+    ENTRIES
+        .iter()
+        .filter(|(entry, _)| entry.on == on)
+        .find_map(|(entry, pattern)| {
+            let captures = pattern.captures(&text)?;
+            let fill = |template: &str| {
+                let mut filled = String::new();
+                captures.expand(template, &mut filled);
+                super::display::escape(filled.trim().as_bytes())
+            };
+            Some(Finding {
+                service: entry.service.clone(),
+                product: fill(&entry.product),
+                version: fill(&entry.version),
+                cpe: entry.cpe.iter().map(|cpe| cpe_name(&fill(cpe))).collect(),
+                confidence: entry.confidence,
+                ..Finding::default()
+            })
+        })
+}
+
+/// A CPE 2.2 URI (NISTIR 7695): lower case, no empty version at the end, no character that would
+/// have to be quoted.
+fn cpe_name(filled: &str) -> String {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-._~:/+".contains(c);
+    let name: String = filled.chars().filter(|c| allowed(*c)).collect();
+    name.trim_end_matches(':').to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_whole_file_is_good() {
+        let file: File = toml::from_str(DATA).unwrap();
+        for entry in &file.product {
+            Regex::new(&entry.pattern).unwrap();
+            assert!((0.0..=1.0).contains(&entry.confidence), "{entry:?}");
+            assert!(
+                entry.cpe.iter().all(|cpe| cpe.starts_with("cpe:/")),
+                "{entry:?}"
+            );
+        }
+        assert_eq!(file.product.len(), ENTRIES.len());
+        assert!(ENTRIES.len() > 50);
+    }
+
+    #[track_caller]
+    fn check(on: On, text: &str, service: &str, product: &str, version: &str, cpe: &[&str]) {
+        let found = identify(on, text.as_bytes()).unwrap_or_else(|| panic!("{text:?}"));
+        assert_eq!(
+            (
+                found.service.as_str(),
+                found.product.as_str(),
+                found.version.as_str()
+            ),
+            (service, product, version),
+            "{text:?}"
+        );
+        assert_eq!(found.cpe, cpe, "{text:?}");
+    }
+
+    #[test]
+    fn banners() {
+        check(
+            On::Banner,
+            "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n",
+            "ssh",
+            "OpenSSH",
+            "9.2p1 Debian-2+deb12u3",
+            &["cpe:/a:openbsd:openssh:9.2p1", "cpe:/o:debian:debian_linux"],
+        );
+        check(
+            On::Banner,
+            "SSH-2.0-OpenSSH_9.9\r\n",
+            "ssh",
+            "OpenSSH",
+            "9.9",
+            &["cpe:/a:openbsd:openssh:9.9"],
+        );
+        let dropbear = "cpe:/a:matt_johnston:dropbear_ssh_server:2022.83";
+        check(
+            On::Banner,
+            "SSH-2.0-dropbear_2022.83\r\n",
+            "ssh",
+            "Dropbear sshd",
+            "2022.83",
+            &[dropbear],
+        );
+        check(
+            On::Banner,
+            "220 (vsFTPd 3.0.3)\r\n",
+            "ftp",
+            "vsftpd",
+            "3.0.3",
+            &["cpe:/a:vsftpd:vsftpd:3.0.3"],
+        );
+        check(
+            On::Banner,
+            "220 ProFTPD Server (Debian) [::ffff:10.0.0.1]\r\n",
+            "ftp",
+            "ProFTPD",
+            "",
+            &["cpe:/a:proftpd:proftpd"],
+        );
+        check(
+            On::Banner,
+            "220---------- Welcome to Pure-FTPd [privsep] ----------\r\n",
+            "ftp",
+            "Pure-FTPd",
+            "",
+            &["cpe:/a:pureftpd:pure-ftpd"],
+        );
+        check(
+            On::Banner,
+            "220 mx.example.org ESMTP Postfix (Debian/GNU)\r\n",
+            "smtp",
+            "Postfix smtpd",
+            "",
+            &["cpe:/a:postfix:postfix"],
+        );
+        check(
+            On::Banner,
+            "220 mx.example.org ESMTP Exim 4.96 Sat, 21 Nov 2026\r\n",
+            "smtp",
+            "Exim smtpd",
+            "4.96",
+            &["cpe:/a:exim:exim:4.96"],
+        );
+        check(
+            On::Banner,
+            "+OK Dovecot (Debian) ready.\r\n",
+            "pop3",
+            "Dovecot pop3d",
+            "",
+            &["cpe:/a:dovecot:dovecot"],
+        );
+        check(
+            On::Banner,
+            "* OK [CAPABILITY IMAP4rev1] Dovecot ready.\r\n",
+            "imap",
+            "Dovecot imapd",
+            "",
+            &["cpe:/a:dovecot:dovecot"],
+        );
+        check(On::Banner, "RFB 003.008\n", "vnc", "VNC", "003.008", &[]);
+    }
+
+    #[test]
+    fn headers_and_bodies() {
+        check(
+            On::Server,
+            "nginx/1.22.1",
+            "http",
+            "nginx",
+            "1.22.1",
+            &["cpe:/a:f5:nginx:1.22.1"],
+        );
+        check(
+            On::Server,
+            "nginx",
+            "http",
+            "nginx",
+            "",
+            &["cpe:/a:f5:nginx"],
+        );
+        check(
+            On::Server,
+            "Apache/2.4.57 (Debian)",
+            "http",
+            "Apache httpd",
+            "2.4.57",
+            &["cpe:/a:apache:http_server:2.4.57"],
+        );
+        check(On::Server, "thing/1.2", "http", "thing", "1.2", &[]);
+        check(
+            On::Body,
+            "{\"cluster_name\":\"x\",\"version\":{\"number\" : \"8.11.1\",\"build_flavor\":\"default\"}}",
+            "http",
+            "Elasticsearch REST API",
+            "8.11.1",
+            &["cpe:/a:elastic:elasticsearch:8.11.1"],
+        );
+        assert!(identify(On::Banner, b"hello").is_none());
+    }
+
+    #[test]
+    fn what_a_service_says_does_not_get_out_of_its_place() {
+        let found = identify(On::Server, b"nginx/1.2\x1b]0;x").unwrap();
+        assert_eq!(found.version, "1.2");
+        assert_eq!(cpe_name("cpe:/a:X:Y:"), "cpe:/a:x:y");
+        assert_eq!(cpe_name("cpe:/a:x:y:1 (\"2"), "cpe:/a:x:y:12");
+    }
+}

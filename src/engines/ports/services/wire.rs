@@ -1,0 +1,117 @@
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::engines::ports::rate::RateLimiter;
+use crate::fleet::Rule;
+
+/// Most bytes that are taken from a service in answer to one probe.
+pub const MOST_READ: usize = 16 * 1024;
+
+/// Once a service began to speak, a pause of this length is the end of what it says.
+const PAUSE: Duration = Duration::from_millis(150);
+
+/// What all probes of one host share.
+pub struct Context<'a> {
+    /// The address; the port is set for each probe.
+    pub peer: SocketAddr,
+    /// The target as given; a name is used for TLS and HTTP.
+    pub target: &'a str,
+    /// The cap on connection attempts.
+    pub limiter: &'a RateLimiter,
+    /// Time for all probes of one port.
+    pub timeout: Duration,
+    /// Called at the end of each step of a probe.
+    pub step: &'a (dyn Fn() + Sync),
+}
+
+impl Context<'_> {
+    /// The target, if it is a name.
+    pub fn name(&self) -> Option<&str> {
+        matches!(self.target.parse(), Ok(Rule::Name(_))).then_some(self.target)
+    }
+
+    /// Connects to a port; `None` when that fails or time is up.
+    pub async fn connect(&self, port: u16, deadline: Instant) -> Option<TcpStream> {
+        let mut peer = self.peer;
+        peer.set_port(port);
+        let connected = timeout_at(deadline, async {
+            self.limiter.take().await;
+            TcpStream::connect(peer).await
+        });
+        let stream = connected.await.ok()?.ok();
+        (self.step)();
+        stream
+    }
+
+    /// What a service says within `wait`, until it pauses, `enough` is satisfied or the cap is hit.
+    pub async fn listen(
+        &self,
+        stream: &mut (impl AsyncRead + Unpin),
+        wait: Duration,
+        deadline: Instant,
+        enough: impl Fn(&[u8]) -> bool,
+    ) -> Vec<u8> {
+        let mut said = Vec::new();
+        let mut chunk = [0; 2048];
+        let first = deadline.min(Instant::now() + wait);
+        while said.len() < MOST_READ && !enough(&said) {
+            let until = match said.is_empty() {
+                true => first,
+                false => deadline.min(Instant::now() + PAUSE),
+            };
+            match timeout_at(until, stream.read(&mut chunk)).await {
+                Ok(Ok(len @ 1..)) => {
+                    let room = MOST_READ - said.len();
+                    said.extend_from_slice(&chunk[..len.min(room)]);
+                }
+                _ => break,
+            }
+        }
+        (self.step)();
+        said
+    }
+
+    /// Says something; false when the other side does not take it.
+    pub async fn say(&self, stream: &mut (impl AsyncWrite + Unpin), what: &[u8]) -> bool {
+        // A server that does not read must not hold us: what we say is short and fits any buffer.
+        let said = timeout(Duration::from_secs(1), async {
+            stream.write_all(what).await?;
+            stream.flush().await
+        });
+        matches!(said.await, Ok(Ok(())))
+    }
+
+    /// Connects, says something and returns the answer; empty when there is none.
+    pub async fn ask(
+        &self,
+        port: u16,
+        what: &[u8],
+        deadline: Instant,
+        enough: impl Fn(&[u8]) -> bool,
+    ) -> Vec<u8> {
+        let Some(mut stream) = self.connect(port, deadline).await else {
+            return Vec::new();
+        };
+        if !self.say(&mut stream, what).await {
+            return Vec::new();
+        }
+        self.listen(&mut stream, ANSWER, deadline, enough).await
+    }
+}
+
+/// How long a service may take to answer a probe.
+pub const ANSWER: Duration = Duration::from_millis(1500);
+
+/// Nothing is enough: reads until the service pauses.
+pub fn never(_said: &[u8]) -> bool {
+    false
+}
+
+/// A whole line is enough.
+pub fn line(said: &[u8]) -> bool {
+    said.contains(&b'\n')
+}

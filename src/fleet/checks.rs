@@ -1,0 +1,187 @@
+use std::net::SocketAddr;
+
+use reqwest::Url;
+
+use super::fragments::Value;
+use super::section::{Section, unknown};
+
+/// Names of capabilities(7) up to Linux 6.18.
+const CAPABILITIES: [&str; 41] = [
+    "CAP_AUDIT_CONTROL",
+    "CAP_AUDIT_READ",
+    "CAP_AUDIT_WRITE",
+    "CAP_BLOCK_SUSPEND",
+    "CAP_BPF",
+    "CAP_CHECKPOINT_RESTORE",
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_DAC_READ_SEARCH",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_IPC_LOCK",
+    "CAP_IPC_OWNER",
+    "CAP_KILL",
+    "CAP_LEASE",
+    "CAP_LINUX_IMMUTABLE",
+    "CAP_MAC_ADMIN",
+    "CAP_MAC_OVERRIDE",
+    "CAP_MKNOD",
+    "CAP_NET_ADMIN",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_BROADCAST",
+    "CAP_NET_RAW",
+    "CAP_PERFMON",
+    "CAP_SETFCAP",
+    "CAP_SETGID",
+    "CAP_SETPCAP",
+    "CAP_SETUID",
+    "CAP_SYSLOG",
+    "CAP_SYS_ADMIN",
+    "CAP_SYS_BOOT",
+    "CAP_SYS_CHROOT",
+    "CAP_SYS_MODULE",
+    "CAP_SYS_NICE",
+    "CAP_SYS_PACCT",
+    "CAP_SYS_PTRACE",
+    "CAP_SYS_RAWIO",
+    "CAP_SYS_RESOURCE",
+    "CAP_SYS_TIME",
+    "CAP_SYS_TTY_CONFIG",
+    "CAP_WAKE_ALARM",
+];
+
+/// Capabilities that an agent keeps, sorted, each once.
+pub(super) fn capabilities(section: &mut Section<'_>, key: &'static str) -> Vec<String> {
+    let mut names = Vec::new();
+    for (node, text) in section.texts(key).unwrap_or_default() {
+        if CAPABILITIES.contains(&text) {
+            names.push(text.to_owned());
+        } else {
+            let guess = format!(
+                "CAP_{}",
+                text.to_ascii_uppercase().trim_start_matches("CAP_")
+            );
+            let message = if CAPABILITIES.contains(&guess.as_str()) {
+                format!("unknown capability {text:?}; did you mean {guess:?}?")
+            } else {
+                match unknown("capability", &guess, CAPABILITIES) {
+                    near if near.contains("did you mean") => near.replace(&guess, text),
+                    _ => format!("unknown capability {text:?}; see capabilities(7)"),
+                }
+            };
+            section.error(node, key, message);
+        }
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// An amount of memory as systemd writes it.
+pub(super) fn memory(section: &mut Section<'_>, key: &'static str) -> Option<String> {
+    let node = section.node(key)?;
+    let text = match &node.value {
+        Value::Scalar(toml::Value::Integer(bytes)) => bytes.to_string(),
+        _ => section.text(key)?.trim().to_owned(),
+    };
+    if is_memory(&text) {
+        return Some(text);
+    }
+    let message = format!(
+        "{text:?} is not an amount of memory: write it like \"512M\", \"2G\", \"10%\" or \"infinity\""
+    );
+    section.error(node, key, message);
+    None
+}
+
+fn is_memory(text: &str) -> bool {
+    if text == "infinity" {
+        return true;
+    }
+    if let Some(percent) = text.strip_suffix('%') {
+        return percent.parse::<u32>().is_ok_and(|p| (1..=100).contains(&p));
+    }
+    let number = text.strip_suffix(['K', 'M', 'G', 'T']).unwrap_or(text);
+    number.starts_with(|c: char| c.is_ascii_digit())
+        && number
+            .parse::<f64>()
+            .is_ok_and(|n| n > 0.0 && n.is_finite())
+        && number.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+}
+
+/// A URL of http or https.
+pub(super) fn http_url(section: &mut Section<'_>, key: &'static str) -> Option<String> {
+    let node = section.node(key)?;
+    let text = section.line(key)?;
+    match parse_http(text) {
+        Ok(_) => Some(text.to_owned()),
+        Err(message) => {
+            section.error(node, key, message);
+            None
+        }
+    }
+}
+
+/// Base URL of a hub, without a slash at the end.
+pub(super) fn hub_url(text: &str) -> Result<String, String> {
+    let url = parse_http(text)?;
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(format!("{text:?} must not have a query or a fragment"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must not contain a password: the token comes as a credential".to_owned());
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+fn parse_http(text: &str) -> Result<Url, String> {
+    let problem = match Url::parse(text) {
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+            "it must begin with http:// or https://"
+        }
+        Ok(url) if url.host_str().is_none_or(str::is_empty) => "it names no host",
+        Ok(url) => return Ok(url),
+        Err(_) => "write it like \"http://127.0.0.1:9000\"",
+    };
+    Err(format!("{text:?} is not a URL: {problem}"))
+}
+
+/// An address and port to listen on.
+pub(super) fn listen(text: &str) -> Result<(), String> {
+    text.parse::<SocketAddr>().map(|_| ()).map_err(|_| {
+        format!("{text:?} is not an address to listen on: write it like \"127.0.0.1:9000\" or \"[::1]:9000\"")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_as_systemd_reads_it() {
+        for good in ["512M", "1.5G", "4096", "10%", "infinity", "2T"] {
+            assert!(is_memory(good), "{good}");
+        }
+        for bad in [
+            "", "M", "12 MB", "0", "-1", "101%", "1e9", "inf", "512m", "nan",
+        ] {
+            assert!(!is_memory(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn hub_urls() {
+        assert_eq!(hub_url("http://h:1/").as_deref(), Ok("http://h:1"));
+        assert_eq!(hub_url("https://h/base").as_deref(), Ok("https://h/base"));
+        for bad in [
+            "",
+            "h:9000",
+            "ftp://h",
+            "http://",
+            "http://u:p@h",
+            "http://h?x",
+        ] {
+            assert!(hub_url(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::checks;
+use super::fragments::{Node, Value, plain_table};
+use super::section::{Section, out_of_range, unknown};
+use super::{
+    AgentKind, AssessSettings, EnumSettings, HubSettings, ScanSettings, SentinelSettings, Settings,
+    Span, SpiderSettings,
+};
+
+/// Ranges of whole numbers in the agents' own settings, the same for every kind.
+const RANGES: [(&str, RangeInclusive<u32>); 6] = [
+    ("max_scans", 1..=1000),
+    ("max_spiders", 1..=1000),
+    ("max_enums", 1..=1000),
+    ("max_assessments", 1..=1000),
+    ("retries", 0..=10),
+    ("concurrency", 0..=1_000_000),
+];
+
+/// Lengths of time that must not be zero: an agent that never pauses would load its hub for nothing,
+/// and a lease or a wait of no time is over before it began.
+const NOT_ZERO: [&str; 10] = [
+    "scan_interval",
+    "spider_interval",
+    "enum_interval",
+    "assessment_interval",
+    "log_interval",
+    "job_interval",
+    "heartbeat_interval",
+    "connect_timeout",
+    "max_time",
+    "lease",
+];
+
+/// Reads `[agents.NAME.config]` by kind of agent.
+pub(super) fn read(kind: AgentKind, section: &mut Section<'_>) -> Settings {
+    let config = section.section("config");
+    match kind {
+        AgentKind::Hub => Settings::Hub(typed::<HubSettings>(&config)),
+        AgentKind::Kage | AgentKind::Kaze => Settings::Scan(typed::<ScanSettings>(&config)),
+        AgentKind::Kumo => Settings::Spider(typed::<SpiderSettings>(&config)),
+        AgentKind::Suzu => Settings::Enum(typed::<EnumSettings>(&config)),
+        AgentKind::Ryu => Settings::Assess(typed::<AssessSettings>(&config)),
+        AgentKind::Sentinel => Settings::Sentinel(typed::<SentinelSettings>(&config)),
+        AgentKind::Custom => Settings::Custom(
+            config
+                .entries()
+                .map(|(key, node)| (key.clone(), node.plain()))
+                .collect(),
+        ),
+    }
+}
+
+/// Reads settings into their struct. Each key is tried alone first, because serde stops at the first
+/// error and knows no lines.
+fn typed<T: DeserializeOwned + Default + Serialize>(config: &Section<'_>) -> T {
+    let known = field_names::<T>();
+    let mut good = super::fragments::Table::new();
+    for (key, node) in config.entries() {
+        if !known.contains(key) {
+            let message = unknown("key", key, known.iter().map(String::as_str));
+            config.error(node, key, message);
+        } else if let Err(message) = one::<T>(key, node) {
+            config.error(node, key, message);
+        } else {
+            good.insert(key.clone(), node.clone());
+        }
+    }
+    plain_table(&good).try_into().unwrap_or_default()
+}
+
+/// The keys of a settings struct: its default has them all, as JSON, where `None` is null.
+fn field_names<T: Default + Serialize>() -> BTreeSet<String> {
+    match serde_json::to_value(T::default()) {
+        Ok(serde_json::Value::Object(fields)) => fields.into_iter().map(|(name, _)| name).collect(),
+        _ => BTreeSet::new(),
+    }
+}
+
+/// What serde says, without the names of Rust's types.
+fn plain_words(message: &str) -> String {
+    message
+        .trim_start_matches("invalid type: ")
+        .replace("expected u32", "expected a whole number")
+        .replace("expected u64", "expected a whole number")
+        .replace("expected a boolean", "expected true or false")
+}
+
+fn one<T: DeserializeOwned>(key: &str, node: &Node) -> Result<(), String> {
+    let number = match node.value {
+        Value::Scalar(toml::Value::Integer(number)) => Some(number),
+        _ => None,
+    };
+    let range = RANGES
+        .iter()
+        .find(|(name, _)| *name == key)
+        .map(|(_, range)| range);
+    if let (Some(number), Some(range)) = (number, range)
+        && !u32::try_from(number).is_ok_and(|n| range.contains(&n))
+    {
+        return Err(out_of_range(number, range));
+    }
+    let table = toml::Table::from_iter([(key.to_owned(), node.plain())]);
+    table
+        .try_into::<T>()
+        .map_err(|error| plain_words(error.message()))?;
+    if NOT_ZERO.contains(&key) && node.plain().try_into() == Ok(Span::default()) {
+        return Err("must be longer than 0s".to_owned());
+    }
+    match (key, node.as_str()) {
+        ("listen", Some(text)) => checks::listen(text),
+        _ => Ok(()),
+    }
+}

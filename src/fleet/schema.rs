@@ -1,0 +1,159 @@
+use serde_json::{Value, json};
+
+use super::{
+    AgentKind, AssessSettings, EnumSettings, HubSettings, ScanSettings, SentinelSettings, Span,
+    SpiderSettings,
+};
+
+/// JSON schema of the fleet file, for completion and checks in editors. `reconctl check` knows more:
+/// names that must exist, cycles, ranges of the agents' own settings.
+pub fn schema() -> Value {
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "recon fleet file",
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "fleet": {
+                "type": "object",
+                "additionalProperties": false,
+                "properties": {
+                    "profile": { "type": "string", "default": "full",
+                        "description": "The profile that recon.target starts." },
+                    "hub": { "type": "string", "format": "uri", "default": "http://127.0.0.1:9000",
+                        "description": "Base URL of the hub." },
+                },
+            },
+            "scope": scope(),
+            "profiles": {
+                "type": "object",
+                "description": "Names of agents, by profile.",
+                "additionalProperties": texts("Names of agents."),
+            },
+            "agents": {
+                "type": "object",
+                "additionalProperties": agent(),
+                "properties": built_in_agents(),
+            },
+        },
+    })
+}
+
+fn scope() -> Value {
+    json!({
+        "type": "object",
+        "description": "What may be touched; without it only loopback.",
+        "additionalProperties": false,
+        "properties": {
+            "allow": texts("Addresses, networks, names; *.NAME is every name below NAME."),
+            "deny": texts("As allow; wins over it."),
+            "max_rate": { "type": "integer", "minimum": 1,
+                "description": "Packets/s or requests/s for one target host, over all agents." },
+        },
+    })
+}
+
+fn texts(description: &str) -> Value {
+    json!({ "type": "array", "items": { "type": "string" }, "description": description })
+}
+
+fn span(description: &str) -> Value {
+    let mut schema = of::<Span>();
+    if let Value::Object(fields) = &mut schema {
+        fields.insert("description".to_owned(), description.into());
+    }
+    schema
+}
+
+fn of<T: schemars::JsonSchema>() -> Value {
+    schemars::generate::SchemaSettings::draft2020_12()
+        .with(|settings| {
+            settings.inline_subschemas = true;
+            settings.meta_schema = None;
+        })
+        .into_generator()
+        .into_root_schema_for::<T>()
+        .to_value()
+}
+
+fn agent() -> Value {
+    let kinds: Vec<_> = AgentKind::BUILT_IN
+        .iter()
+        .map(|kind| kind.as_str())
+        .collect();
+    let dependency = json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["agent"],
+        "properties": {
+            "agent": { "type": "string" },
+            "on_failure": { "enum": ["ignore", "restart", "stop"], "default": "ignore" },
+        },
+    });
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "kind": { "enum": kinds, "description": "Which program; default: the agent's name." },
+            "description": { "type": "string" },
+            "critical": { "type": "boolean", "description": "Counts towards CRITICAL in health." },
+            "depends_on": { "type": "array",
+                "items": { "anyOf": [{ "type": "string" }, dependency] } },
+            "auto_start": { "type": "boolean",
+                "description": "Enabled when seen for the first time." },
+            "auto_restart": { "type": "boolean" },
+            "max_restarts": { "type": "integer", "minimum": 0, "maximum": 1000,
+                "description": "Restarts within restart_window; then failed." },
+            "restart_window": span("The window of max_restarts."),
+            "backoff": {
+                "type": "object",
+                "additionalProperties": false,
+                "properties": {
+                    "initial": span("Delay before the first restart."),
+                    "max": span("Longest delay."),
+                    "steps": { "type": "integer", "minimum": 1, "maximum": 100 },
+                },
+            },
+            "stable_after": span("After so long without a failure the backoff starts afresh."),
+            "watchdog": span("Without progress for so long it is restarted; 0 switches it off."),
+            "stop_timeout": span("Time to finish the task in hand."),
+            "memory_max": { "type": ["string", "integer"],
+                "description": "512M, 2G, 10% or infinity." },
+            "capabilities": texts("Capabilities that it keeps (CAP_NET_RAW)."),
+            "exec": texts("Command line of a program of your own."),
+            "notify": { "type": "boolean",
+                "description": "A program of your own speaks sd_notify itself." },
+            "health": {
+                "type": "object",
+                "additionalProperties": false,
+                "properties": {
+                    "http": { "type": "string", "format": "uri" },
+                    "exec": texts("A command that exits 0 when all is well."),
+                    "interval": span("How often."),
+                    "failures": { "type": "integer", "minimum": 1, "maximum": 100 },
+                },
+            },
+            "config": { "type": "object", "description": "The agent's own settings." },
+        },
+    })
+}
+
+fn built_in_agents() -> Value {
+    AgentKind::BUILT_IN
+        .into_iter()
+        .map(|kind| {
+            let mut schema = agent();
+            schema["properties"]["config"] = match kind {
+                AgentKind::Hub => of::<HubSettings>(),
+                AgentKind::Kage | AgentKind::Kaze => of::<ScanSettings>(),
+                AgentKind::Kumo => of::<SpiderSettings>(),
+                AgentKind::Suzu => of::<EnumSettings>(),
+                AgentKind::Ryu => of::<AssessSettings>(),
+                AgentKind::Sentinel => of::<SentinelSettings>(),
+                AgentKind::Custom => json!({ "type": "object" }),
+            };
+            (kind.as_str().to_owned(), schema)
+        })
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}

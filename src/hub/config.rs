@@ -1,0 +1,243 @@
+use std::collections::BTreeMap;
+use std::env;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Parser;
+
+use super::guard::Access;
+use super::state::Live;
+use crate::api::WorkKind;
+use crate::fleet::{
+    self, AgentKind, Diagnostics, HubSettings, Loaded, Rule, Scope, Settings, Sources,
+};
+
+/// The hub: hands out work to agents and keeps what they find.
+///
+/// Without options it takes its settings from the fleet file (`[agents.hub.config]`, `[scope]`).
+#[derive(Debug, Clone, Default, Parser)]
+#[command(name = "recon-hub", version)]
+#[command(after_help = "Exit codes: 0 stopped; 1 failed; 2 bad usage; 78 bad configuration.")]
+pub struct Args {
+    /// Listen on this address and port.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// Keep the data here: sqlite:///PATH.
+    #[arg(long, value_name = "URL")]
+    pub database: Option<String>,
+    /// What may be touched: networks, addresses, names (may be repeated).
+    #[arg(long, value_name = "CIDR", num_args = 1.., value_delimiter = ',')]
+    pub scope: Vec<Rule>,
+    /// What may not be touched, although --scope covers it (may be repeated).
+    #[arg(long, value_name = "CIDR", num_args = 1.., value_delimiter = ',', requires = "scope")]
+    pub deny: Vec<Rule>,
+    /// Let callers on loopback in without a token.
+    #[arg(long)]
+    pub anonymous_loopback: bool,
+    /// Let the hub be called by this host name, too; * for any (may be repeated).
+    #[arg(long, value_name = "NAME")]
+    pub allow_host: Vec<String>,
+    /// Read this fleet file instead of /etc/recon/recon.toml.
+    #[arg(long, value_name = "FILE", env = "RECON_FLEET")]
+    pub fleet: Option<PathBuf>,
+    /// Check the configuration and exit.
+    #[arg(long)]
+    pub check_config: bool,
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The fleet file has errors.
+    #[error(transparent)]
+    Fleet(#[from] Diagnostics),
+    /// Not an address to listen on.
+    #[error("listen: {0:?} is not an address and port, like 127.0.0.1:9000")]
+    Listen(String),
+    /// Not a database that this version knows.
+    #[error("database: {0:?} is not sqlite:///PATH (this version has SQLite only)")]
+    Database(String),
+    /// There is nowhere to keep the data.
+    #[error("database: give one (sqlite:///PATH), or set STATE_DIRECTORY, XDG_STATE_HOME or HOME")]
+    NoStateDirectory,
+}
+
+/// What the hub runs with.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The database file.
+    pub database: PathBuf,
+    /// What a reload can change.
+    pub live: Live,
+    pub(super) access: Access,
+}
+
+impl Config {
+    /// A hub by hand: everything that is not named here has its default.
+    pub fn new(listen: SocketAddr, database: PathBuf, live: Live) -> Self {
+        Self {
+            listen,
+            database,
+            live,
+            access: Access {
+                anonymous_loopback: true,
+                names: Vec::new(),
+            },
+        }
+    }
+}
+
+impl Args {
+    /// The settings in effect: the command line before the fleet file.
+    ///
+    /// # Errors
+    /// What is wrong, in the user's terms.
+    pub fn resolve(&self) -> Result<Config, ConfigError> {
+        let by_hand = self.listen.is_some() && self.database.is_some() && !self.scope.is_empty();
+        let (settings, scope, rescan) = if by_hand && self.fleet.is_none() {
+            (HubSettings::default(), Scope::default(), BTreeMap::new())
+        } else {
+            let loaded = fleet::load(&Sources {
+                file: self.fleet.clone(),
+                ..Sources::system()
+            })?;
+            (
+                hub_settings(&loaded),
+                loaded.fleet.scope.clone(),
+                rescan(&loaded),
+            )
+        };
+        let listen = self.listen.as_ref().unwrap_or(&settings.listen);
+        let database = match self.database.as_ref().or(settings.database.as_ref()) {
+            Some(url) => database_path(url)?,
+            None => state_directory()?.join("hub.db"),
+        };
+        let scope = if self.scope.is_empty() {
+            scope
+        } else {
+            Scope::new(self.scope.clone(), self.deny.clone())
+        };
+        Ok(Config {
+            listen: listen_address(listen)?,
+            database,
+            live: Live {
+                scope,
+                lease: settings.lease.0,
+                rescan,
+            },
+            access: Access {
+                anonymous_loopback: self.anonymous_loopback || settings.anonymous_loopback,
+                names: self.allow_host.clone(),
+            },
+        })
+    }
+}
+
+fn hub_settings(loaded: &Loaded) -> HubSettings {
+    let mut all = loaded.fleet.agents.values();
+    all.find_map(|agent| match &agent.settings {
+        Settings::Hub(settings) => Some(settings.clone()),
+        _ => None,
+    })
+    .unwrap_or_default()
+}
+
+/// What the scanning agents say of how often; of several of a kind the most frequent.
+fn rescan(loaded: &Loaded) -> BTreeMap<WorkKind, Duration> {
+    let mut all = BTreeMap::new();
+    for agent in loaded.fleet.agents.values() {
+        let kind = match agent.kind {
+            AgentKind::Kage => WorkKind::KagePortScan,
+            AgentKind::Kaze => WorkKind::KazePortScan,
+            _ => continue,
+        };
+        if let Settings::Scan(settings) = &agent.settings {
+            let after = all.entry(kind).or_insert(settings.rescan_after.0);
+            *after = settings.rescan_after.0.min(*after);
+        }
+    }
+    all
+}
+
+fn listen_address(text: &str) -> Result<SocketAddr, ConfigError> {
+    // localhost is the one name that needs no resolver that is up.
+    text.parse()
+        .ok()
+        .or_else(|| {
+            let name = text.strip_prefix("localhost:")?;
+            let port = name.parse().ok()?;
+            ("localhost", port).to_socket_addrs().ok()?.next()
+        })
+        .ok_or_else(|| ConfigError::Listen(text.to_owned()))
+}
+
+fn database_path(url: &str) -> Result<PathBuf, ConfigError> {
+    let path = url
+        .strip_prefix("sqlite://")
+        .or_else(|| url.strip_prefix("sqlite:"))
+        .filter(|path| !path.is_empty() && !path.contains(['?', '\0']) && *path != ":memory:")
+        .ok_or_else(|| ConfigError::Database(url.to_owned()))?;
+    Ok(PathBuf::from(path))
+}
+
+/// As systemd gives it, else the user's own (XDG base directories).
+fn state_directory() -> Result<PathBuf, ConfigError> {
+    let set = |name| env::var_os(name).filter(|v| !v.is_empty());
+    if let Some(dirs) = set("STATE_DIRECTORY") {
+        // Several are separated by colons; the first is ours.
+        return env::split_paths(&dirs)
+            .next()
+            .ok_or(ConfigError::NoStateDirectory);
+    }
+    let state = set("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .filter(|p| p.is_absolute())
+        .or_else(|| Some(Path::new(&set("HOME")?).join(".local/state")))
+        .ok_or(ConfigError::NoStateDirectory)?;
+    Ok(state.join("recon"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(list: &[&str]) -> Args {
+        Args::try_parse_from([&["recon-hub"], list].concat()).unwrap()
+    }
+
+    #[test]
+    fn by_hand() {
+        let config = args(&[
+            "--listen",
+            "127.0.0.1:0",
+            "--database",
+            "sqlite:///tmp/x.db",
+            "--scope",
+            "10.0.0.0/8",
+            "127.0.0.1",
+            "--deny",
+            "10.9.0.0/16",
+        ])
+        .resolve()
+        .unwrap();
+        assert_eq!(config.database, Path::new("/tmp/x.db"));
+        assert!(config.live.scope.check_addr([10, 1, 1, 1].into()).is_ok());
+        assert!(config.live.scope.check_addr([10, 9, 1, 1].into()).is_err());
+        assert!(config.live.scope.check_addr([127, 0, 0, 2].into()).is_err());
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (list, says) in [
+            (["--listen", "nowhere"], "listen"),
+            (["--database", "postgres://x"], "SQLite only"),
+            (["--database", "sqlite://"], "sqlite:///PATH"),
+        ] {
+            let error = args(&list).resolve().unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! What a handler takes from a request, with errors in the hub's own shape.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::error::ApiError;
+use super::store::Idempotency;
+use crate::api::{IDEMPOTENCY_KEY, RECON_AGENT};
+
+/// The parameters after `?`.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Params(BTreeMap<String, String>);
+
+impl<S: Sync> FromRequestParts<S> for Params {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        Query::try_from_uri(&parts.uri)
+            .map(|Query(map)| Self(map))
+            .map_err(|_| ApiError::bad_request("the parameters after ? cannot be read"))
+    }
+}
+
+impl Params {
+    /// A parameter that is there and not empty.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.0
+            .get(name)
+            .map(String::as_str)
+            .filter(|v| !v.is_empty())
+    }
+
+    /// An integer within these bounds.
+    pub(super) fn integer<T>(
+        &self,
+        name: &str,
+        default: T,
+        range: RangeInclusive<T>,
+    ) -> Result<T, ApiError>
+    where
+        T: std::str::FromStr + PartialOrd + fmt::Display,
+    {
+        let Some(text) = self.0.get(name) else {
+            return Ok(default);
+        };
+        text.parse()
+            .ok()
+            .filter(|n| range.contains(n))
+            .ok_or_else(|| {
+                ApiError::bad_request(format!(
+                    "{name} must be an integer from {} to {}",
+                    range.start(),
+                    range.end()
+                ))
+            })
+    }
+
+    /// A cursor, as an earlier page gave it.
+    pub(super) fn cursor(&self) -> Result<Option<Uuid>, ApiError> {
+        self.text("cursor")
+            .map(|text| {
+                text.parse().map_err(|_| {
+                    ApiError::bad_request("cursor must be next_cursor of an earlier answer")
+                })
+            })
+            .transpose()
+    }
+}
+
+/// An id in the path.
+pub(super) fn id(text: &str) -> Result<Uuid, ApiError> {
+    text.parse()
+        .map_err(|_| ApiError::bad_request("the id in the path must be a UUID"))
+}
+
+/// The body of a POST, and what makes it idempotent.
+#[derive(Debug, Clone)]
+pub(super) struct Post {
+    bytes: Bytes,
+    key: Option<Idempotency>,
+}
+
+impl<S: Send + Sync> FromRequest<S> for Post {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        json_or_nothing(request.headers())?;
+        let key = key(request.headers())?;
+        let route = route(request.method(), request.uri().path());
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(|r| match r.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => {
+                    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large")
+                }
+                _ => ApiError::bad_request("the body could not be read to its end"),
+            })?;
+        let key = key.map(|key| Idempotency {
+            key,
+            route,
+            body_sha256: Sha256::digest(&bytes).into(),
+        });
+        Ok(Self { bytes, key })
+    }
+}
+
+impl Post {
+    /// The body as this type, and the key.
+    pub(super) fn json<T: DeserializeOwned>(self) -> Result<(T, Option<Idempotency>), ApiError> {
+        let mut json = serde_json::Deserializer::from_slice(&self.bytes);
+        let Object(value) = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+            let path = error.path().to_string();
+            let inner = error.into_inner();
+            let kind = if inner.to_string().starts_with("missing field") {
+                "missing"
+            } else {
+                "type"
+            };
+            match inner.classify() {
+                serde_json::error::Category::Data if path == "." => {
+                    ApiError::field("body", kind, inner.to_string())
+                }
+                serde_json::error::Category::Data => ApiError::field(path, kind, inner.to_string()),
+                _ => ApiError::bad_request(format!("the body is not valid JSON: {inner}")),
+            }
+        })?;
+        json.end()
+            .map_err(|e| ApiError::bad_request(format!("the body is not valid JSON: {e}")))?;
+        Ok((value, self.key))
+    }
+}
+
+/// A JSON object as `T`. serde's derive would take an array for a struct, too.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OnlyMap<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for OnlyMap<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(OnlyMap(PhantomData))
+    }
+}
+
+/// A browser's form can send text, but not JSON, to another site unasked; old daemons always name
+/// the type or leave it out.
+fn json_or_nothing(headers: &HeaderMap) -> Result<(), ApiError> {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return Ok(());
+    };
+    let essence = value
+        .to_str()
+        .ok()
+        .and_then(|v| v.split(';').next())
+        .map(|v| v.trim().to_ascii_lowercase());
+    if essence.as_deref() == Some("application/json") {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "send JSON, with Content-Type: application/json",
+    ))
+}
+
+fn key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
+        return Ok(None);
+    };
+    value
+        .to_str()
+        .ok()
+        .filter(|v| (1..=255).contains(&v.len()))
+        .map(|v| Some(v.to_owned()))
+        .ok_or_else(|| {
+            ApiError::bad_request(format!(
+                "{IDEMPOTENCY_KEY} must be 1 to 255 printable ASCII characters"
+            ))
+        })
+}
+
+/// Method and path; a path and its alias are the same route.
+fn route(method: &Method, path: &str) -> String {
+    let path = path.strip_prefix("/reconnaissance").unwrap_or(path);
+    format!("{method} {}", path.trim_end_matches('/'))
+}
+
+/// Who calls.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    peer: SocketAddr,
+    agent: Option<String>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let params = Params::from_request_parts(parts, state).await?;
+        let header = parts.headers.get(RECON_AGENT);
+        let agent = match (params.text("agent"), header) {
+            (Some(agent), _) => Some(agent.to_owned()),
+            (None, Some(value)) => Some(value.to_str().unwrap_or_default().to_owned()),
+            (None, None) => None,
+        };
+        if agent.as_deref().is_some_and(|a| !is_agent_id(a)) {
+            return Err(ApiError::bad_request(
+                "agent must be NAME@HOST (letters, digits, '.', '-', '_')",
+            ));
+        }
+        let ConnectInfo(peer) = parts
+            .extensions
+            .get::<ConnectInfo<SocketAddr>>()
+            .copied()
+            .ok_or_else(|| ApiError::bad_request("the caller's address is not known"))?;
+        Ok(Self { peer, agent })
+    }
+}
+
+impl Caller {
+    /// `NAME@HOST`, when the caller says so.
+    pub(super) fn agent(&self) -> Option<&str> {
+        self.agent.as_deref()
+    }
+
+    /// The name under which it holds leases: old daemons are known by address and personality.
+    pub(super) fn owner(&self, personality: &str) -> String {
+        match &self.agent {
+            Some(agent) => agent.clone(),
+            None => format!("{}/{personality}", self.peer.ip().to_canonical()),
+        }
+    }
+}
+
+fn is_agent_id(text: &str) -> bool {
+    text.len() <= 255
+        && text
+            .split_once('@')
+            .is_some_and(|(name, host)| is_agent_name(name) && is_host(host))
+}
+
+/// Whether this can be the name of an agent.
+pub(super) fn is_agent_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+}
+
+/// Whether this can be the name of a host.
+pub(super) fn is_host(host: &str) -> bool {
+    (1..=253).contains(&host.len())
+        && host
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':'))
+}

@@ -1,0 +1,129 @@
+//! Results of port scans.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+
+use super::super::error::ApiError;
+use super::super::extract::{Caller, Post};
+use super::super::plan::violation;
+use super::super::state::Hub;
+use super::super::store::{Answer, NewScan, Record, StoreError, Submission, Submitted};
+use super::scan_body::{Body, Outcome};
+use super::{Reply, kept, to_keep};
+use crate::api::{ErrorBody, Personality, ScanAnswer, WorkKind};
+
+/// `POST /daemon/{kage,kaze,ryu}/scan/`.
+pub(super) async fn submit(
+    State(hub): State<Arc<Hub>>,
+    Path(personality): Path<String>,
+    caller: Caller,
+    post: Post,
+) -> Reply {
+    let (personality, own_kind) = scanner(&personality)?;
+    let (body, key) = post.json::<Body>()?;
+    let now = hub.clock.now();
+    let parsed = body.check(own_kind, now)?;
+    let record = hub.store.record(parsed.record_id).await?;
+    let record = record.ok_or(StoreError::UnknownRecord)?;
+    let target = match parsed.target {
+        Some(target) => target,
+        None => record.data.key.clone(),
+    };
+    let outcome = match parsed.outcome {
+        Outcome::Attempt(attempt) => Err(attempt),
+        Outcome::Scan(scan) => {
+            let mut scan = *scan;
+            scan.target.clone_from(&target);
+            scan.agent = caller.agent().map(str::to_owned);
+            if scan.scan_command.is_empty() {
+                scan.scan_command = format!("nmap scan for {target}");
+            }
+            in_scope(&hub, &record, &scan).await?;
+            Ok(scan)
+        }
+    };
+    let submission = Submission {
+        record_id: parsed.record_id,
+        scan_type: parsed.scan_type,
+        kind: parsed.kind,
+        caller: caller.owner(personality.as_str()),
+        keyed: key.is_some(),
+        rescan_after: hub.live().rescan_after(parsed.kind),
+        now,
+        outcome,
+    };
+    let render = Box::new(move |done: &Submitted| answer(done, &target));
+    kept(hub.store.submit_scan(submission, key, render).await?)
+}
+
+/// Who may send scans, and what of.
+fn scanner(personality: &str) -> Result<(Personality, WorkKind), ApiError> {
+    match personality.parse() {
+        Ok(p @ Personality::Kage) => Ok((p, WorkKind::KagePortScan)),
+        Ok(p @ Personality::Kaze) => Ok((p, WorkKind::KazePortScan)),
+        Ok(p @ Personality::Ryu) => Ok((p, WorkKind::RyuPortScan)),
+        _ => Err(ApiError::bad_request(
+            "Invalid personality for scan submission",
+        )),
+    }
+}
+
+/// A result from an address that must not be touched is not taken: it should not exist.
+async fn in_scope(hub: &Hub, record: &Record, scan: &NewScan) -> Result<(), ApiError> {
+    let Some(address) = scan.ip_address else {
+        return Ok(());
+    };
+    let live = hub.live();
+    let checked = match record.data.name() {
+        Some(name) => live.scope.check_resolved(name, address),
+        None => live.scope.check_addr(address),
+    };
+    let Err(refusal) = checked else {
+        return Ok(());
+    };
+    let (target, rule) = (&refusal.target, &refusal.rule);
+    hub.record_event(violation(scan.agent.as_deref(), target, rule, "result"))
+        .await;
+    Err(ApiError::forbidden(refusal.to_string()))
+}
+
+fn answer(done: &Submitted, target: &str) -> Answer {
+    let (message, open_ports_found, scan_status) = match done {
+        Submitted::Stored { open_ports, status } => (
+            format!("Scan result submitted for {target}"),
+            *open_ports,
+            *status,
+        ),
+        Submitted::Attempt => (
+            format!("Attempt recorded for {target}; it is tried again later"),
+            0,
+            "attempt_recorded",
+        ),
+        Submitted::Recent(n) => return recent(*n),
+    };
+    let body = ScanAnswer {
+        success: true,
+        message,
+        open_ports_found,
+        scan_status: scan_status.to_owned(),
+    };
+    to_keep(StatusCode::OK, &body)
+}
+
+/// Word for word what the earlier server says.
+fn recent(n: u32) -> Answer {
+    let body = ErrorBody {
+        success: false,
+        error: format!(
+            "Domain has been scanned very recently (within last 5 minutes). Found {n} recent \
+             scan(s). Skipping duplicate."
+        ),
+        detail: None,
+        skip_reason: Some("very_recent_scan_exists".to_owned()),
+        request_id: None,
+        validation_errors: Vec::new(),
+    };
+    to_keep(StatusCode::CONFLICT, &body)
+}

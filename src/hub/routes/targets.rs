@@ -1,0 +1,127 @@
+//! Targets.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use serde_json::{Map, Value};
+
+use super::super::error::ApiError;
+use super::super::extract::{self, Caller, Params, Post};
+use super::super::plan::{Common, Plan, RECORDS_MAX};
+use super::super::state::Hub;
+use super::super::store::TargetQuery;
+use super::{Reply, kept, to_keep};
+use crate::api::{CreateTargets, CreateTargetsAnswer, RefusedTarget, TargetList};
+
+/// Longest name of a group.
+const GROUP_MAX: usize = 255;
+
+/// `POST /api/targets`.
+pub(super) async fn create(State(hub): State<Arc<Hub>>, caller: Caller, post: Post) -> Reply {
+    let (wish, key) = post.json::<CreateTargets>()?;
+    if wish.targets.is_empty() || wish.targets.len() > RECORDS_MAX {
+        return Err(ApiError::field(
+            "targets",
+            "range",
+            format!("must have 1 to {RECORDS_MAX} entries"),
+        ));
+    }
+    let mut plan = Plan::default();
+    for (i, new) in wish.targets.into_iter().enumerate() {
+        if new.group.as_ref().is_some_and(|g| g.len() > GROUP_MAX) {
+            return Err(ApiError::field(
+                format!("targets[{i}].group"),
+                "range",
+                format!("must be {GROUP_MAX} bytes at most"),
+            ));
+        }
+        let common = Common {
+            group: new.group,
+            projectegg: None,
+            alive: new.alive,
+        };
+        plan.add(&hub, &format!("targets[{i}].target"), &new.target, &common);
+    }
+    let plan = plan.finish(&hub, caller.agent()).await?;
+    if !plan.refused.is_empty() {
+        return Err(refusal(plan.refused));
+    }
+    let skipped = plan.skipped;
+    let render = move |created: &super::super::store::Created| {
+        let answer = CreateTargetsAnswer {
+            success: true,
+            created: created.created.clone(),
+            existing: created.existing.clone(),
+            refused: Vec::new(),
+            skipped,
+        };
+        to_keep(StatusCode::OK, &answer)
+    };
+    let now = hub.clock.now();
+    let answer = hub
+        .store
+        .create_records(plan.records, key, now, Box::new(render))
+        .await?;
+    kept(answer)
+}
+
+/// 403 that names each refused target and its rule.
+pub(super) fn refusal(refused: Vec<RefusedTarget>) -> ApiError {
+    let text = match refused.as_slice() {
+        [one] => format!("{} is out of scope: {}", one.target, one.rule),
+        many => format!(
+            "{} targets are out of scope, so none was added; the first is {}: {}",
+            many.len(),
+            many.first().map_or("", |r| &r.target),
+            many.first().map_or("", |r| &r.rule),
+        ),
+    };
+    let mut extra = Map::new();
+    if let Ok(Value::Array(list)) = serde_json::to_value(&refused) {
+        extra.insert("created".to_owned(), Value::Array(Vec::new()));
+        extra.insert("existing".to_owned(), Value::Array(Vec::new()));
+        extra.insert("refused".to_owned(), Value::Array(list));
+    }
+    ApiError::forbidden(text).with(extra)
+}
+
+/// `GET /api/targets`.
+pub(super) async fn list(State(hub): State<Arc<Hub>>, params: Params) -> Reply {
+    let query = TargetQuery {
+        limit: params.integer("limit", 100, 1..=1000)?,
+        after: params.cursor()?,
+        text: params.text("q").map(str::to_owned),
+    };
+    let page = hub.store.targets(query).await?;
+    Ok(Json(TargetList {
+        targets: page.items,
+        next_cursor: page.next.map(|id| id.to_string()),
+    })
+    .into_response())
+}
+
+/// `GET /api/targets/{id}`.
+pub(super) async fn show(State(hub): State<Arc<Hub>>, Path(id): Path<String>) -> Reply {
+    let target = hub.store.target(extract::id(&id)?).await?;
+    let target = target.ok_or_else(unknown)?;
+    Ok(Json(target).into_response())
+}
+
+/// `DELETE /api/targets/{id}`.
+pub(super) async fn remove(State(hub): State<Arc<Hub>>, Path(id): Path<String>) -> Reply {
+    if !hub.store.delete_target(extract::id(&id)?).await? {
+        return Err(unknown());
+    }
+    let body = serde_json::json!({
+        "success": true,
+        "message": "Target removed; its scans are kept",
+    });
+    Ok(Json(body).into_response())
+}
+
+fn unknown() -> ApiError {
+    ApiError::not_found("there is no target with this id")
+}

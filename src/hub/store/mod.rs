@@ -1,0 +1,123 @@
+//! What the hub keeps, and the only way to it.
+//!
+//! [`Store`] says in domain terms what the hub needs of a database; each database has a folder with
+//! its own migrations and SQL, and every one must pass the same contract tests (`contract`). A store
+//! knows no HTTP, no scope and no clock: the time is an argument, so that tests need not wait. May
+//! depend on `api` only. A change that the store has acknowledged outlives a crash.
+
+#[cfg(test)]
+mod contract;
+pub mod sqlite;
+mod types;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::api::{Event, Heartbeat, LeaseRenewal, Scan, Target};
+
+pub use types::{
+    Answer, Attempt, Claim, Claimed, Counts, Created, Daemon, EventQuery, Idempotency, NewEvent,
+    NewRecord, NewScan, Page, PutOff, Record, ScanQuery, Submission, Submitted, TargetQuery,
+};
+
+/// Why a store did not do what it was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// Trying again later may help: busy, disk full, going away. The text is for the log.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// A defect or a damaged database. The text is for the log.
+    #[error("the database failed: {0}")]
+    Internal(String),
+    /// The idempotency key belongs to another body.
+    #[error("this idempotency key was used with another body")]
+    KeyReused,
+    /// There is no such record.
+    #[error("there is no such record")]
+    UnknownRecord,
+}
+
+/// Result of a store's method.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// Makes the answer to a request from what the store did, inside its transaction, so that a
+/// repetition of the request gets the very same one.
+pub type Render<T> = Box<dyn FnOnce(&T) -> Answer + Send>;
+
+/// A database.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Adds records, all or none; one whose key is known is left as it is.
+    async fn create_records(
+        &self,
+        records: Vec<NewRecord>,
+        key: Option<Idempotency>,
+        now: DateTime<Utc>,
+        render: Render<Created>,
+    ) -> Result<Answer>;
+
+    /// One record.
+    async fn record(&self, id: Uuid) -> Result<Option<Record>>;
+
+    /// One target with its work.
+    async fn target(&self, id: Uuid) -> Result<Option<Target>>;
+
+    /// Targets, by time of creation.
+    async fn targets(&self, query: TargetQuery) -> Result<Page<Target>>;
+
+    /// Removes a target and its work; its scans stay. False when there is none.
+    async fn delete_target(&self, id: Uuid) -> Result<bool>;
+
+    /// Leases due records to a caller: no record is ever leased to two at once.
+    async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>>;
+
+    /// Ends leases whose records must not be handed out now, and records why.
+    async fn put_off(&self, items: Vec<PutOff>, now: DateTime<Utc>) -> Result<()>;
+
+    /// Ends a lease; its record is due at once. False when there is no such lease.
+    async fn release(&self, lease: Uuid, now: DateTime<Utc>) -> Result<bool>;
+
+    /// Takes the result of a scan, exactly once for each idempotency key.
+    async fn submit_scan(
+        &self,
+        submission: Submission,
+        key: Option<Idempotency>,
+        render: Render<Submitted>,
+    ) -> Result<Answer>;
+
+    /// One scan.
+    async fn scan(&self, id: Uuid) -> Result<Option<Scan>>;
+
+    /// Scans, newest first.
+    async fn scans(&self, query: ScanQuery) -> Result<Page<Scan>>;
+
+    /// Notes a heartbeat and renews the leases that it names and that are still its sender's.
+    async fn heartbeat(
+        &self,
+        personality: String,
+        heartbeat: Heartbeat,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<LeaseRenewal>>;
+
+    /// Every agent that ever sent a heartbeat, by name and host.
+    async fn daemons(&self) -> Result<Vec<Daemon>>;
+
+    /// Records an event.
+    async fn add_event(&self, event: NewEvent, now: DateTime<Utc>) -> Result<()>;
+
+    /// Events, oldest first.
+    async fn events(&self, query: EventQuery) -> Result<Vec<Event>>;
+
+    /// How much there is.
+    async fn counts(&self, now: DateTime<Utc>) -> Result<Counts>;
+
+    /// Goes the way that work goes: one read, one empty write transaction.
+    async fn check(&self) -> Result<()>;
+
+    /// Forgets answers to submissions from before this time.
+    async fn purge_answers(&self, before: DateTime<Utc>) -> Result<u64>;
+
+    /// Finishes what is queued and closes the database; later calls fail.
+    async fn close(&self);
+}

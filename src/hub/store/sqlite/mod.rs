@@ -1,0 +1,322 @@
+//! The embedded database.
+//!
+//! One connection writes, a few read. The journal is a write-ahead log with `synchronous=FULL`: a
+//! commit is on disk before it is acknowledged, so that a result outlives both `kill -9` and a power
+//! cut. (`NORMAL` would outlive only the first.) What the flush costs is shared by all jobs of a
+//! batch.
+
+mod daemons;
+mod idempotency;
+mod rows;
+mod scans;
+mod targets;
+mod work;
+mod writer;
+
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, SqlSafeStr};
+use uuid::Uuid;
+
+use super::{
+    Answer, Claim, Claimed, Counts, Created, Daemon, EventQuery, Idempotency, NewEvent, NewRecord,
+    Page, PutOff, Record, Render, Result, ScanQuery, Store, StoreError, Submission, Submitted,
+    TargetQuery,
+};
+use crate::api::{Event, Heartbeat, LeaseRenewal, Scan, Target};
+use rows::failed;
+use writer::Writer;
+
+/// Every migration, oldest first. One that was released is never changed.
+const MIGRATIONS: [(i64, &str, &str); 1] =
+    [(1, "spine", include_str!("migrations/0001_spine.sql"))];
+
+/// Connections that read.
+const READERS: u32 = 4;
+
+/// A SQLite database.
+#[derive(Debug)]
+pub struct SqliteStore {
+    read: SqlitePool,
+    write: Writer,
+}
+
+impl SqliteStore {
+    /// Opens a database, makes it if it is not there, and brings its tables up to date.
+    ///
+    /// # Errors
+    /// It cannot be opened or written, or a later version of this program made it.
+    pub async fn open(path: &Path) -> Result<Self> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(5))
+            .disable_statement_logging();
+        let mut connection = options.connect().await.map_err(failed)?;
+        let migrations = MIGRATIONS.map(|(version, name, sql)| {
+            let sql = sql.into_sql_str();
+            Migration::new(version, name.into(), MigrationType::Simple, sql, false)
+        });
+        Migrator::with_migrations(migrations.to_vec())
+            .run(&mut connection)
+            .await
+            .map_err(|error| match error {
+                sqlx::migrate::MigrateError::VersionMissing(version) => StoreError::Internal(
+                    format!("it was written by a newer recon (migration {version})"),
+                ),
+                error => StoreError::Internal(error.to_string()),
+            })?;
+        let read = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .min_connections(0)
+            .acquire_timeout(Duration::from_secs(10))
+            .connect_with(options.create_if_missing(false).read_only(true))
+            .await
+            .map_err(failed)?;
+        Ok(Self {
+            read,
+            write: Writer::start(connection),
+        })
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn create_records(
+        &self,
+        records: Vec<NewRecord>,
+        key: Option<Idempotency>,
+        now: DateTime<Utc>,
+        render: Render<Created>,
+    ) -> Result<Answer> {
+        self.write
+            .run(move |c| {
+                Box::pin(async move {
+                    idempotency::once(c, key, now, async |c: &mut _| {
+                        Ok(render(&targets::create(c, &records, now).await?))
+                    })
+                    .await
+                })
+            })
+            .await
+    }
+
+    async fn record(&self, id: Uuid) -> Result<Option<Record>> {
+        targets::record(&self.read, id).await
+    }
+
+    async fn target(&self, id: Uuid) -> Result<Option<Target>> {
+        targets::target(&self.read, id).await
+    }
+
+    async fn targets(&self, query: TargetQuery) -> Result<Page<Target>> {
+        targets::list(&self.read, &query).await
+    }
+
+    async fn delete_target(&self, id: Uuid) -> Result<bool> {
+        self.write
+            .run(move |c| Box::pin(targets::delete(c, id)))
+            .await
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
+        self.write
+            .run(move |c| Box::pin(async move { work::claim(c, &claim).await }))
+            .await
+    }
+
+    async fn put_off(&self, items: Vec<PutOff>, now: DateTime<Utc>) -> Result<()> {
+        self.write
+            .run(move |c| Box::pin(async move { work::put_off(c, &items, now).await }))
+            .await
+    }
+
+    async fn release(&self, lease: Uuid, now: DateTime<Utc>) -> Result<bool> {
+        self.write
+            .run(move |c| Box::pin(work::release(c, lease, now)))
+            .await
+    }
+
+    async fn submit_scan(
+        &self,
+        submission: Submission,
+        key: Option<Idempotency>,
+        render: Render<Submitted>,
+    ) -> Result<Answer> {
+        let now = submission.now;
+        self.write
+            .run(move |c| {
+                Box::pin(async move {
+                    idempotency::once(c, key, now, async |c: &mut _| {
+                        Ok(render(&scans::submit(c, &submission).await?))
+                    })
+                    .await
+                })
+            })
+            .await
+    }
+
+    async fn scan(&self, id: Uuid) -> Result<Option<Scan>> {
+        scans::get(&self.read, id).await
+    }
+
+    async fn scans(&self, query: ScanQuery) -> Result<Page<Scan>> {
+        scans::list(&self.read, &query).await
+    }
+
+    async fn heartbeat(
+        &self,
+        personality: String,
+        heartbeat: Heartbeat,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<LeaseRenewal>> {
+        self.write
+            .run(move |c| {
+                Box::pin(async move {
+                    daemons::heartbeat(c, &personality, &heartbeat, now).await?;
+                    let owner = format!("{}@{}", heartbeat.agent, heartbeat.host);
+                    work::renew(c, &heartbeat.leases, &owner, now).await
+                })
+            })
+            .await
+    }
+
+    async fn daemons(&self) -> Result<Vec<Daemon>> {
+        daemons::list(&self.read).await
+    }
+
+    async fn add_event(&self, event: NewEvent, now: DateTime<Utc>) -> Result<()> {
+        self.write
+            .run(move |c| Box::pin(async move { daemons::add_event(c, &event, now).await }))
+            .await
+    }
+
+    async fn events(&self, query: EventQuery) -> Result<Vec<Event>> {
+        daemons::events(&self.read, &query).await
+    }
+
+    async fn counts(&self, now: DateTime<Utc>) -> Result<Counts> {
+        daemons::counts(&self.read, now).await
+    }
+
+    async fn check(&self) -> Result<()> {
+        sqlx::query("SELECT 1 FROM work LIMIT 1")
+            .fetch_optional(&self.read)
+            .await
+            .map_err(failed)?;
+        self.write.run(|_| Box::pin(async { Ok(()) })).await
+    }
+
+    async fn purge_answers(&self, before: DateTime<Utc>) -> Result<u64> {
+        self.write
+            .run(move |c| Box::pin(idempotency::purge(c, before)))
+            .await
+    }
+
+    async fn close(&self) {
+        // Readers first: the log can be emptied only when nobody reads from it.
+        self.read.close().await;
+        self.write.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_migration_is_listed() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/hub/store/sqlite/migrations");
+        let mut files: Vec<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|f| f.unwrap().file_name().into_string().unwrap())
+            .collect();
+        files.sort();
+        let listed: Vec<_> = MIGRATIONS
+            .iter()
+            .map(|(version, name, _)| format!("{version:04}_{name}.sql"))
+            .collect();
+        assert_eq!(files, listed);
+    }
+
+    async fn pragma(store: &SqliteStore, sql: &'static str) {
+        let run = store.write.run(move |c| {
+            Box::pin(async move {
+                let set = sqlx::query(sql).fetch_all(c).await;
+                set.map(drop).map_err(failed)
+            })
+        });
+        run.await.unwrap();
+    }
+
+    async fn add_events(store: &SqliteStore, n: usize) -> Vec<Result<()>> {
+        let event = NewEvent {
+            kind: "scan_completed",
+            daemon_name: None,
+            hostname: None,
+            data: serde_json::json!("x".repeat(20_000)),
+        };
+        let all = (0..n).map(|_| store.add_event(event.clone(), Utc::now()));
+        futures_util::future::join_all(all).await
+    }
+
+    /// SQLite then rolls back by itself, in the middle of a batch.
+    #[tokio::test]
+    async fn a_full_disk_passes() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&dir.path().join("hub.db")).await.unwrap();
+        pragma(&store, "PRAGMA max_page_count = 100").await;
+        let done = add_events(&store, 100).await;
+        let stored = done.iter().filter(|d| d.is_ok()).count();
+        assert!(stored < 100);
+        let full = |d: &Result<()>| matches!(d, Ok(()) | Err(StoreError::Unavailable(_)));
+        assert!(done.iter().all(full), "{done:?}");
+        let query = EventQuery {
+            after: 0,
+            limit: 1000,
+        };
+        let events = store.events(query.clone()).await.unwrap();
+        assert_eq!(events.len(), stored, "only what was acknowledged is there");
+        pragma(&store, "PRAGMA max_page_count = 10000").await;
+        assert!(add_events(&store, 10).await.iter().all(Result::is_ok));
+        assert_eq!(store.events(query).await.unwrap().len(), stored + 10);
+    }
+
+    /// Whatever the number of targets, selection must not walk over them.
+    #[tokio::test]
+    async fn selection_reads_one_range_of_an_index() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&dir.path().join("hub.db")).await.unwrap();
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "EXPLAIN QUERY PLAN {}",
+            work::DUE
+        )))
+        .bind("kaze_port_scan")
+        .bind(0)
+        .bind(0)
+        .bind(10)
+        .fetch_all(&store.read)
+        .await
+        .unwrap();
+        let plan: Vec<String> = rows
+            .iter()
+            .map(|row| sqlx::Row::get(row, "detail"))
+            .collect();
+        assert!(
+            plan[0].contains("work_due (kind=? AND priority=? AND due_at<?)"),
+            "{plan:?}"
+        );
+        assert!(plan[1].contains("SEARCH e USING PRIMARY KEY"), "{plan:?}");
+        assert_eq!(plan.len(), 2, "no sorting: {plan:?}");
+    }
+}

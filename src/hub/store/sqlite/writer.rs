@@ -1,0 +1,211 @@
+//! The one connection that writes.
+//!
+//! SQLite has one writer at a time; queueing for it here, in order, rather than in SQLite's busy
+//! handler, is fair and lets one `fsync` carry many submissions. Each job runs in a savepoint of its
+//! own, so that one that fails takes nothing with it, and hears back only after the commit.
+
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use sqlx::{Connection, SqliteConnection};
+use tokio::sync::{mpsc, oneshot};
+use tracing::error;
+
+use super::super::{Result, StoreError};
+use super::rows::failed;
+
+/// Jobs that may wait; more callers wait outside.
+const QUEUE: usize = 1024;
+/// Jobs in one transaction, at most.
+const BATCH_JOBS: usize = 128;
+/// A transaction that is open for so long takes no further job.
+const BATCH_TIME: Duration = Duration::from_millis(20);
+
+/// The way to the writing task.
+#[derive(Debug, Clone)]
+pub(super) struct Writer {
+    queue: mpsc::Sender<Message>,
+}
+
+enum Message {
+    Job(Box<dyn Job>),
+    Close(oneshot::Sender<()>),
+}
+
+impl Writer {
+    /// Starts the task.
+    pub(super) fn start(connection: SqliteConnection) -> Self {
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        tokio::spawn(work(connection, jobs));
+        Self { queue }
+    }
+
+    /// Runs a job in a transaction and gives its result once that is committed. A caller that goes
+    /// away does not interrupt it.
+    pub(super) async fn run<T, F>(&self, job: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T>> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job = Box::new(Typed {
+            work: Some(job),
+            result: None,
+            reply,
+        });
+        let closed = || StoreError::Unavailable("the writer has stopped".to_owned());
+        self.queue
+            .send(Message::Job(job))
+            .await
+            .map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
+    }
+
+    /// Finishes what is queued, moves the write-ahead log into the database and ends the task.
+    pub(super) async fn close(&self) {
+        let (done, closed) = oneshot::channel();
+        if self.queue.send(Message::Close(done)).await.is_ok() {
+            // An error means that the task is gone, which is what was wanted.
+            let _ = closed.await;
+        }
+    }
+}
+
+/// A job whose result type is hidden.
+trait Job: Send {
+    /// Runs it and keeps its result; an error means that its changes must be undone.
+    fn run<'c>(&'c mut self, connection: &'c mut SqliteConnection) -> BoxFuture<'c, Result<()>>;
+    /// Tells the caller.
+    fn finish(self: Box<Self>, committed: Result<()>);
+}
+
+struct Typed<T, F> {
+    work: Option<F>,
+    result: Option<Result<T>>,
+    reply: oneshot::Sender<Result<T>>,
+}
+
+impl<T, F> Job for Typed<T, F>
+where
+    T: Send + 'static,
+    F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T>> + Send + 'static,
+{
+    fn run<'c>(&'c mut self, connection: &'c mut SqliteConnection) -> BoxFuture<'c, Result<()>> {
+        Box::pin(async move {
+            let Some(work) = self.work.take() else {
+                return Ok(());
+            };
+            let result = AssertUnwindSafe(async { work(connection).await })
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|_| Err(StoreError::Internal("a write job panicked".to_owned())));
+            let done = result.as_ref().map(drop).map_err(StoreError::clone);
+            self.result = Some(result);
+            done
+        })
+    }
+
+    fn finish(self: Box<Self>, committed: Result<()>) {
+        let own = self
+            .result
+            .unwrap_or_else(|| Err(StoreError::Internal("a write job did not run".to_owned())));
+        // A job's own error says more than the transaction's.
+        let result = match (own, committed) {
+            (Ok(_), Err(error)) | (Err(error), _) => Err(error),
+            (ok, Ok(())) => ok,
+        };
+        // The caller may have gone away.
+        let _ = self.reply.send(result);
+    }
+}
+
+async fn work(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Message>) {
+    while let Some(message) = queue.recv().await {
+        let first = match message {
+            Message::Job(job) => job,
+            Message::Close(done) => {
+                close(connection).await;
+                // Whoever asked may have gone away.
+                let _ = done.send(());
+                return;
+            }
+        };
+        if let Some(done) = batch(&mut connection, first, &mut queue).await {
+            close(connection).await;
+            // As above.
+            let _ = done.send(());
+            return;
+        }
+    }
+    close(connection).await;
+}
+
+/// One transaction. Gives the reply channel of a `Close` that it came across.
+async fn batch(
+    connection: &mut SqliteConnection,
+    first: Box<dyn Job>,
+    queue: &mut mpsc::Receiver<Message>,
+) -> Option<oneshot::Sender<()>> {
+    let start = Instant::now();
+    let mut close = None;
+    let mut done = Vec::new();
+    let mut committed = execute(connection, "BEGIN IMMEDIATE").await;
+    let mut next = Some(first);
+    while let Some(mut job) = next.take() {
+        if committed.is_ok() {
+            committed = step(connection, job.as_mut()).await;
+        }
+        done.push(job);
+        if committed.is_ok() && done.len() < BATCH_JOBS && start.elapsed() < BATCH_TIME {
+            match queue.try_recv() {
+                Ok(Message::Job(job)) => next = Some(job),
+                Ok(Message::Close(reply)) => close = Some(reply),
+                Err(_) => {}
+            }
+        }
+    }
+    if committed.is_ok() {
+        committed = execute(connection, "COMMIT").await;
+    }
+    if let Err(problem) = &committed {
+        error!(%problem, jobs = done.len(), "a transaction failed");
+        // Fails when SQLite has rolled back by itself, as it does for a full disk.
+        let _ = execute(connection, "ROLLBACK").await;
+    }
+    for job in done {
+        job.finish(committed.clone());
+    }
+    close
+}
+
+/// Runs one job in a savepoint. An error here is one of the whole transaction.
+async fn step(connection: &mut SqliteConnection, job: &mut dyn Job) -> Result<()> {
+    execute(connection, "SAVEPOINT job").await?;
+    if let Err(problem) = job.run(connection).await
+        && execute(connection, "ROLLBACK TO job").await.is_err()
+    {
+        // A full disk or a failing one: SQLite has rolled everything back by itself, the jobs
+        // before this one, too, and this job's error says why.
+        return Err(StoreError::Unavailable(problem.to_string()));
+    }
+    execute(connection, "RELEASE job").await
+}
+
+async fn execute(connection: &mut SqliteConnection, sql: &'static str) -> Result<()> {
+    sqlx::query(sql)
+        .execute(connection)
+        .await
+        .map(drop)
+        .map_err(failed)
+}
+
+async fn close(mut connection: SqliteConnection) {
+    if let Err(problem) = execute(&mut connection, "PRAGMA wal_checkpoint(TRUNCATE)").await {
+        error!(%problem, "the write-ahead log could not be moved into the database");
+    }
+    if let Err(problem) = connection.close().await {
+        error!(%problem, "the database was not closed cleanly");
+    }
+}

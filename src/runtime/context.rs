@@ -1,0 +1,150 @@
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use super::control::Phase;
+use super::notify::Notifier;
+use super::text::grouped;
+use super::vitals::Facts;
+use super::{Config, Control, Heart, Vitals};
+
+/// What the work loop hands to an agent: its configuration, its heart, what the operator wants, and
+/// the status line.
+#[derive(Debug)]
+pub struct Context {
+    /// What the operator wants.
+    pub control: Control,
+    /// Proof of progress.
+    pub heart: Heart,
+    /// What this agent knows of itself.
+    pub vitals: Vitals,
+    notifier: Arc<Notifier>,
+    config: RwLock<Arc<Config>>,
+}
+
+/// Share of the stop timeout that the task in hand may use; the rest is for sending its result and
+/// giving leases back before systemd loses patience.
+const STOP_SHARE: f64 = 0.8;
+
+impl Context {
+    /// A context with this configuration.
+    pub fn new(config: Config, control: Control, notifier: Arc<Notifier>) -> Self {
+        Self {
+            control,
+            heart: Heart::new(Arc::clone(&notifier)),
+            vitals: Vitals::new(),
+            notifier,
+            config: RwLock::new(Arc::new(config)),
+        }
+    }
+
+    /// The configuration in force now. Take it once for a task.
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts a new configuration in force.
+    pub fn set_config(&self, config: Config) {
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        self.control.nudge();
+    }
+
+    /// The sd_notify side.
+    pub fn notifier(&self) -> &Notifier {
+        &self.notifier
+    }
+
+    /// Ends when the task in hand must be given up: the stop was asked for and the task's share of
+    /// the stop timeout has passed.
+    pub async fn out_of_time(&self) {
+        loop {
+            let version = self.control.version();
+            if let Some(since) = self.control.stop_requested() {
+                let budget = self.config().agent.stop_timeout.0.mul_f64(STOP_SHARE);
+                return tokio::time::sleep_until((since + budget).into()).await;
+            }
+            self.control.changed_since(version).await;
+        }
+    }
+
+    /// Waits until then, or until something has changed since this version of the control.
+    pub async fn wait_until(&self, then: Instant, version: u64) {
+        let rest = self
+            .heart
+            .rest(then.saturating_duration_since(Instant::now()));
+        tokio::select! {
+            () = rest => {}
+            () = self.control.changed_since(version) => {}
+        }
+    }
+
+    /// Says what it is doing now: the middle part of the status line.
+    pub fn doing(&self, what: &str) {
+        let line = self.vitals.update(|facts| {
+            facts.status_text = status_line(facts, self.control.phase(), what);
+            facts.status_text.clone()
+        });
+        self.notifier.status(&line);
+    }
+
+    /// The same, shown at once.
+    pub fn doing_now(&self, what: &str) {
+        self.doing(what);
+        self.notifier.status_now(&self.vitals.get().status_text);
+    }
+
+    /// Time that a stop may take in all.
+    pub fn stop_timeout(&self) -> Duration {
+        self.config().agent.stop_timeout.0
+    }
+}
+
+/// `paused; …`, `degraded: WHY; …` or just what it is doing, then the sum of the work. The first
+/// word is what `reconctl` reads the state from, so it must not change.
+fn status_line(facts: &Facts, phase: Phase, doing: &str) -> String {
+    let mut line = match (&facts.degraded, phase) {
+        (_, Phase::Stop) => format!("stopping: {doing}"),
+        (_, Phase::Paused) => format!("paused: {doing}"),
+        (Some(why), Phase::Run) => format!("degraded: {why}; {doing}"),
+        (None, Phase::Run) => doing.to_owned(),
+    };
+    if facts.completed > 0 {
+        line += &format!(
+            ", {} done, {} found",
+            grouped(facts.completed),
+            grouped(facts.found)
+        );
+    }
+    match facts.spooled {
+        0 => {}
+        1 => line += ", 1 result spooled",
+        n => line += &format!(", {} results spooled", grouped(n)),
+    }
+    if facts.degraded.is_none() && phase == Phase::Run {
+        line += ", hub ok";
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_begins_with_the_state() {
+        let mut facts = Vitals::new().get();
+        assert_eq!(
+            status_line(&facts, Phase::Run, "waiting"),
+            "waiting, hub ok"
+        );
+        (facts.completed, facts.found) = (12, 1204);
+        facts.degraded = Some("hub unreachable".into());
+        facts.spooled = 2;
+        assert_eq!(
+            status_line(&facts, Phase::Run, "scanning 10.0.0.7 (3/10)"),
+            "degraded: hub unreachable; scanning 10.0.0.7 (3/10), 12 done, 1,204 found, \
+             2 results spooled"
+        );
+        assert!(status_line(&facts, Phase::Paused, "no new work").starts_with("paused"));
+        assert!(status_line(&facts, Phase::Stop, "x").starts_with("stopping"));
+    }
+}

@@ -1,0 +1,69 @@
+use std::path::PathBuf;
+
+use clap::{CommandFactory, FromArgMatches, Parser};
+
+use crate::fleet::{AgentKind, Rule};
+
+/// Command line of an agent. As a daemon it needs none of it; by hand it needs no fleet file, no hub
+/// and no systemd.
+#[derive(Debug, Clone, Default, Parser)]
+#[command(version)]
+#[command(after_help = "\
+Without --once it runs as a daemon: it leases work from the hub until it is told to stop
+(SIGTERM finishes the task in hand; SIGUSR1 pauses, SIGUSR2 resumes; SIGHUP reloads).
+
+Exit codes: 0 done; 1 something failed; 2 bad usage; 6 hub unreachable; 78 bad configuration;
+130 interrupted.")]
+pub struct Options {
+    /// Instance name (the %i of recon@%i.service).
+    #[arg(long, env = "RECON_AGENT", value_name = "NAME")]
+    pub name: Option<String>,
+    /// Base URL of the hub (default: the fleet file's).
+    #[arg(long, value_name = "URL")]
+    pub hub: Option<String>,
+    /// Work on --target once, print the result and end; nothing is sent to a hub.
+    #[arg(long, requires = "target")]
+    pub once: bool,
+    /// Target for --once: a name or an address; may be given several times.
+    #[arg(long, value_name = "TARGET", requires = "once")]
+    pub target: Vec<String>,
+    /// What may be touched: address, network or name (default: the fleet file's scope, else
+    /// loopback only).
+    #[arg(long, value_name = "RULE", value_parser = |s: &str| s.parse::<Rule>())]
+    pub scope: Vec<Rule>,
+    /// Ports to scan: top1000, 1-65535, 22,80,443.
+    #[arg(long, value_name = "PORTS")]
+    pub ports: Option<String>,
+    /// Do not find out what listens on the open ports.
+    #[arg(long)]
+    pub no_services: bool,
+    /// Most packets/s or requests/s for one target host (default: scope.max_rate).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_rate: Option<u32>,
+    /// Print JSON (with --once).
+    #[arg(long)]
+    pub json: bool,
+    /// Check the configuration and end: 0 when it is good, 78 when it is not.
+    #[arg(long, conflicts_with = "once")]
+    pub check_config: bool,
+    /// Read the configuration below this directory instead of /.
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+    /// Read this fleet file instead of /etc/recon/recon.toml.
+    #[arg(long, value_name = "FILE", env = "RECON_FLEET")]
+    pub fleet: Option<PathBuf>,
+}
+
+impl Options {
+    /// Parses the command line of this process; ends it with usage on a mistake.
+    pub fn parse_for(kind: AgentKind, about: &'static str) -> Self {
+        // argv[0] is `kaze-recon-daemon` under systemd; help and errors name the real program.
+        let name = format!("recon-{}", kind.as_str());
+        let matches = Self::command()
+            .name(name.clone())
+            .bin_name(name)
+            .about(about)
+            .get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+}

@@ -1,0 +1,341 @@
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use crate::fleet::Span;
+
+use super::leases::Leases;
+use super::{Backoff, Context, HubError, Spool, Spooled, Submitted};
+
+/// All that goes to the hub and must not be lost: results on their way, leases to be given back, and
+/// when the hub may be asked again.
+#[derive(Debug)]
+pub struct Outbox {
+    spool: Spool,
+    leases: Leases,
+    held: Vec<Uuid>,
+    give_back: Vec<Uuid>,
+    unsaved: Vec<Spooled>,
+    backoff: Backoff,
+}
+
+/// Spooled results of one agent, bytes, above which it takes no new work.
+const SPOOL_CAP: u64 = 64 << 20;
+
+impl Outbox {
+    /// Opens it in this state directory. Leases that an earlier process held and that no spooled
+    /// result will end are to be given back.
+    ///
+    /// # Errors
+    /// The directory cannot be used.
+    pub fn open(state_dir: &Path) -> io::Result<Self> {
+        let spool = Spool::open(state_dir.join("spool"), SPOOL_CAP)?;
+        let leases = Leases::new(state_dir);
+        let ended: Vec<Uuid> = spool.list()?.iter().filter_map(|r| r.lease_id).collect();
+        let left_over = leases.left_over();
+        let give_back = left_over
+            .into_iter()
+            .filter(|id| !ended.contains(id))
+            .collect();
+        Ok(Self {
+            spool,
+            leases,
+            held: Vec::new(),
+            give_back,
+            unsaved: Vec::new(),
+            backoff: Backoff::new(),
+        })
+    }
+
+    /// Why no new work should be taken now, if so.
+    pub fn blocked(&self) -> Option<&'static str> {
+        if !self.backoff.ready() {
+            return Some("waiting for the hub");
+        }
+        if !self.unsaved.is_empty() {
+            return Some("cannot write to the spool");
+        }
+        match self.spool.is_full() {
+            Ok(false) => None,
+            Ok(true) => Some("spool full"),
+            Err(_) => Some("cannot read the spool"),
+        }
+    }
+
+    /// Time until the hub may be asked again.
+    pub fn retry_in(&self) -> Duration {
+        self.backoff.remaining()
+    }
+
+    /// The hub answered.
+    pub fn hub_is_back(&mut self, ctx: &Context) {
+        if self.backoff.failures() > 0 {
+            tracing::info!(EVENT = "hub_reachable", "the hub is back");
+        }
+        self.backoff.succeeded();
+        ctx.vitals.update(|f| f.degraded = None);
+    }
+
+    /// The hub did not answer.
+    pub fn hub_failed(&mut self, ctx: &Context, error: &HubError) {
+        self.backoff.failed(error.retry_after());
+        let failures = self.backoff.failures();
+        let next = Span(Duration::from_secs(self.backoff.remaining().as_secs() + 1));
+        if failures == 1 || failures == Backoff::ATTEMPTS {
+            tracing::warn!(
+                EVENT = "hub_unreachable",
+                failures,
+                "{error}; next attempt in {next}"
+            );
+        }
+        ctx.vitals.update(|f| {
+            f.errors += 1;
+            f.degraded = Some(if failures >= Backoff::ATTEMPTS {
+                format!("hub down ({failures} attempts)")
+            } else {
+                format!("hub unreachable (attempt {failures})")
+            });
+        });
+    }
+
+    /// These leases are ours now.
+    pub fn hold(&mut self, ctx: &Context, leases: impl IntoIterator<Item = Uuid>) {
+        self.held.extend(leases);
+        self.record(ctx);
+    }
+
+    /// These leases are no longer ours.
+    pub fn forget(&mut self, ctx: &Context, gone: &[Uuid]) {
+        self.held.retain(|id| !gone.contains(id));
+        self.record(ctx);
+    }
+
+    /// This lease goes back to the hub as soon as the hub can take it.
+    pub fn return_lease(&mut self, lease: Uuid) {
+        self.held.retain(|id| *id != lease);
+        self.give_back.push(lease);
+    }
+
+    /// Puts a result on its way. It is on disk when this returns; should the disk not take it, it
+    /// stays in memory, nothing new is begun, and it is tried again.
+    pub fn put(&mut self, ctx: &Context, result: Spooled) {
+        if let Err(error) = self.spool.put(&result) {
+            tracing::error!(%error, TARGET = result.target, "cannot write the result to the spool");
+            self.unsaved.push(result);
+        }
+        self.count(ctx);
+    }
+
+    /// Sends what waits, oldest first, until the hub fails; then gives leases back.
+    pub async fn drain(&mut self, ctx: &Context) {
+        self.count(ctx);
+        if !self.backoff.ready() {
+            return;
+        }
+        self.save_unsaved();
+        let waiting = match self.spool.list() {
+            Ok(waiting) => waiting,
+            Err(error) => return tracing::error!(%error, "cannot read the spool"),
+        };
+        // What could not be saved stays in the list until the hub has it: this may be dropped at any
+        // await.
+        for result in waiting.into_iter().chain(self.unsaved.clone()) {
+            if !self.backoff.ready() {
+                break;
+            }
+            self.send(ctx, result).await;
+        }
+        self.give_back(ctx).await;
+        self.record(ctx);
+        self.count(ctx);
+    }
+
+    fn save_unsaved(&mut self) {
+        let spool = &self.spool;
+        self.unsaved.retain(|result| spool.put(result).is_err());
+    }
+
+    async fn send(&mut self, ctx: &Context, result: Spooled) {
+        let hub = ctx.config().hub.clone();
+        let body = RawValue::get(&result.body).as_bytes().to_vec();
+        let request = hub.submit(&result.path, result.key, body);
+        let limit = super::HubClient::SUBMIT_TIMEOUT;
+        let answer = ctx.heart.bounded(limit, request).await.unwrap_or_else(|| {
+            Err(HubError::Unreachable(format!(
+                "no answer within {} s",
+                limit.as_secs()
+            )))
+        });
+        let done = match answer {
+            Ok(submitted) => {
+                self.hub_is_back(ctx);
+                if submitted == Submitted::Superseded {
+                    tracing::info!(TARGET = result.target, "the hub has a newer result");
+                }
+                self.spool.remove(result.id)
+            }
+            Err(error) if error.is_transient() => {
+                self.hub_failed(ctx, &error);
+                return;
+            }
+            Err(error) => {
+                tracing::error!(%error, TARGET = result.target, "result set aside in rejected/");
+                ctx.vitals.update(|f| f.errors += 1);
+                self.spool.reject(result.id)
+            }
+        };
+        if let Err(error) = done {
+            tracing::error!(%error, "cannot take a result out of the spool");
+        }
+        self.unsaved.retain(|unsaved| unsaved.id != result.id);
+        if let Some(lease) = result.lease_id {
+            self.held.retain(|id| *id != lease);
+        }
+    }
+
+    async fn give_back(&mut self, ctx: &Context) {
+        let hub = ctx.config().hub.clone();
+        while self.backoff.ready()
+            && let Some(lease) = self.give_back.last().copied()
+        {
+            let limit = super::HubClient::TIMEOUT;
+            match ctx.heart.bounded(limit, hub.release(lease)).await {
+                Some(Ok(())) => {
+                    self.give_back.pop();
+                }
+                Some(Err(error)) => self.hub_failed(ctx, &error),
+                None => self.hub_failed(ctx, &HubError::Unreachable("no answer".to_owned())),
+            }
+        }
+    }
+
+    fn record(&self, ctx: &Context) {
+        let all: Vec<Uuid> = self.held.iter().chain(&self.give_back).copied().collect();
+        if let Err(error) = self.leases.record(&all) {
+            tracing::warn!(%error, "cannot record the leases in hand; after a crash they end by time");
+        }
+        ctx.vitals.update(|f| f.leases.clone_from(&self.held));
+    }
+
+    /// Tells how many results wait.
+    pub fn count(&self, ctx: &Context) {
+        let on_disk = self.spool.depth().map_or(0, |(files, _)| files);
+        ctx.vitals
+            .update(|f| f.spooled = on_disk + self.unsaved.len() as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::AgentKind;
+    use crate::runtime::{ConfigSource, Control, Options};
+    use wiremock::matchers::{header, method};
+    use wiremock::{Mock, MockServer, ResponseTemplate};
+
+    fn context(hub: &str, root: &Path) -> Context {
+        let options = Options {
+            hub: Some(hub.to_owned()),
+            root: root.to_owned(),
+            ..Options::default()
+        };
+        let source = ConfigSource::new(AgentKind::Kaze, options).unwrap();
+        let config = source.load(|_| Ok(())).unwrap();
+        Context::new(config, Control::new(None), Default::default())
+    }
+
+    fn result(key: Uuid) -> Spooled {
+        Spooled {
+            id: Uuid::now_v7(),
+            path: "daemon/kaze/scan/".into(),
+            key,
+            lease_id: Some(key),
+            target: "127.0.0.1".into(),
+            body: RawValue::from_string("{}".into()).unwrap(),
+        }
+    }
+
+    async fn answering(status: u16) -> MockServer {
+        let server = MockServer::start().await;
+        let body = serde_json::json!({"success": status == 200, "error": "x"});
+        let answer = ResponseTemplate::new(status).set_body_json(body);
+        Mock::given(method("POST"))
+            .respond_with(answer)
+            .mount(&server)
+            .await;
+        let gone = ResponseTemplate::new(200).set_body_json(serde_json::json!({"success": true}));
+        Mock::given(method("DELETE"))
+            .respond_with(gone)
+            .mount(&server)
+            .await;
+        server
+    }
+
+    #[tokio::test]
+    async fn a_result_outlives_a_busy_hub_and_a_restart_and_goes_out_under_its_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = Uuid::now_v7();
+        let busy = answering(503).await;
+        let ctx = context(&busy.uri(), dir.path());
+        let mut outbox = Outbox::open(dir.path()).unwrap();
+        outbox.hold(&ctx, [key]);
+        outbox.put(&ctx, result(key));
+        outbox.drain(&ctx).await;
+        assert_eq!(outbox.blocked(), Some("waiting for the hub"));
+        assert_eq!(ctx.vitals.get().spooled, 1);
+        assert!(ctx.vitals.get().degraded.is_some());
+        drop(outbox);
+
+        let server = MockServer::start().await;
+        let stored = ResponseTemplate::new(200).set_body_json(serde_json::json!({"success": true}));
+        Mock::given(method("POST"))
+            .and(header("Idempotency-Key", key.to_string()))
+            .respond_with(stored)
+            .expect(1)
+            .mount(&server)
+            .await;
+        let ctx = context(&server.uri(), dir.path());
+        let mut outbox = Outbox::open(dir.path()).unwrap();
+        outbox.drain(&ctx).await;
+        assert_eq!(ctx.vitals.get().spooled, 0);
+        assert_eq!(outbox.blocked(), None);
+    }
+
+    #[tokio::test]
+    async fn what_the_hub_will_never_take_is_set_aside_and_stops_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let server = answering(422).await;
+        let ctx = context(&server.uri(), dir.path());
+        let mut outbox = Outbox::open(dir.path()).unwrap();
+        outbox.put(&ctx, result(Uuid::now_v7()));
+        outbox.drain(&ctx).await;
+        assert_eq!(outbox.blocked(), None);
+        let rejected = std::fs::read_dir(dir.path().join("spool/rejected")).unwrap();
+        assert_eq!(rejected.count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_killed_agent_gives_back_at_its_next_start_what_no_result_will_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let server = answering(200).await;
+        let ctx = context(&server.uri(), dir.path());
+        let (unfinished, finished) = (Uuid::now_v7(), Uuid::now_v7());
+        let mut outbox = Outbox::open(dir.path()).unwrap();
+        outbox.hold(&ctx, [unfinished, finished]);
+        outbox.put(&ctx, result(finished));
+        drop(outbox);
+
+        Outbox::open(dir.path()).unwrap().drain(&ctx).await;
+        let requests = server.received_requests().await.unwrap();
+        let released: Vec<_> = requests
+            .iter()
+            .filter(|r| r.method.as_str() == "DELETE")
+            .map(|r| r.url.path())
+            .collect();
+        assert_eq!(released.len(), 1);
+        assert!(released[0].contains(&unfinished.to_string()));
+    }
+}

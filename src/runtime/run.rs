@@ -1,0 +1,264 @@
+use std::path::PathBuf;
+use std::process::ExitCode as ProcessExit;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Mutex;
+
+use crate::api::ExitCode;
+use crate::fleet::{AgentKind, Settings};
+
+use super::heartbeat::{self, Pulse};
+use super::notify::Notifier;
+use super::outbox::Outbox;
+use super::signals::Signals;
+use super::{
+    Config, ConfigSource, Context, Control, Options, Phase, WorkError, logging, manual, process,
+};
+
+/// An engine as an agent: what differs between them. Everything else is [`main`].
+pub trait Agent: Sized {
+    /// Its kind, and with it its name, binary and settings.
+    const KIND: AgentKind;
+    /// One line for `--help`.
+    const ABOUT: &'static str;
+
+    /// Whether these settings can be used; asked at start and at every reload.
+    ///
+    /// # Errors
+    /// What is wrong with them, and what to write instead.
+    fn check(settings: &Settings) -> Result<(), String>;
+
+    /// Makes the agent, after a look at whether its engine can work at all.
+    ///
+    /// # Errors
+    /// What is missing, and what to do about it.
+    fn new(config: &Config) -> impl Future<Output = Result<Self, String>>;
+
+    /// One cycle of work. It must call [`super::Heart::beat`] whenever it gets somewhere.
+    fn cycle(&mut self, ctx: &Context, outbox: &mut Outbox) -> impl Future<Output = CycleReport>;
+
+    /// Called once the loop has ended, before the last results are sent.
+    fn stopping(&mut self) -> impl Future<Output = ()> {
+        std::future::ready(())
+    }
+
+    /// Works on one target by hand.
+    ///
+    /// # Errors
+    /// The target could not be worked on.
+    fn once(
+        &mut self,
+        target: &str,
+        ctx: &Context,
+    ) -> impl Future<Output = Result<manual::Shown, WorkError>>;
+}
+
+/// What a cycle says to the loop.
+#[derive(Debug, Clone, Copy)]
+pub struct CycleReport {
+    /// Pause until the next one.
+    pub wait: Duration,
+}
+
+/// How long the first heartbeat may hold up readiness.
+const FIRST_CONTACT: Duration = Duration::from_millis(50);
+/// What the loop gets beyond the task's own time.
+const OVERDUE: Duration = Duration::from_secs(1);
+/// How long sending what waits may take at the end, after the task in hand.
+const LAST_FLUSH: Duration = Duration::from_secs(4);
+
+/// Runs an agent: the whole of its binary.
+pub fn main<A: Agent>() -> ProcessExit {
+    let options = Options::parse_for(A::KIND, A::ABOUT);
+    let source = match ConfigSource::new(A::KIND, options.clone()) {
+        Ok(source) => source,
+        Err(error) => return fail(A::KIND, ExitCode::Usage, &error),
+    };
+    if options.check_config {
+        return match source.load(A::check) {
+            Ok(_) => ExitCode::Ok.into(),
+            Err(error) => fail(A::KIND, ExitCode::Config, &error.to_string()),
+        };
+    }
+    // One thread: an agent waits for the network, and what is not there cannot race. Engines that
+    // need more start their own threads.
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(A::KIND, ExitCode::Failure, &error.to_string()),
+    };
+    let code = if options.once {
+        runtime.block_on(manual::once::<A>(&source, &options))
+    } else {
+        runtime.block_on(daemon::<A>(source))
+    };
+    // A lookup that hangs in a resolver's thread must not hold up the end.
+    runtime.shutdown_background();
+    code.into()
+}
+
+fn fail(kind: AgentKind, code: ExitCode, message: &str) -> ProcessExit {
+    eprintln!("recon-{}: {message}", kind.as_str());
+    code.into()
+}
+
+async fn daemon<A: Agent>(source: ConfigSource) -> ExitCode {
+    if let Err(error) = logging::init(source.name().as_str()) {
+        eprintln!("recon-{}: cannot log: {error}", A::KIND.as_str());
+    }
+    let notifier = Arc::new(Notifier::default());
+    let (config, mut agent) = match start::<A>(&source).await {
+        Ok(started) => started,
+        Err(message) => {
+            // The agent cannot run until somebody mends this: exit 78 is never restarted.
+            notifier.status_now(&format!("bad configuration: {message}"));
+            tracing::error!(EVENT = "bad_configuration", "{message}");
+            return ExitCode::Config;
+        }
+    };
+    let state_dir = state_directory(&source);
+    let (signals, outbox) = match (Signals::new(), Outbox::open(&state_dir)) {
+        (Ok(signals), Ok(outbox)) => (signals, outbox),
+        (Err(error), _) => return broken(&format!("cannot handle signals: {error}")),
+        (_, Err(error)) => {
+            return broken(&format!(
+                "cannot use state directory {}: {error}",
+                state_dir.display()
+            ));
+        }
+    };
+    let control = Control::new(process::directory("RUNTIME_DIRECTORY"));
+    let ctx = Arc::new(Context::new(config, control, notifier));
+    let outbox = Arc::new(Mutex::new(outbox));
+    tokio::spawn(signals.watch(Arc::clone(&ctx), source, A::check));
+    first_contact(&ctx, &outbox).await;
+    tokio::spawn(heartbeat::keep(Arc::clone(&ctx), Arc::clone(&outbox)));
+    tokio::select! {
+        () = work(&mut agent, &ctx, &outbox) => {}
+        () = overdue(&ctx) => tracing::warn!("given up what was going on: time to stop"),
+    }
+    agent.stopping().await;
+    finish(&ctx, &outbox).await;
+    ExitCode::Ok
+}
+
+fn broken(message: &str) -> ExitCode {
+    tracing::error!("{message}");
+    ExitCode::Failure
+}
+
+async fn start<A: Agent>(source: &ConfigSource) -> Result<(Config, A), String> {
+    let config = source.load(A::check).map_err(|e| e.to_string())?;
+    let agent = A::new(&config).await?;
+    Ok((config, agent))
+}
+
+/// Where results wait: systemd's `$STATE_DIRECTORY`, by hand the XDG state directory.
+fn state_directory(source: &ConfigSource) -> PathBuf {
+    process::directory("STATE_DIRECTORY").unwrap_or_else(|| {
+        let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("."), PathBuf::from);
+        process::directory("XDG_STATE_HOME")
+            .unwrap_or_else(|| home.join(".local/state"))
+            .join("recon")
+            .join(source.name().as_str())
+    })
+}
+
+/// One heartbeat before READY=1. A hub that is down refuses at once, one that does not answer gets
+/// [`FIRST_CONTACT`]: neither delays the start.
+async fn first_contact(ctx: &Context, outbox: &Mutex<Outbox>) {
+    let answer = tokio::time::timeout(FIRST_CONTACT, heartbeat::send(ctx)).await;
+    let mut outbox = outbox.lock().await;
+    outbox.count(ctx);
+    if let Ok(Pulse::Failed(error)) = answer {
+        outbox.hub_failed(ctx, &error);
+    }
+    drop(outbox);
+    ctx.doing_now(match ctx.control.phase() {
+        Phase::Paused => "takes no new work",
+        _ => "waiting for work",
+    });
+    ctx.notifier().ready();
+    let config = ctx.config();
+    tracing::info!(
+        EVENT = "daemon_started",
+        "{} {} is ready; hub {}",
+        config.agent.name,
+        env!("CARGO_PKG_VERSION"),
+        config.hub.url()
+    );
+}
+
+/// The work loop.
+async fn work<A: Agent>(agent: &mut A, ctx: &Context, outbox: &Mutex<Outbox>) {
+    let started = Instant::now();
+    let mut next_cycle = started;
+    let mut stable = false;
+    loop {
+        if !stable && started.elapsed() >= ctx.config().agent.stable_after.0 {
+            ctx.notifier().restart_reset();
+            stable = true;
+        }
+        let mut wake = next_cycle;
+        let version = ctx.control.version();
+        match ctx.control.phase() {
+            Phase::Stop => return,
+            Phase::Paused => {
+                outbox.lock().await.drain(ctx).await;
+                ctx.doing_now("takes no new work");
+                wake = Instant::now() + heartbeat::INTERVAL;
+            }
+            Phase::Run if next_cycle <= Instant::now() => {
+                ctx.vitals.update(|f| f.cycle += 1);
+                let mut outbox = outbox.lock().await;
+                outbox.drain(ctx).await;
+                let report = agent.cycle(ctx, &mut outbox).await;
+                next_cycle = Instant::now() + report.wait;
+                wake = next_cycle.min(Instant::now() + retry(&outbox, report.wait));
+            }
+            Phase::Run => {
+                let mut outbox = outbox.lock().await;
+                outbox.drain(ctx).await;
+                wake = wake.min(Instant::now() + retry(&outbox, heartbeat::INTERVAL));
+            }
+        }
+        ctx.wait_until(wake, version).await;
+    }
+}
+
+/// The task in hand gives up by itself when its time is over; this is for whatever else may hold the
+/// loop up, such as a hub that takes a request and does not answer.
+async fn overdue(ctx: &Context) {
+    ctx.out_of_time().await;
+    tokio::time::sleep(OVERDUE).await;
+}
+
+/// When the outbox wants to be looked at again.
+fn retry(outbox: &Outbox, otherwise: Duration) -> Duration {
+    let wait = outbox.retry_in();
+    if wait.is_zero() { otherwise } else { wait }
+}
+
+/// The last things: send what waits, give leases back, within what is left of the stop timeout.
+async fn finish(ctx: &Context, outbox: &Mutex<Outbox>) {
+    ctx.doing_now("sending what waits");
+    let flush = async {
+        let mut outbox = outbox.lock().await;
+        outbox.drain(ctx).await;
+        heartbeat::send(ctx).await;
+    };
+    if tokio::time::timeout(LAST_FLUSH, flush).await.is_err() {
+        tracing::warn!("the hub did not take everything; the rest waits in the spool");
+    }
+    let facts = ctx.vitals.get();
+    tracing::info!(
+        EVENT = "daemon_stopped",
+        "stopped after {} done, {} found, {} spooled",
+        facts.completed,
+        facts.found,
+        facts.spooled
+    );
+}

@@ -1,0 +1,65 @@
+//! Text for people: what came from the network made safe to log and to print, and large numbers
+//! made readable.
+
+use std::fmt::Write as _;
+
+/// Escapes control characters (C0, DEL, C1, bidirectional overrides) as `\xNN` or `\u{NNNN}`, so
+/// that what a target says can neither move a cursor nor forge a log line, and cuts it at
+/// `max_chars` characters.
+pub fn display(text: &str, max_chars: usize) -> String {
+    let mut out = String::with_capacity(text.len().min(max_chars));
+    for (n, c) in text.chars().enumerate() {
+        if n == max_chars {
+            out.push('…');
+            break;
+        }
+        match c {
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' => {
+                let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+            }
+            c if c.is_control() => {
+                let _ = write!(out, "\\x{:02x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// `1,204`.
+pub fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{display, grouped};
+
+    #[test]
+    fn groups_thousands() {
+        for (n, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1204, "1,204"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(grouped(n), text);
+        }
+    }
+
+    #[test]
+    fn escapes_what_could_forge_a_line() {
+        assert_eq!(display("a\x1b[31mb\nc\u{9b}", 99), "a\\x1b[31mb\\x0ac\\x9b");
+        assert_eq!(display("x\u{202e}y", 99), "x\\u{202e}y");
+        assert_eq!(display("größe", 3), "grö…");
+        assert_eq!(display("größe", 5), "größe");
+    }
+}

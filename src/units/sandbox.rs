@@ -1,0 +1,38 @@
+use super::file::UnitFile;
+use super::firewall::Firewall;
+use crate::fleet::{Agent, AgentKind};
+
+/// Adds where a unit's sandbox differs from the template's.
+pub(super) fn sandbox(file: &mut UnitFile, agent: &Agent, firewall: &Firewall) {
+    let capabilities = agent.capabilities.join(" ");
+    file.set("CapabilityBoundingSet", "");
+    file.set("AmbientCapabilities", "");
+    if !capabilities.is_empty() {
+        file.set("CapabilityBoundingSet", &capabilities);
+        file.set("AmbientCapabilities", &capabilities);
+        file.comment(
+            "A capability in a user namespace of its own would be worth nothing outside it.",
+        );
+        file.set("PrivateUsers", "no");
+    }
+    file.set("IPAddressDeny", "any");
+    file.set("IPAddressAllow", "");
+    for net in &firewall.allow {
+        file.set("IPAddressAllow", net);
+    }
+    match agent.kind {
+        AgentKind::Hub => {
+            file.comment("It shows the agents' journal.");
+            file.set("SupplementaryGroups", "systemd-journal");
+        }
+        AgentKind::Kage => {
+            file.comment("nmap asks the kernel for interfaces and routes.");
+            file.set("RestrictAddressFamilies", "AF_NETLINK");
+        }
+        AgentKind::Custom => {
+            file.comment("Run-time compilers (Java, JavaScript, PCRE) make code while they run.");
+            file.set("MemoryDenyWriteExecute", "no");
+        }
+        _ => {}
+    }
+}

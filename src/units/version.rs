@@ -1,0 +1,72 @@
+use std::fmt;
+use std::str::FromStr;
+
+/// Version of systemd that unit files are rendered for. What a version lacks is left out, because
+/// systemd warns about every key that it does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SystemdVersion(pub u32);
+
+/// The oldest version that is supported (Debian 12, RHEL 9).
+pub const BASELINE: SystemdVersion = SystemdVersion(252);
+
+impl SystemdVersion {
+    /// `Type=notify-reload` (NEWS 253).
+    pub fn has_notify_reload(self) -> bool {
+        self.0 >= 253
+    }
+
+    /// `RestartSteps=`, `RestartMaxDelaySec=` (NEWS 254).
+    pub fn has_restart_steps(self) -> bool {
+        self.0 >= 254
+    }
+
+    /// `RESTART_RESET=1` of sd_notify(3) (258).
+    pub fn has_restart_reset(self) -> bool {
+        self.0 >= 258
+    }
+}
+
+impl FromStr for SystemdVersion {
+    type Err = String;
+
+    /// Reads `252`, `v252.38-1~deb12u1`, `252 (252.38-1~deb12u1)` and the first line of
+    /// `systemctl --version`.
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        let text = s.trim();
+        let text = text.strip_prefix("systemd").unwrap_or(text).trim_start();
+        let text = text.strip_prefix('v').unwrap_or(text);
+        let digits = text
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len());
+        text[..digits]
+            .parse()
+            .map(Self)
+            .map_err(|_| format!("{s:?} is not a version of systemd: give a number such as 252"))
+    }
+}
+
+impl fmt::Display for SystemdVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_systemd_says() {
+        for (text, version) in [
+            ("252", 252),
+            ("252 (252.38-1~deb12u1)", 252),
+            ("systemd 257 (257.13-1)\n+PAM", 257),
+            ("v255.4-1ubuntu8", 255),
+            ("258~rc1", 258),
+        ] {
+            assert_eq!(text.parse(), Ok(SystemdVersion(version)), "{text}");
+        }
+        assert!("".parse::<SystemdVersion>().is_err());
+        assert!("unknown".parse::<SystemdVersion>().is_err());
+    }
+}

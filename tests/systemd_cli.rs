@@ -1,6 +1,8 @@
 //! `reconctl` against a systemd that the test makes up: what it prints, what it answers, what it
 //! calls.
 
+#![allow(clippy::unwrap_used)] // also in the helpers
+
 mod systemd_fake;
 
 use assert_cmd::Command;

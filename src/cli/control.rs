@@ -1,3 +1,4 @@
+use std::convert::Infallible;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
@@ -378,9 +379,11 @@ impl Driver<'_> {
         } else {
             self.manager.kill(&unit.unit, SIGUSR1, Who::Main).await?;
         }
-        self.waiting(&unit.name, "finishing the task in hand", limit);
         let over = |u: &UnitState| u.state == AgentState::Paused || u.pid != unit.pid;
-        let (after, _) = watch.until(over, limit).await?;
+        let (after, _) = tokio::select! {
+            result = watch.until(over, limit) => result?,
+            never = waiting(&unit.name, "finishing the task in hand", limit) => match never {},
+        };
         Ok(match after.state {
             AgentState::Paused => Done::ok("paused", after),
             state if !state.is_up() => {
@@ -458,13 +461,15 @@ impl Driver<'_> {
             result => result,
         }
     }
+}
 
-    /// Says why nothing happens for a while, to a person who looks on.
-    fn waiting(&self, name: &str, what: &str, limit: Duration) {
-        if std::io::stderr().is_terminal() {
-            eprintln!("{name}: {what} (up to {})", duration(limit));
-        }
+/// Says why nothing happens, once that is worth a word and somebody looks on.
+async fn waiting(name: &str, what: &str, limit: Duration) -> Infallible {
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    if std::io::stderr().is_terminal() {
+        eprintln!("{name}: {what} (up to {})", duration(limit));
     }
+    std::future::pending().await
 }
 
 /// That systemd goes on trying, when it does.

@@ -87,6 +87,15 @@ async fn what_is_not_available_or_absent_is_nothing() {
 }
 
 #[tokio::test]
+async fn the_last_words_of_a_process_that_is_gone_are_not_its_status() {
+    let fake = Fake::start();
+    let gone = Unit::new("inactive", "dead").and("StatusText", "stopping: sending what waits");
+    fake.world().put("kaze", gone);
+    let unit = fake.manager().await.unit(KAZE).await.unwrap();
+    assert_eq!(unit.status_text, None);
+}
+
+#[tokio::test]
 async fn a_unit_that_does_not_exist_is_stopped() {
     let fake = Fake::start();
     let unit = fake

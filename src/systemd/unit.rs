@@ -145,6 +145,10 @@ impl UnitState {
                 .nonzero("WatchdogTimestampMonotonic")
                 .map(|at| seconds(now_us.saturating_sub(at)));
         }
+        // systemd keeps the last words of a process that is gone ("stopping: …").
+        if matches!(state.active_state.as_str(), "inactive" | "failed") {
+            state.status_text = None;
+        }
         state.restart_limit_reached = limit_reached(&state, unit, service);
         state.state = AgentState::of(&state);
         state.last_error = reason::last_error(&state);

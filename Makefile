@@ -6,8 +6,9 @@ PROFILE    ?= release
 TARGET_DIR ?= $(or $(CARGO_TARGET_DIR),target)
 DESTDIR    ?=
 PREFIX     ?= /usr
-LIBEXECDIR ?= $(PREFIX)/lib/recon
-UNITDIR    ?= $(PREFIX)/lib/systemd/system
+# The units and the loader name /usr/lib/recon, whatever the prefix of the rest.
+LIBEXECDIR := /usr/lib/recon
+UNITDIR    ?= /usr/lib/systemd/system
 BED        := tests/system/bed
 
 AGENTS     := hub kage kaze sentinel
@@ -27,8 +28,8 @@ install: build ## Install below DESTDIR: binaries, units, sysusers, tmpfiles, ma
 	install -Dm755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD_DIR)/reconctl
 	install -Dm755 -t $(DESTDIR)$(LIBEXECDIR) $(addprefix $(BUILD_DIR)/recon-,$(AGENTS))
 	install -Dm644 -t $(DESTDIR)$(UNITDIR) units/*
-	install -Dm644 -t $(DESTDIR)$(PREFIX)/lib/sysusers.d packaging/sysusers.d/recon.conf
-	install -Dm644 -t $(DESTDIR)$(PREFIX)/lib/tmpfiles.d packaging/tmpfiles.d/recon.conf
+	install -Dm644 -t $(DESTDIR)/usr/lib/sysusers.d packaging/sysusers.d/recon.conf
+	install -Dm644 -t $(DESTDIR)/usr/lib/tmpfiles.d packaging/tmpfiles.d/recon.conf
 	install -Dm644 -t $(DESTDIR)$(LIBEXECDIR)/agents.d packaging/agents.d/*.toml
 	install -Dm644 packaging/recon.toml $(DESTDIR)$(PREFIX)/share/doc/recon/recon.toml
 	$(BUILD_DIR)/reconctl generate $(DESTDIR)$(PREFIX)/share
@@ -37,7 +38,7 @@ uninstall: ## Remove what install put there (not /etc/recon, not /var/lib/recon)
 	rm -rf $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(PREFIX)/share/doc/recon
 	rm -f $(DESTDIR)$(PREFIX)/bin/reconctl
 	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir $(wildcard units/*)))
-	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/recon.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/recon.conf
+	rm -f $(DESTDIR)/usr/lib/sysusers.d/recon.conf $(DESTDIR)/usr/lib/tmpfiles.d/recon.conf
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/reconctl*.1 $(DESTDIR)$(PREFIX)/share/man/man8/recon-*.8
 	rm -rf $(DESTDIR)$(PREFIX)/share/recon
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/reconctl

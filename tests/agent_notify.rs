@@ -118,6 +118,15 @@ fn a_hung_work_loop_sends_no_watchdog_ping_though_signals_still_work() {
         agent.until("RELOADING=1", &mut seen);
         agent.until("READY=1", &mut seen);
     }
+    // Absence takes a wait: ten ping intervals of silence, ended by a failed read.
+    agent
+        .socket
+        .set_read_timeout(Some(Duration::from_secs(1)))
+        .unwrap();
+    let mut buffer = [0; 4096];
+    while let Ok(n) = agent.socket.recv(&mut buffer) {
+        seen.push(String::from_utf8_lossy(&buffer[..n]).into_owned());
+    }
     let mut end = agent;
     end.child.kill().unwrap();
     assert!(

@@ -154,8 +154,8 @@ fn a_failed_start_says_why_and_where_to_look() {
         .stdout(predicate::str::contains("bad configuration (exit 78)"))
         .stdout(predicate::str::contains("see: journalctl -u recon@kaze"));
     let results = json(&fake, &["start", "kaze", "--json"]);
-    assert_eq!(results[0]["ok"], false);
-    assert_eq!(results[0]["state"], "IMPORT_FAILED");
+    assert_eq!(results["agents"][0]["ok"], false);
+    assert_eq!(results["agents"][0]["state"], "IMPORT_FAILED");
 }
 
 #[test]
@@ -209,10 +209,8 @@ fn pause_waits_until_the_agent_says_so() {
     fake.world().put("kaze", Unit::new("activating", "start"));
     reconctl(&fake, &["pause", "kaze"])
         .assert()
-        .code(1)
-        .stdout(predicate::str::starts_with(
-            "kaze: not running (it is STARTING)",
-        ));
+        .code(3)
+        .stdout("kaze: not running (it is STARTING)\n");
 }
 
 #[test]
@@ -235,6 +233,11 @@ fn a_program_that_knows_no_signals_is_frozen() {
         "ThawUnit recon@mine.service",
     ];
     assert_eq!(fake.world().calls, calls);
+    // The watchdog goes on in the cold.
+    let watched = Unit::running(1).and("WatchdogUSec", 1_000_000_u64);
+    fake.world().put("mine", watched);
+    reconctl(&fake, &["pause", "mine"]).assert().code(1);
+    assert_eq!(fake.world().calls.len(), 2);
 }
 
 #[test]

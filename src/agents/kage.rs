@@ -9,6 +9,7 @@ use super::scan::{self, PortScanner};
 /// nmap is installed; our own probes otherwise. Each result says which it was.
 #[derive(Debug)]
 pub struct Kage {
+    wanted: NmapUse,
     nmap: Option<Nmap>,
 }
 
@@ -40,10 +41,17 @@ impl Agent for Kage {
             }
             (None, NmapUse::Never) => tracing::info!("services by own probes, as configured"),
         }
-        Ok(Self { nmap })
+        Ok(Self { wanted, nmap })
     }
 
     async fn cycle(&mut self, ctx: &Context, outbox: &mut Outbox) -> CycleReport {
+        let config = ctx.config();
+        if scan::of(&config.agent.settings).is_ok_and(|s| s.nmap != self.wanted) {
+            match Self::new(&config).await {
+                Ok(changed) => *self = changed,
+                Err(error) => tracing::error!("{error}; going on as before"),
+            }
+        }
         scan::cycle(self, ctx, outbox).await
     }
 

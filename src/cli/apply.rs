@@ -89,7 +89,9 @@ pub async fn run(global: &Global, args: Args) -> Outcome {
 
 fn failure(error: ApplyError) -> Failure {
     let code = match &error {
-        ApplyError::Systemd { .. } => ExitCode::SystemdUnreachable,
+        ApplyError::Systemd { source, .. } => source
+            .downcast_ref::<systemd::Error>()
+            .map_or(ExitCode::Failure, systemd::Error::exit_code),
         ApplyError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
             ExitCode::NotPermitted
         }

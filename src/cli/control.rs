@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use serde::Serialize;
 
 use super::agents::{ALL, Roster, failed};
-use super::table::{duration, printable};
+use super::report::{Report, worst};
+use super::table::duration;
 use super::{Failure, Global, Outcome, output};
 use crate::api::ExitCode;
 use crate::fleet::{AgentKind, AgentName};
-use crate::systemd::{AgentState, Error, ErrorKind, JobKind, JobOutcome, Manager, Options};
+use crate::systemd::{AgentState, Error, JobKind, JobOutcome, Manager, Options};
 use crate::systemd::{UnitState, Who};
 
 /// Signals of the agents' runtime.
@@ -97,7 +97,7 @@ pub async fn run(global: &Global, verb: Verb, args: Args) -> Outcome {
     let code = worst(&reports);
     if global.json {
         reports.sort_by(|a, b| a.agent.cmp(&b.agent));
-        output::json(&reports)?;
+        output::json(&serde_json::json!({ "agents": reports }))?;
     }
     Ok(code)
 }
@@ -134,62 +134,11 @@ async fn everyone(
         .collect())
 }
 
-fn worst(reports: &[Report]) -> ExitCode {
-    let kinds = || reports.iter().filter_map(|r| r.kind);
-    let is = |kind: ErrorKind| kinds().any(|k| k == kind);
-    if is(ErrorKind::Unreachable) {
-        ExitCode::SystemdUnreachable
-    } else if is(ErrorKind::AccessDenied) {
-        ExitCode::NotPermitted
-    } else if is(ErrorKind::NoSuchUnit) {
-        ExitCode::NoSuchAgent
-    } else if reports.iter().any(|r| !r.ok) {
-        ExitCode::Failure
-    } else {
-        ExitCode::Ok
-    }
-}
-
-/// What became of one agent.
-#[derive(Debug, Serialize)]
-struct Report {
-    agent: String,
-    unit: String,
-    verb: &'static str,
-    ok: bool,
-    /// Something was done, in contrast to "already running".
-    changed: bool,
-    message: String,
-    state: Option<AgentState>,
-    pid: Option<u32>,
-    duration_s: f64,
-    #[serde(skip)]
-    kind: Option<ErrorKind>,
-    /// The journal may say more.
-    #[serde(skip)]
-    see_journal: bool,
-}
-
-impl Report {
-    fn print(&self, global: &Global) -> anyhow::Result<()> {
-        if global.json {
-            return Ok(());
-        }
-        if global.jsonl {
-            return output::text(&(serde_json::to_string(self)? + "\n"));
-        }
-        let mut line = format!("{}: {}", self.agent, printable(&self.message));
-        if self.see_journal {
-            let agent = &self.agent;
-            line.push_str(&format!("; see: journalctl -u recon@{agent}"));
-        }
-        output::text(&(line + "\n"))
-    }
-}
-
 /// What a verb did, before it is a report.
 struct Done {
     ok: bool,
+    /// It failed because the agent does not run.
+    inactive: bool,
     changed: bool,
     message: String,
     unit: Option<UnitState>,
@@ -199,6 +148,7 @@ impl Done {
     fn ok(message: impl Into<String>, unit: UnitState) -> Self {
         Self {
             ok: true,
+            inactive: false,
             changed: true,
             message: message.into(),
             unit: Some(unit),
@@ -244,6 +194,7 @@ impl Driver<'_> {
             pid: None,
             duration_s: (begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
             kind: None,
+            inactive: false,
             see_journal: false,
         };
         match done {
@@ -251,7 +202,8 @@ impl Driver<'_> {
                 report.ok = done.ok;
                 report.changed = done.changed;
                 report.message = done.message;
-                report.see_journal = !done.ok;
+                report.inactive = done.inactive;
+                report.see_journal = !done.ok && !done.inactive;
                 report.state = done.unit.as_ref().map(|u| u.state);
                 report.pid = done.unit.as_ref().and_then(|u| u.pid);
             }
@@ -301,7 +253,10 @@ impl Driver<'_> {
         if self.all {
             Done::already(message, unit)
         } else {
-            Done::failed(message, unit)
+            Done {
+                inactive: true,
+                ..Done::failed(message, unit)
+            }
         }
     }
 
@@ -375,6 +330,11 @@ impl Driver<'_> {
         let watch = self.manager.watch(&unit.unit).await?;
         // A program of the user's own knows nothing of our signals: SIGUSR1 would kill it.
         if unit.kind == AgentKind::Custom {
+            if unit.watchdog_s.is_some() {
+                // systemd's watchdog runs on while a unit is frozen, and would kill it.
+                let message = "failed: a program of your own with a watchdog cannot be paused";
+                return Ok(Done::failed(message, unit));
+            }
             self.manager.freeze(&unit.unit).await?;
         } else {
             self.manager.kill(&unit.unit, SIGUSR1, Who::Main).await?;

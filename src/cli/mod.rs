@@ -16,6 +16,7 @@ mod hub_client;
 mod logs;
 pub mod output;
 mod render;
+mod report;
 mod scans;
 mod status;
 mod table;

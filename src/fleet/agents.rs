@@ -126,8 +126,15 @@ fn read(
     };
     kind?;
     silent_watchdog(&agent, node, section);
+    if agent.watchdog > Span::default() && agent.watchdog < SHORTEST_WATCHDOG {
+        let message = format!("must be 0 (off) or at least {SHORTEST_WATCHDOG}");
+        section.error(node, "watchdog", message);
+    }
     Some(agent)
 }
+
+/// A busy host may hold up a healthy agent for this long.
+const SHORTEST_WATCHDOG: Span = Span::secs(2);
 
 /// Refuses a watchdog that nobody would ever ping.
 fn silent_watchdog(agent: &Agent, node: &Node, section: &Section<'_>) {

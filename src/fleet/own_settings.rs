@@ -37,6 +37,9 @@ const NOT_ZERO: [&str; 10] = [
     "lease",
 ];
 
+/// Longest wait for one answer: more would outlast a watchdog that is fed by progress.
+const MOST_WAIT: Span = Span::secs(5);
+
 /// Reads `[agents.NAME.config]` by kind of agent.
 pub(super) fn read(kind: AgentKind, section: &mut Section<'_>) -> Settings {
     let config = section.section("config");
@@ -111,6 +114,9 @@ fn one<T: DeserializeOwned>(key: &str, node: &Node) -> Result<(), String> {
         .map_err(|error| plain_words(error.message()))?;
     if NOT_ZERO.contains(&key) && node.plain().try_into() == Ok(Span::default()) {
         return Err("must be longer than 0s".to_owned());
+    }
+    if key == "connect_timeout" && node.plain().try_into::<Span>().is_ok_and(|t| t > MOST_WAIT) {
+        return Err(format!("must be at most {MOST_WAIT}"));
     }
     match (key, node.as_str()) {
         ("listen", Some(text)) => checks::listen(text),

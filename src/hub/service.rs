@@ -44,7 +44,7 @@ pub fn main() -> ProcessExit {
         return ExitCode::Ok.into();
     }
     let name = std::env::var("RECON_AGENT").unwrap_or_else(|_| "hub".to_owned());
-    if let Err(problem) = logging::init(&name) {
+    if let Err(problem) = logging::init(&name, "hub") {
         eprintln!("recon-hub: cannot log: {problem}");
     }
     // What was found is nobody else's business.
@@ -96,6 +96,8 @@ struct Signals {
     hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
+    // The hub cannot pause; what would end it by default is caught and ignored.
+    _pause: [Signal; 2],
 }
 
 impl Signals {
@@ -104,6 +106,10 @@ impl Signals {
             hangup: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            _pause: [
+                signal(SignalKind::user_defined1())?,
+                signal(SignalKind::user_defined2())?,
+            ],
         })
     }
 

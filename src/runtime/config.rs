@@ -144,17 +144,13 @@ impl ConfigSource {
 }
 
 /// `scope.max_rate` holds for one target host over all agents. Nothing coordinates them packet by
-/// packet, so each of those that the active profile runs gets an equal share: the sum can never be
-/// more.
+/// packet, so each agent of the fleet that sends, running or not, gets an equal share.
 fn max_rate_share(fleet: &Fleet) -> u32 {
     let sends = |kind: AgentKind| !matches!(kind, AgentKind::Hub | AgentKind::Sentinel);
-    let members = fleet
-        .profiles
-        .get(&fleet.profile)
-        .map_or(&[][..], Vec::as_slice);
-    let sharing = members
-        .iter()
-        .filter(|name| fleet.agents.get(*name).is_some_and(|a| sends(a.kind)))
+    let sharing = fleet
+        .agents
+        .values()
+        .filter(|agent| sends(agent.kind))
         .count();
     let sharing = u32::try_from(sharing).unwrap_or(u32::MAX).max(1);
     (fleet.scope.max_rate / sharing).max(1)

@@ -80,10 +80,16 @@ impl Context {
     /// Says what it is doing now: the middle part of the status line.
     pub fn doing(&self, what: &str) {
         let line = self.vitals.update(|facts| {
+            what.clone_into(&mut facts.doing);
             facts.status_text = status_line(facts, self.control.phase(), what);
             facts.status_text.clone()
         });
         self.notifier.status(&line);
+    }
+
+    /// Says the same as before, with what has changed around it.
+    pub fn refresh(&self) {
+        self.doing(&self.vitals.get().doing);
     }
 
     /// The same, shown at once.

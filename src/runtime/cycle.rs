@@ -85,7 +85,13 @@ pub async fn lease_cycle<W: LeasedWork>(worker: &mut W, ctx: &Context, outbox: &
     outbox.hold(ctx, records.iter().filter_map(|r| r.lease_id));
     let count = records.len();
     for (n, record) in records.iter().enumerate() {
-        if ctx.control.phase() != Phase::Run {
+        let lost = |lease| ctx.vitals.update(|f| f.lost.remove(&lease));
+        if record.lease_id.is_some_and(lost) {
+            // Somebody else has it by now.
+            outbox.forget(ctx, record.lease_id.as_slice());
+            continue;
+        }
+        if ctx.control.phase() != Phase::Run || !outbox.can_save() {
             for record in &records[n..] {
                 record
                     .lease_id

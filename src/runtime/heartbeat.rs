@@ -50,12 +50,18 @@ pub async fn keep(ctx: Arc<Context>, outbox: Arc<Mutex<Outbox>>) {
             Pulse::Legacy => interval = LEGACY_INTERVAL,
             Pulse::Failed(error) => {
                 tracing::debug!(%error, "heartbeat");
+                ctx.vitals.update(|f| {
+                    f.degraded
+                        .get_or_insert_with(|| "hub unreachable".to_owned());
+                });
+                ctx.refresh();
                 continue;
             }
         }
         // While a task is in hand the outbox is the work loop's, which will see for itself.
         if degraded && let Ok(mut outbox) = outbox.try_lock() {
-            outbox.hub_is_back(&ctx);
+            outbox.heard(&ctx);
+            ctx.refresh();
             ctx.control.nudge();
         }
     }
@@ -70,6 +76,7 @@ fn obey(ctx: &Context, outbox: &Mutex<Outbox>, answer: HeartbeatAnswer) {
         .collect();
     if !gone.is_empty() {
         tracing::warn!(count = gone.len(), "leases are gone");
+        ctx.vitals.update(|f| f.lost.extend(&gone));
         if let Ok(mut outbox) = outbox.try_lock() {
             outbox.forget(ctx, &gone);
         }

@@ -210,6 +210,10 @@ impl HubClient {
             .timeout(Self::TIMEOUT);
         match answer::<ErrorOrAnswer>(request).await {
             Ok(_) | Err(HubError::Refused { .. }) => Ok(()),
+            Err(HubError::Busy {
+                status: StatusCode::NOT_FOUND,
+                ..
+            }) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -230,10 +234,16 @@ impl HubClient {
             .json(beat);
         match answer(request).await {
             Ok(answer) => Ok(Some(answer)),
-            Err(HubError::Refused {
-                status: StatusCode::NOT_FOUND,
-                ..
-            }) => Ok(None),
+            Err(
+                HubError::Refused {
+                    status: StatusCode::NOT_FOUND,
+                    ..
+                }
+                | HubError::Busy {
+                    status: StatusCode::NOT_FOUND,
+                    ..
+                },
+            ) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -265,24 +275,32 @@ async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, HubEr
     let message = error
         .as_ref()
         .map_or_else(|| status.to_string(), |e| e.error.clone());
-    let busy = status.is_server_error()
-        || matches!(
-            status,
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT
-        );
-    Err(if busy {
-        HubError::Busy {
-            status,
-            message,
-            retry_after,
-        }
-    } else {
-        HubError::Refused {
+    if is_final(status, error.is_some()) {
+        return Err(HubError::Refused {
             status,
             message,
             skip_reason: error.and_then(|e| e.skip_reason),
-        }
+        });
+    }
+    Err(HubError::Busy {
+        status,
+        message,
+        retry_after,
     })
+}
+
+/// Whether the same request would get the same answer from a hub that works. What a proxy, a wrong
+/// URL or a missing token may answer is none: it gets better when somebody mends that. A 403 or 404
+/// is final only in the hub's own words.
+fn is_final(status: StatusCode, own_words: bool) -> bool {
+    match status {
+        StatusCode::BAD_REQUEST
+        | StatusCode::CONFLICT
+        | StatusCode::PAYLOAD_TOO_LARGE
+        | StatusCode::UNPROCESSABLE_ENTITY => true,
+        StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => own_words,
+        _ => false,
+    }
 }
 
 async fn read(mut response: Response) -> Result<Vec<u8>, HubError> {

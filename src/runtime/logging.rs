@@ -1,7 +1,8 @@
 //! Logs: native journal fields when standard error is the journal, else lines on standard error.
 //!
-//! Fields that scripts may rely on: `PERSONALITY` on every record; `EGGRECORD_ID`, `TARGET`,
-//! `SCAN_TYPE` and `EVENT` where they apply. `RECON_LOG` (or `RUST_LOG`) chooses the level, in the
+//! Fields that scripts may rely on: `PERSONALITY` (the kind) and `AGENT` (the instance) on every
+//! record; `EGGRECORD_ID`, `TARGET`, `SCAN_TYPE` and `EVENT` where they apply. `TARGET` comes with a
+//! second value, the module that wrote the record, which the library adds: match it, do not print it. `RECON_LOG` (or `RUST_LOG`) chooses the level, in the
 //! syntax of `tracing_subscriber`'s `EnvFilter`.
 
 use std::fmt;
@@ -17,11 +18,11 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
-/// Starts logging for the agent of this name.
+/// Starts logging for the agent of this name and kind.
 ///
 /// # Errors
 /// Logging was started before.
-pub fn init(agent: &str) -> Result<(), TryInitError> {
+pub fn init(agent: &str, kind: &str) -> Result<(), TryInitError> {
     let filter = EnvFilter::try_from_env("RECON_LOG")
         .or_else(|_| EnvFilter::try_from_default_env())
         .unwrap_or_else(|_| EnvFilter::new("info"));
@@ -39,7 +40,7 @@ pub fn init(agent: &str) -> Result<(), TryInitError> {
                 debug: Priority::Debug,
                 ..PriorityMappings::new()
             })
-            .with_custom_fields([("PERSONALITY", agent)]);
+            .with_custom_fields([("PERSONALITY", kind), ("AGENT", agent)]);
         return registry.with(layer).try_init();
     }
     let lines = tracing_subscriber::fmt::layer()

@@ -21,7 +21,7 @@ pub struct Shown {
 /// Works on each target in turn and prints what was found; Ctrl-C keeps what there is.
 pub async fn once<A: Agent>(source: &ConfigSource, options: &Options) -> ExitCode {
     // Lines on standard error, and only what matters: standard output is the result.
-    let _ = logging::init(source.name().as_str());
+    let _ = logging::init(source.name().as_str(), A::KIND.as_str());
     let config = match source.load(A::check) {
         Ok(config) => config,
         Err(error) => return complain::<A>(ExitCode::Config, &error.to_string()),

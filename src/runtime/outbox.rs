@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -20,6 +21,10 @@ pub struct Outbox {
     give_back: Vec<Uuid>,
     unsaved: Vec<Spooled>,
     backoff: Backoff,
+    /// The hub answered last time, but not with what was asked for.
+    busy: bool,
+    /// Results at which the hub itself failed (500): each waits on its own, and stops no other.
+    sick: HashMap<Uuid, Backoff>,
 }
 
 /// Spooled results of one agent, bytes, above which it takes no new work.
@@ -34,7 +39,11 @@ impl Outbox {
     pub fn open(state_dir: &Path) -> io::Result<Self> {
         let spool = Spool::open(state_dir.join("spool"), SPOOL_CAP)?;
         let leases = Leases::new(state_dir);
-        let ended: Vec<Uuid> = spool.list()?.iter().filter_map(|r| r.lease_id).collect();
+        let ended: Vec<Uuid> = spool
+            .ids()?
+            .into_iter()
+            .filter_map(|id| spool.read(id)?.lease_id)
+            .collect();
         let left_over = leases.left_over();
         let give_back = left_over
             .into_iter()
@@ -47,6 +56,8 @@ impl Outbox {
             give_back,
             unsaved: Vec::new(),
             backoff: Backoff::new(),
+            busy: false,
+            sick: HashMap::new(),
         })
     }
 
@@ -65,23 +76,38 @@ impl Outbox {
         }
     }
 
+    /// Whether the next result will have a place.
+    pub fn can_save(&self) -> bool {
+        self.unsaved.is_empty()
+    }
+
     /// Time until the hub may be asked again.
     pub fn retry_in(&self) -> Duration {
         self.backoff.remaining()
     }
 
-    /// The hub answered.
+    /// A heartbeat got through. That ends the wait for a hub that was not there, but not one that the
+    /// hub itself asked for.
+    pub fn heard(&mut self, ctx: &Context) {
+        if !self.busy {
+            self.hub_is_back(ctx);
+        }
+    }
+
+    /// The hub did what was asked.
     pub fn hub_is_back(&mut self, ctx: &Context) {
         if self.backoff.failures() > 0 {
             tracing::info!(EVENT = "hub_reachable", "the hub is back");
         }
         self.backoff.succeeded();
+        self.busy = false;
         ctx.vitals.update(|f| f.degraded = None);
     }
 
     /// The hub did not answer.
     pub fn hub_failed(&mut self, ctx: &Context, error: &HubError) {
         self.backoff.failed(error.retry_after());
+        self.busy = matches!(error, HubError::Busy { .. });
         let failures = self.backoff.failures();
         let next = Span(Duration::from_secs(self.backoff.remaining().as_secs() + 1));
         if failures == 1 || failures == Backoff::ATTEMPTS {
@@ -124,6 +150,8 @@ impl Outbox {
     pub fn put(&mut self, ctx: &Context, result: Spooled) {
         if let Err(error) = self.spool.put(&result) {
             tracing::error!(%error, TARGET = result.target, "cannot write the result to the spool");
+            ctx.vitals
+                .update(|f| f.degraded = Some("cannot write to the spool".to_owned()));
             self.unsaved.push(result);
         }
         self.count(ctx);
@@ -131,31 +159,45 @@ impl Outbox {
 
     /// Sends what waits, oldest first, until the hub fails; then gives leases back.
     pub async fn drain(&mut self, ctx: &Context) {
+        self.save_unsaved(ctx);
         self.count(ctx);
         if !self.backoff.ready() {
             return;
         }
-        self.save_unsaved();
-        let waiting = match self.spool.list() {
+        let waiting = match self.spool.ids() {
             Ok(waiting) => waiting,
             Err(error) => return tracing::error!(%error, "cannot read the spool"),
         };
+        for id in waiting {
+            if self.backoff.ready()
+                && self.sick.get(&id).is_none_or(Backoff::ready)
+                && let Some(result) = self.spool.read(id)
+            {
+                self.send(ctx, result).await;
+            }
+        }
         // What could not be saved stays in the list until the hub has it: this may be dropped at any
         // await.
-        for result in waiting.into_iter().chain(self.unsaved.clone()) {
-            if !self.backoff.ready() {
-                break;
+        for result in self.unsaved.clone() {
+            if self.backoff.ready() {
+                self.send(ctx, result).await;
             }
-            self.send(ctx, result).await;
         }
         self.give_back(ctx).await;
         self.record(ctx);
         self.count(ctx);
     }
 
-    fn save_unsaved(&mut self) {
+    fn save_unsaved(&mut self, ctx: &Context) {
+        if self.unsaved.is_empty() {
+            return;
+        }
         let spool = &self.spool;
         self.unsaved.retain(|result| spool.put(result).is_err());
+        if !self.unsaved.is_empty() {
+            ctx.vitals
+                .update(|f| f.degraded = Some("cannot write to the spool".to_owned()));
+        }
     }
 
     async fn send(&mut self, ctx: &Context, result: Spooled) {
@@ -177,6 +219,17 @@ impl Outbox {
                 }
                 self.spool.remove(result.id)
             }
+            Err(HubError::Busy {
+                status, message, ..
+            }) if status.as_u16() == 500 => {
+                tracing::error!(
+                    TARGET = result.target,
+                    "the hub failed at this result: {message}"
+                );
+                ctx.vitals.update(|f| f.errors += 1);
+                self.sick.entry(result.id).or_default().failed(None);
+                return;
+            }
             Err(error) if error.is_transient() => {
                 self.hub_failed(ctx, &error);
                 return;
@@ -190,6 +243,7 @@ impl Outbox {
         if let Err(error) = done {
             tracing::error!(%error, "cannot take a result out of the spool");
         }
+        self.sick.remove(&result.id);
         self.unsaved.retain(|unsaved| unsaved.id != result.id);
         if let Some(lease) = result.lease_id {
             self.held.retain(|id| *id != lease);

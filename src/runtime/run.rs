@@ -106,9 +106,14 @@ fn fail(kind: AgentKind, code: ExitCode, message: &str) -> ProcessExit {
 }
 
 async fn daemon<A: Agent>(source: ConfigSource) -> ExitCode {
-    if let Err(error) = logging::init(source.name().as_str()) {
+    if let Err(error) = logging::init(source.name().as_str(), A::KIND.as_str()) {
         eprintln!("recon-{}: cannot log: {error}", A::KIND.as_str());
     }
+    // First of all: a signal that finds no handler would end the process.
+    let signals = match Signals::new() {
+        Ok(signals) => signals,
+        Err(error) => return broken(&format!("cannot handle signals: {error}")),
+    };
     let notifier = Arc::new(Notifier::default());
     let (config, mut agent) = match start::<A>(&source).await {
         Ok(started) => started,
@@ -120,10 +125,9 @@ async fn daemon<A: Agent>(source: ConfigSource) -> ExitCode {
         }
     };
     let state_dir = state_directory(&source);
-    let (signals, outbox) = match (Signals::new(), Outbox::open(&state_dir)) {
-        (Ok(signals), Ok(outbox)) => (signals, outbox),
-        (Err(error), _) => return broken(&format!("cannot handle signals: {error}")),
-        (_, Err(error)) => {
+    let outbox = match Outbox::open(&state_dir) {
+        Ok(outbox) => outbox,
+        Err(error) => {
             return broken(&format!(
                 "cannot use state directory {}: {error}",
                 state_dir.display()
@@ -173,8 +177,12 @@ async fn first_contact(ctx: &Context, outbox: &Mutex<Outbox>) {
     let answer = tokio::time::timeout(FIRST_CONTACT, heartbeat::send(ctx)).await;
     let mut outbox = outbox.lock().await;
     outbox.count(ctx);
-    if let Ok(Pulse::Failed(error)) = answer {
-        outbox.hub_failed(ctx, &error);
+    match answer {
+        Ok(Pulse::Failed(error)) => outbox.hub_failed(ctx, &error),
+        Ok(_) => {}
+        Err(_) => ctx
+            .vitals
+            .update(|f| f.degraded = Some("hub has not answered yet".to_owned())),
     }
     drop(outbox);
     ctx.doing_now(match ctx.control.phase() {
@@ -216,8 +224,9 @@ async fn work<A: Agent>(agent: &mut A, ctx: &Context, outbox: &Mutex<Outbox>) {
                 let mut outbox = outbox.lock().await;
                 outbox.drain(ctx).await;
                 let report = agent.cycle(ctx, &mut outbox).await;
-                next_cycle = Instant::now() + report.wait;
-                wake = next_cycle.min(Instant::now() + retry(&outbox, report.wait));
+                // A hub that could not be asked for work is asked again as soon as it may be.
+                next_cycle = Instant::now() + retry(&outbox, report.wait).min(report.wait);
+                wake = next_cycle;
             }
             Phase::Run => {
                 let mut outbox = outbox.lock().await;

@@ -70,24 +70,40 @@ impl Spool {
         written
     }
 
-    /// The results, oldest first. A file that cannot be read as one is set aside, not lost.
+    /// The results, oldest first.
     ///
     /// # Errors
     /// The directory cannot be read.
-    pub fn list(&self) -> io::Result<Vec<Spooled>> {
-        let mut results = Vec::new();
+    pub fn ids(&self) -> io::Result<Vec<Uuid>> {
+        let mut ids = Vec::new();
         for path in self.files()? {
-            match fs::read(&path).map(|bytes| serde_json::from_slice(&bytes)) {
-                Ok(Ok(result)) => results.push(result),
-                Ok(Err(error)) => {
-                    tracing::error!(%error, path = %path.display(), "spool file set aside");
-                    self.set_aside(&path)?;
-                }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
+            match path
+                .file_stem()
+                .and_then(|stem| stem.to_str()?.parse().ok())
+            {
+                Some(id) => ids.push(id),
+                None => self.set_aside(&path)?,
             }
         }
-        Ok(results)
+        Ok(ids)
+    }
+
+    /// One result; `None` when it is gone, or cannot be read now. A file that is no result is set
+    /// aside, not lost.
+    pub fn read(&self, id: Uuid) -> Option<Spooled> {
+        let path = self.path(id);
+        match fs::read(&path).map(|bytes| serde_json::from_slice(&bytes)) {
+            Ok(Ok(result)) => return Some(result),
+            Ok(Err(error)) => {
+                tracing::error!(%error, path = %path.display(), "spool file set aside");
+                if let Err(error) = self.set_aside(&path) {
+                    tracing::error!(%error, path = %path.display(), "cannot set it aside");
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => tracing::error!(%error, path = %path.display(), "cannot read"),
+        }
+        None
     }
 
     /// The hub has it.
@@ -185,7 +201,15 @@ mod tests {
             spool.put(r).unwrap();
         }
         let again = Spool::open(dir.path().into(), 1 << 20).unwrap();
-        let listed = again.list().unwrap();
+        let read = |spool: &Spool| -> Vec<Spooled> {
+            spool
+                .ids()
+                .unwrap()
+                .into_iter()
+                .filter_map(|id| spool.read(id))
+                .collect()
+        };
+        let listed = read(&again);
         assert_eq!(
             listed.iter().map(|r| r.target.as_str()).collect::<String>(),
             "abc"
@@ -205,7 +229,7 @@ mod tests {
         spool.put(&r).unwrap();
         assert!(spool.is_full().unwrap());
         spool.reject(r.id).unwrap();
-        assert!(spool.list().unwrap().is_empty());
+        assert!(spool.ids().unwrap().is_empty());
         assert!(
             dir.path()
                 .join("rejected")
@@ -222,7 +246,7 @@ mod tests {
         let spool = Spool::open(dir.path().into(), 10).unwrap();
         assert!(!dir.path().join("x.tmp").exists());
         spool.put(&result("a")).unwrap();
-        assert_eq!(spool.list().unwrap().len(), 1);
+        assert_eq!(spool.ids().unwrap().len(), 1);
         assert!(dir.path().join("rejected/0.json").exists());
     }
 }

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -29,6 +30,10 @@ pub struct Facts {
     pub spooled: u64,
     /// Leases in hand.
     pub leases: Vec<Uuid>,
+    /// Leases that the hub took back while they were in hand.
+    pub lost: HashSet<Uuid>,
+    /// What it is doing, for the status line.
+    pub doing: String,
     /// Why it is degraded, if it is.
     pub degraded: Option<String>,
     /// The line that `systemctl status` shows.
@@ -48,6 +53,8 @@ impl Vitals {
             progress_percent: None,
             spooled: 0,
             leases: Vec::new(),
+            lost: HashSet::new(),
+            doing: String::new(),
             degraded: None,
             status_text: String::new(),
         })))

@@ -60,6 +60,10 @@ const MOST_STDERR: usize = 4096;
 /// How often the observer is asked whether the scan shall end.
 const ASK_EVERY: Duration = Duration::from_millis(100);
 
+/// How long nmap may say nothing: it prints only when one of its own waits ends, the longest of which
+/// is below this (`totalwaitms` of nmap-service-probes). A longer silence ends it.
+const MOST_SILENCE: Duration = Duration::from_secs(20);
+
 /// How long nmap may take to end after SIGTERM.
 const TERM_WAIT: Duration = Duration::from_secs(3);
 
@@ -209,9 +213,11 @@ async fn execute(
         return Err(failed(std::io::ErrorKind::BrokenPipe.into()));
     };
     let mut events = 0;
+    let heard = std::cell::Cell::new(Instant::now());
     let mut read = std::pin::pin!(async {
         let on_chunk = |chunk: &[u8]| {
             events += chunk.iter().filter(|byte| **byte == b'<').count() as u64;
+            heard.set(Instant::now());
             progress(events);
         };
         tokio::join!(collect(stdout, MOST_OUTPUT, on_chunk), last_of(stderr))
@@ -223,7 +229,13 @@ async fn execute(
         tokio::select! {
             both = &mut read => break both,
             _ = tick.tick() => {
-                let over = end.is_some_and(|end| Instant::now() >= end) || observer.cancelled();
+                // A silence within its limit is a wait that will end.
+                let silent = heard.get().elapsed() > MOST_SILENCE;
+                if !silent {
+                    progress(0);
+                }
+                let late = end.is_some_and(|end| Instant::now() >= end);
+                let over = silent || late || observer.cancelled();
                 match terminated {
                     None if over => {
                         terminate(&child);

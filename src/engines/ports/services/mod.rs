@@ -47,6 +47,9 @@ const MOST_PROBED: usize = 1024;
 /// How often the observer is asked whether the scan shall end.
 const ASK_EVERY: Duration = Duration::from_millis(50);
 
+/// By how much a limit of time may be missed on a busy host.
+const LATE: Duration = Duration::from_secs(2);
+
 /// What was found out about a service.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Finding {
@@ -168,6 +171,7 @@ pub(super) async fn detect(
         });
     let mut running = FuturesUnordered::new();
     let mut tick = tokio::time::interval(ASK_EVERY);
+    let mut moved = Instant::now();
     loop {
         while running.len() < AT_ONCE
             && let Some(port) = waiting.next()
@@ -189,9 +193,14 @@ pub(super) async fn detect(
                     break;
                 }
                 done.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                moved = Instant::now();
                 step();
             }
             _ = tick.tick() => {
+                // Every port has a hard limit of its own; a wait within it will end.
+                if moved.elapsed() <= options.service_timeout + LATE {
+                    step();
+                }
                 if observer.cancelled() || deadline.is_some_and(|at| Instant::now() >= at) {
                     report.incomplete = true;
                     return;

@@ -3,10 +3,10 @@ use std::path::Path;
 use futures_util::future::try_join_all;
 use serde::Serialize;
 
-use super::fleet::systemd_failure;
+use super::agents::failed;
 use super::{Failure, Global, Outcome, check, diff, output, render};
 use crate::api::ExitCode;
-use crate::systemd::{Systemd, SystemdError};
+use crate::systemd::{self, JobKind, Manager};
 use crate::units::{
     self, Applied, ApplyError, Note, Options, Permissions, Plan, Reloader, ReloaderError,
     SystemdVersion,
@@ -89,11 +89,9 @@ pub async fn run(global: &Global, args: Args) -> Outcome {
 
 fn failure(error: ApplyError) -> Failure {
     let code = match &error {
-        ApplyError::Systemd { source, .. } => match source.downcast_ref::<SystemdError>() {
-            Some(SystemdError::Unreachable(_)) => ExitCode::SystemdUnreachable,
-            Some(SystemdError::Denied(_)) => ExitCode::NotPermitted,
-            Some(SystemdError::Refused(_)) | None => ExitCode::Failure,
-        },
+        ApplyError::Systemd { source, .. } => source
+            .downcast_ref::<systemd::Error>()
+            .map_or(ExitCode::Failure, systemd::Error::exit_code),
         ApplyError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
             ExitCode::NotPermitted
         }
@@ -151,13 +149,24 @@ async fn systemd(global: &Global, no_reload: bool) -> Result<Option<Bus>, Failur
     if no_reload || !booted || global.root != Path::new("/") {
         return Ok(None);
     }
-    Ok(Some(Bus(Systemd::connect()
-        .await
-        .map_err(systemd_failure)?)))
+    let manager = Manager::connect(systemd::Options::default()).await;
+    Ok(Some(Bus(manager.map_err(failed)?)))
 }
 
 /// systemd's D-Bus API, as far as apply needs it.
-struct Bus(Systemd);
+struct Bus(Manager);
+
+impl Bus {
+    async fn all(&self, kind: JobKind, units: &[String]) -> Result<(), ReloaderError> {
+        try_join_all(
+            units
+                .iter()
+                .map(async |unit| self.0.job(kind, unit).await?.ok()),
+        )
+        .await?;
+        Ok(())
+    }
+}
 
 impl Reloader for Bus {
     async fn daemon_reload(&self) -> Result<(), ReloaderError> {
@@ -165,23 +174,20 @@ impl Reloader for Bus {
     }
 
     async fn stop(&self, units: &[String]) -> Result<(), ReloaderError> {
-        try_join_all(units.iter().map(|unit| self.0.stop(unit))).await?;
-        Ok(())
+        self.all(JobKind::Stop, units).await
     }
 
     async fn running(&self, units: &[String]) -> Result<Vec<String>, ReloaderError> {
-        let statuses = self.0.units(units).await?;
+        let statuses = self.0.states(units).await?;
         let active = statuses.into_iter().filter(|s| s.active_state == "active");
         Ok(active.map(|s| s.unit).collect())
     }
 
     async fn reload(&self, units: &[String]) -> Result<(), ReloaderError> {
-        try_join_all(units.iter().map(|unit| self.0.reload(unit))).await?;
-        Ok(())
+        self.all(JobKind::Reload, units).await
     }
 
     async fn restart(&self, units: &[String]) -> Result<(), ReloaderError> {
-        try_join_all(units.iter().map(|unit| self.0.restart(unit))).await?;
-        Ok(())
+        self.all(JobKind::Restart, units).await
     }
 }

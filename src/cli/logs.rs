@@ -1,108 +1,175 @@
-use anyhow::{Context, anyhow};
-use comfy_table::Color;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use std::process::Stdio;
 
-use super::fleet::{Agents, systemd_failure};
-use super::table::display;
+use chrono::Local;
+use owo_colors::{AnsiColors, OwoColorize};
+
+use super::agents::{ALL, Roster, failed};
+use super::table::printable;
 use super::{Failure, Global, Outcome, output};
 use crate::api::ExitCode;
-use crate::systemd::Systemd;
-use crate::systemd::journal::{Entry, Query};
+use crate::fleet::AgentName;
+use crate::systemd::{Entry, Error, Journal, Level, Manager, Options, Query};
+
+/// A journal may hold years.
+const LINES: u64 = 100;
 
 /// Show the journal of agents, with what systemd says of them.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Agents (default: all).
+    /// Agents, or `all` (the default).
     #[arg(value_name = "AGENT")]
-    agents: Vec<String>,
+    pub agents: Vec<String>,
+    /// Only lines this grave and graver: error, warn, notice, info, debug.
+    #[arg(long, short, value_name = "LEVEL")]
+    pub level: Option<Level>,
+    /// From this time on (`-1h`, `today`, `2026-11-21 05:00`).
+    #[arg(long, short = 'S', value_name = "TIME", allow_hyphen_values = true)]
+    pub since: Option<String>,
+    /// Up to this time.
+    #[arg(long, short = 'U', value_name = "TIME", allow_hyphen_values = true)]
+    pub until: Option<String>,
+    /// Only the last N lines (100 without --since and --until, 10 with --follow).
+    #[arg(long, short = 'n', value_name = "N")]
+    pub lines: Option<u64>,
     /// Go on with what comes, until Ctrl-C.
-    #[arg(short, long)]
-    follow: bool,
-    /// Only this level and worse: debug, info, notice, warning, error.
-    #[arg(short, long, value_name = "LEVEL", value_parser = priority)]
-    level: Option<String>,
-    /// Only since then, as journalctl takes it: "1 hour ago", "2026-11-21 04:00".
-    #[arg(short = 'S', long, value_name = "TIME")]
-    since: Option<String>,
-    /// Only so many of the newest lines.
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
-    lines: u32,
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Print as journalctl does, in this format of its (`short`, `cat`, `verbose`, …).
+    #[arg(long, short, value_name = "FORMAT")]
+    pub output: Option<String>,
 }
 
-/// journalctl's words, and ours.
-fn priority(level: &str) -> Result<String, String> {
-    match level.to_ascii_lowercase().as_str() {
-        "debug" | "info" | "notice" | "warning" | "err" | "crit" => Ok(level.to_ascii_lowercase()),
-        "warn" => Ok("warning".to_owned()),
-        "error" => Ok("err".to_owned()),
-        "critical" => Ok("crit".to_owned()),
-        _ => Err("use debug, info, notice, warning, error or critical".to_owned()),
-    }
-}
-
-/// Prints the lines.
 pub async fn run(global: &Global, args: Args) -> Outcome {
-    let systemd = Systemd::connect().await.map_err(systemd_failure)?;
-    let agents = Agents::find(global, &systemd, &args.agents).await?;
-    let query = Query {
-        units: agents.units(),
-        priority: args.level,
-        since: args.since,
-        lines: Some(args.lines),
-        follow: args.follow,
-    };
-    tokio::select! {
-        printed = print(global, &query) => printed,
-        _ = tokio::signal::ctrl_c() => Ok(ExitCode::Interrupted),
+    if global.json && args.follow {
+        let error = anyhow::anyhow!("--json needs an end: use --jsonl with --follow");
+        return Err(Failure::new(ExitCode::Usage, error));
     }
+    let open_ended = args.since.is_none() && args.until.is_none() && !args.follow;
+    let query = Query {
+        units: units(global, &args.agents).await?,
+        level: args.level,
+        since: args.since,
+        until: args.until,
+        lines: args.lines.or(open_ended.then_some(LINES)),
+        follow: args.follow,
+        ..Query::default()
+    };
+    match &args.output {
+        Some(format) => pass_through(&query, format).await,
+        None => print(global, &query).await,
+    }
+}
+
+/// The journal outlives units and needs no systemd: systemd is asked only for what the fleet and we
+/// ourselves do not know. Names are spelled out, since a pattern that matches nothing in the journal
+/// is an error of journalctl's.
+async fn units(global: &Global, names: &[String]) -> Result<Vec<String>, Failure> {
+    let roster = Roster::load(global);
+    if names.is_empty() || names.iter().any(|n| n == ALL) {
+        let mut units = roster.all_units();
+        if let Ok(manager) = Manager::connect(Options::default()).await {
+            units.extend(manager.agent_units().await.map_err(failed)?);
+        }
+        units.sort();
+        units.dedup();
+        return Ok(units);
+    }
+    if let Some(known) = roster.resolve_known(names) {
+        return Ok(known.iter().map(AgentName::unit).collect());
+    }
+    let manager = Manager::connect(Options::default()).await.map_err(failed)?;
+    let found = roster.resolve(names, &manager).await?;
+    Ok(found.iter().map(AgentName::unit).collect())
+}
+
+async fn pass_through(query: &Query, format: &str) -> Outcome {
+    let status = query
+        .command(format)
+        .stdin(Stdio::null())
+        .status()
+        .await
+        .map_err(|e| failed(Error::Journal(e.to_string())))?;
+    Ok(if status.success() {
+        ExitCode::Ok
+    } else {
+        ExitCode::Failure
+    })
 }
 
 async fn print(global: &Global, query: &Query) -> Outcome {
-    let mut child = query.command().spawn().context("cannot run journalctl")?;
-    let stdout = child
-        .stdout
-        .take()
-        .ok_or_else(|| anyhow!("journalctl prints nothing"))?;
-    let mut lines = BufReader::new(stdout).lines();
-    while let Some(line) = lines.next_line().await? {
-        if global.json || global.jsonl {
-            output::text(&format!("{line}\n"))?;
-        } else if let Ok(entry) = serde_json::from_str::<Entry>(&line) {
-            output::text(&for_people(global, &entry))?;
+    let mut journal = Journal::open(query).map_err(failed)?;
+    let colors = global.colors();
+    let mut all = Vec::new();
+    while let Some(entry) = journal.next().await.map_err(failed)? {
+        if global.json {
+            all.push(entry);
+        } else if global.jsonl {
+            output::text(&(serde_json::to_string(&entry)? + "\n"))?;
+        } else {
+            output::text(&format_entry(&entry, colors))?;
         }
     }
-    let status = child.wait().await?;
-    if status.success() {
-        return Ok(ExitCode::Ok);
+    if global.json {
+        output::json(&serde_json::json!({ "logs": all }))?;
     }
-    // It has said why on standard error.
-    Err(Failure::from(anyhow!("journalctl failed ({status})")))
+    Ok(ExitCode::Ok)
 }
 
-/// `2026-11-21 05:41:00.123 kaze WARNING text`.
-fn for_people(global: &Global, entry: &Entry) -> String {
+/// One line: time, agent, level, text.
+pub fn format_entry(entry: &Entry, colors: bool) -> String {
     let time = entry
-        .time()
-        .map(|t| {
-            t.with_timezone(&chrono::Local)
-                .format("%Y-%m-%d %H:%M:%S%.3f")
-                .to_string()
-        })
-        .unwrap_or_default();
-    let (level, color) = match entry.priority() {
-        0..=3 => ("ERROR", Some(Color::Red)),
-        4 => ("WARNING", Some(Color::Yellow)),
-        7 => ("DEBUG", None),
-        _ => ("INFO", None),
+        .time
+        .with_timezone(&Local)
+        .format("%Y-%m-%d %H:%M:%S%.3f");
+    let agent = printable(&entry.agent);
+    let level = match entry.level {
+        Level::Notice => "NOTE",
+        other => other.as_str(),
     };
-    let (on, off) = match color.filter(|_| global.colors()) {
-        Some(Color::Red) => ("\x1b[31m", "\x1b[0m"),
-        Some(_) => ("\x1b[33m", "\x1b[0m"),
-        None => ("", ""),
+    let level = format!("{level:<6}");
+    let message = printable(&entry.message);
+    if !colors {
+        return format!("{time} {agent} {level}{message}\n");
+    }
+    let agent = agent.color(agent_color(&entry.agent));
+    let level = match entry.level {
+        Level::Error => level.red().bold().to_string(),
+        Level::Warn => level.yellow().to_string(),
+        Level::Notice => level.bold().to_string(),
+        Level::Info => level,
+        Level::Debug => level.dimmed().to_string(),
     };
-    let message = display(&entry.message());
-    format!(
-        "{time} {:<10} {on}{level:<7}{off} {message}\n",
-        entry.agent()
-    )
+    format!("{} {agent} {level}{message}\n", time.dimmed())
+}
+
+/// Always the same colour for the same agent.
+fn agent_color(agent: &str) -> AnsiColors {
+    const COLORS: [AnsiColors; 6] = [
+        AnsiColors::Cyan,
+        AnsiColors::Green,
+        AnsiColors::Magenta,
+        AnsiColors::Blue,
+        AnsiColors::BrightCyan,
+        AnsiColors::BrightMagenta,
+    ];
+    let sum: usize = agent.bytes().map(usize::from).sum();
+    COLORS[sum % COLORS.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_when_who_how_grave_and_what() {
+        let line = r#"{"__REALTIME_TIMESTAMP":"1795239660123456",
+            "_SYSTEMD_UNIT":"recon@kaze.service","PRIORITY":"6","MESSAGE":"open\u001b[31m 22"}"#;
+        let entry = Entry::parse(line).unwrap();
+        let text = format_entry(&entry, false);
+        assert!(
+            text.ends_with(".123 kaze INFO  open\\x1b[31m 22\n"),
+            "{text}"
+        );
+        assert!(!format_entry(&entry, true).contains("\u{1b}[31m 22"));
+    }
 }

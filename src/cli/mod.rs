@@ -5,17 +5,18 @@
 //! May depend on everything below it (`units`, `systemd`, `fleet`, `api`); nothing depends on it but
 //! the binary.
 
+mod agents;
 mod apply;
 mod check;
 mod config;
 mod control;
 mod diff;
-mod fleet;
 mod generate;
 mod hub_client;
 mod logs;
 pub mod output;
 mod render;
+mod report;
 mod scans;
 mod status;
 mod table;

@@ -1,18 +1,19 @@
-use std::fmt::Write as _;
-use std::io::{IsTerminal, stdout};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use comfy_table::Color;
+use chrono::{DateTime, Local, SecondsFormat, Utc};
+use owo_colors::Style;
 use serde::Serialize;
 
-use super::fleet::{Agents, systemd_failure};
-use super::table::{Text, display, table};
+use super::agents::{Roster, bare, failed};
+use super::logs::format_entry;
+use super::table::{Cell, Column, Table, bytes, duration, printable, terminal_width};
 use super::{Failure, Global, Outcome, output};
 use crate::api::ExitCode;
-use crate::fleet::{AgentKind, Fleet};
-use crate::systemd::journal::Query;
-use crate::systemd::{AgentState, Systemd, UnitStatus};
+use crate::fleet::{AgentKind, AgentName};
+use crate::systemd::{AgentState, Journal, Level, Manager, Options, Query, UnitState};
+
+/// Lines of the journal below the details of an agent.
+const LAST_ERRORS: u64 = 5;
 
 /// Show what runs and how it is.
 ///
@@ -22,232 +23,367 @@ use crate::systemd::{AgentState, Systemd, UnitStatus};
 The first word of STATUS is the agent's own: paused, degraded, stopping. Exit codes: 0; 3 when an
 agent that was named is not active; 4 no such agent; 69 systemd unreachable.")]
 pub struct Args {
-    /// Agents to show (default: all); one alone is shown in full.
+    /// Only these agents; one alone is shown in detail.
     #[arg(value_name = "AGENT")]
-    agents: Vec<String>,
-    /// Show it again every so many seconds, until Ctrl-C.
-    #[arg(short, long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2")]
-    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
-    watch: Option<u64>,
+    pub agents: Vec<String>,
+    /// Show it anew every so many seconds (2) until Ctrl-C.
+    // A text, so that `status --watch kaze` means the agent.
+    #[arg(long, short, value_name = "SECS", num_args = 0..=1, default_missing_value = "2")]
+    pub watch: Option<String>,
 }
 
-/// The envelope that scripts rely on.
-#[derive(Serialize)]
-struct Envelope<'a> {
-    agents: &'a [UnitStatus],
-}
-
-/// Lines of the journal that the view of one agent ends with.
-const LAST_LINES: u32 = 5;
-
-/// Shows it, once or again and again.
-pub async fn run(global: &Global, args: Args) -> Outcome {
-    let systemd = Systemd::connect().await.map_err(systemd_failure)?;
-    let Some(seconds) = args.watch else {
-        return show(global, &systemd, &args.agents).await;
-    };
-    loop {
-        if stdout().is_terminal() {
-            // Home and clear to the end: no flicker, and scrollback stays.
-            output::text("\x1b[H\x1b[J")?;
-        }
-        show(global, &systemd, &args.agents).await?;
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(seconds)) => {}
-            _ = tokio::signal::ctrl_c() => return Ok(ExitCode::Interrupted),
-        }
-    }
-}
-
-async fn show(global: &Global, systemd: &Systemd, asked: &[String]) -> Outcome {
-    let agents = Agents::find(global, systemd, asked).await?;
-    let mut statuses = systemd
-        .units(&agents.units())
-        .await
-        .map_err(systemd_failure)?;
-    for status in &mut statuses {
-        status.kind = kind(agents.fleet.as_ref(), &status.name);
-    }
-    // The order of the states is the order of concern.
-    statuses.sort_by(|a, b| (rank(a.state), &a.name).cmp(&(rank(b.state), &b.name)));
-    if global.json {
-        output::json(&Envelope { agents: &statuses })?;
-    } else if global.jsonl {
-        for status in &statuses {
-            output::text(&format!("{}\n", serde_json::to_string(status)?))?;
-        }
-    } else if let ([status], [_]) = (&statuses[..], asked) {
-        output::text(&in_full(global, status).await?)?;
-    } else {
-        output::text(&overview(global, &statuses))?;
-    }
-    let inactive = |s: &UnitStatus| !matches!(s.active_state.as_str(), "active" | "reloading");
-    if !asked.is_empty() && statuses.iter().any(inactive) {
-        return Ok(ExitCode::NotActive);
-    }
-    Ok(ExitCode::Ok)
-}
-
-/// Failed first, stopped last, and what runs by name in between.
-fn rank(state: AgentState) -> u8 {
-    match state {
-        AgentState::Failed | AgentState::ImportFailed => 0,
-        AgentState::Restarting => 1,
-        AgentState::Stopped => 3,
-        _ => 2,
-    }
-}
-
-fn kind(fleet: Option<&Fleet>, name: &str) -> Option<String> {
-    let named = fleet.and_then(|f| f.agents.iter().find(|(n, _)| n.as_str() == name));
-    let built_in = || AgentKind::BUILT_IN.into_iter().find(|k| k.as_str() == name);
-    named
-        .map(|(_, agent)| agent.kind)
-        .or_else(built_in)
-        .map(|k| k.as_str().to_owned())
-}
-
-fn overview(global: &Global, statuses: &[UnitStatus]) -> String {
-    let head = [
-        "AGENT", "STATE", "UNIT", "ENABLED", "PID", "SINCE", "RESTARTS", "WATCHDOG", "MEMORY",
-        "CPU", "STATUS",
-    ];
-    let now = Utc::now();
-    table(
+pub async fn run(global: &Global, mut args: Args) -> Outcome {
+    let watch = watch_interval(&mut args);
+    let roster = Roster::load(global);
+    let manager = Manager::connect(Options::default()).await.map_err(failed)?;
+    let names = roster.resolve(&args.agents, &manager).await?;
+    let view = View {
         global,
-        &head,
-        statuses.iter().map(|s| row(s, now)).collect(),
-    )
-}
-
-fn row(status: &UnitStatus, now: DateTime<Utc>) -> Vec<Text> {
-    let said = match (&status.last_error, status.pid) {
-        (Some(error), None) => error.as_str(),
-        _ => &status.status_text,
+        roster,
+        manager,
+        names,
     };
-    vec![
-        status.name.as_str().into(),
-        Text::colored(status.state.as_str(), color(status.state)),
-        format!("{}/{}", status.active_state, status.sub_state).into(),
-        or_dash(&status.unit_file_state),
-        optional(status.pid.map(|pid| pid.to_string())),
-        optional(status.since.map(|since| ago(now - since))),
-        status.restarts.to_string().into(),
-        optional(status.watchdog_age_s.map(|age| format!("{age:.1}s"))),
-        optional(status.memory_bytes.map(mebibytes)),
-        optional(status.cpu_s.map(|cpu| format!("{cpu:.1}s"))),
-        said.into(),
-    ]
+    match watch {
+        Some(every) => view.watch(every).await,
+        None => view.show().await,
+    }
 }
 
-fn color(state: AgentState) -> Option<Color> {
+fn watch_interval(args: &mut Args) -> Option<Duration> {
+    let text = args.watch.take()?;
+    match text.parse::<f64>() {
+        Ok(secs) if (0.1..=86_400.0).contains(&secs) => Some(Duration::from_secs_f64(secs)),
+        _ => {
+            args.agents.push(text);
+            Some(Duration::from_secs(2))
+        }
+    }
+}
+
+struct View<'a> {
+    global: &'a Global,
+    roster: Roster,
+    manager: Manager,
+    names: Vec<AgentName>,
+}
+
+impl View<'_> {
+    async fn show(&self) -> Outcome {
+        let units = self.read().await?;
+        self.print(&units)?;
+        if let [unit] = units.as_slice()
+            && self.is_detail()
+        {
+            output::text(&self.last_errors(unit).await)?;
+        }
+        Ok(self.code(&units))
+    }
+
+    async fn watch(&self, every: Duration) -> Outcome {
+        let mut tick = tokio::time::interval(every);
+        let clear = terminal_width().is_some() && !self.machine();
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                _ = tokio::signal::ctrl_c() => return Ok(ExitCode::Interrupted),
+            }
+            let units = self.read().await?;
+            if clear {
+                // Home, then clear: less flicker than the other way round.
+                output::text("\x1b[H\x1b[2J")?;
+            }
+            self.print(&units)?;
+        }
+    }
+
+    async fn read(&self) -> Result<Vec<UnitState>, Failure> {
+        let mut units = if self.names.is_empty() {
+            self.manager.units(&self.roster.units()).await
+        } else {
+            let names: Vec<String> = self.names.iter().map(AgentName::unit).collect();
+            self.manager.states(&names).await
+        }
+        .map_err(failed)?;
+        for unit in &mut units {
+            self.roster.complete(unit);
+            if unit.load_state == "not-found" && !self.roster.has(bare(&unit.unit)) {
+                let unit = unit.unit.clone();
+                return Err(failed(crate::systemd::Error::NoSuchUnit { unit }));
+            }
+        }
+        units.sort_by_key(|u| (!u.state.is_failed(), u.name.clone()));
+        Ok(units)
+    }
+
+    fn machine(&self) -> bool {
+        self.global.json || self.global.jsonl
+    }
+
+    fn is_detail(&self) -> bool {
+        self.names.len() == 1 && !self.machine()
+    }
+
+    /// As systemctl: a question about certain units is also a test.
+    fn code(&self, units: &[UnitState]) -> ExitCode {
+        if self.names.is_empty() || units.iter().all(UnitState::is_active) {
+            ExitCode::Ok
+        } else {
+            ExitCode::NotActive
+        }
+    }
+
+    fn print(&self, units: &[UnitState]) -> anyhow::Result<()> {
+        if self.global.json {
+            let agents = units.iter().map(AgentStatus::from).collect();
+            return output::json(&Envelope { agents });
+        }
+        if self.global.jsonl {
+            for unit in units {
+                let line = serde_json::to_string(&AgentStatus::from(unit))?;
+                output::text(&(line + "\n"))?;
+            }
+            return Ok(());
+        }
+        let colors = self.global.colors();
+        match units {
+            [] => output::text("No agents: neither the fleet file nor systemd knows any.\n"),
+            [unit] if self.is_detail() => {
+                output::text(&detail(unit, self.roster.description(&unit.name), colors))
+            }
+            units => output::text(&table(units, colors).render(terminal_width(), colors)),
+        }
+    }
+
+    async fn last_errors(&self, unit: &UnitState) -> String {
+        let query = Query {
+            units: vec![unit.unit.clone()],
+            level: Some(Level::Error),
+            lines: Some(LAST_ERRORS),
+            ..Query::default()
+        };
+        let mut text = String::new();
+        // The journal is an extra here: without one the rest still stands.
+        let Ok(mut journal) = Journal::open(&query) else {
+            return text;
+        };
+        while let Ok(Some(entry)) = journal.next().await {
+            if text.is_empty() {
+                text.push_str("\nLast errors:\n");
+            }
+            text.push_str(&format_entry(&entry, self.global.colors()));
+        }
+        text
+    }
+}
+
+/// What scripts read; its fields are stable.
+#[derive(Debug, Serialize)]
+struct Envelope<'a> {
+    agents: Vec<AgentStatus<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct AgentStatus<'a> {
+    name: &'a str,
+    unit: &'a str,
+    kind: AgentKind,
+    state: AgentState,
+    active_state: &'a str,
+    sub_state: &'a str,
+    unit_file_state: Option<&'a str>,
+    pid: Option<u32>,
+    restarts: u32,
+    since: Option<String>,
+    status_text: Option<&'a str>,
+    watchdog_age_s: Option<f64>,
+    memory_bytes: Option<u64>,
+    cpu_s: Option<f64>,
+    healthy: bool,
+    last_error: Option<&'a str>,
+}
+
+impl<'a> From<&'a UnitState> for AgentStatus<'a> {
+    fn from(unit: &'a UnitState) -> Self {
+        Self {
+            name: &unit.name,
+            unit: &unit.unit,
+            kind: unit.kind,
+            state: unit.state,
+            active_state: &unit.active_state,
+            sub_state: &unit.sub_state,
+            unit_file_state: unit.unit_file_state.as_deref(),
+            pid: unit.pid,
+            restarts: unit.restarts,
+            since: unit
+                .since
+                .map(|t| t.to_rfc3339_opts(SecondsFormat::Millis, true)),
+            status_text: unit.status_text.as_deref(),
+            watchdog_age_s: unit.watchdog_age_s,
+            memory_bytes: unit.memory_bytes,
+            cpu_s: unit.cpu_s,
+            healthy: unit.healthy,
+            last_error: unit.last_error.as_deref(),
+        }
+    }
+}
+
+fn style(state: AgentState) -> Style {
+    let style = Style::new();
     match state {
-        AgentState::Failed | AgentState::ImportFailed => Some(Color::Red),
-        AgentState::Running => Some(Color::Green),
-        AgentState::Stopped => None,
-        _ => Some(Color::Yellow),
+        AgentState::Running => style.green(),
+        AgentState::Stopped => style.dimmed(),
+        AgentState::Failed | AgentState::ImportFailed => style.red().bold(),
+        AgentState::Paused => style.cyan(),
+        AgentState::Starting
+        | AgentState::Stopping
+        | AgentState::Restarting
+        | AgentState::Degraded => style.yellow(),
     }
 }
 
-fn or_dash(text: &str) -> Text {
-    if text.is_empty() {
-        "-".into()
-    } else {
-        text.into()
+fn symbol(state: AgentState) -> &'static str {
+    match state {
+        AgentState::Running => "●",
+        AgentState::Stopped => "○",
+        AgentState::Paused => "‖",
+        AgentState::Failed | AgentState::ImportFailed => "×",
+        AgentState::Degraded => "◐",
+        AgentState::Starting | AgentState::Stopping | AgentState::Restarting => "↻",
     }
 }
 
-fn optional(text: Option<String>) -> Text {
-    text.unwrap_or_else(|| "-".to_owned()).into()
+fn table(units: &[UnitState], colors: bool) -> Table {
+    let mut table = Table::new([
+        Column::left("AGENT"),
+        Column::left("STATE"),
+        Column::left("ENABLED").droppable(4),
+        Column::right("PID").droppable(5),
+        Column::right("SINCE"),
+        Column::right("RESTARTS").droppable(6),
+        Column::right("WATCHDOG").droppable(2),
+        Column::right("MEMORY").droppable(3),
+        Column::right("CPU").droppable(1),
+        Column::left("STATUS"),
+    ]);
+    for unit in units {
+        let state = style(unit.state);
+        let name = if colors {
+            format!("{} {}", symbol(unit.state), unit.name)
+        } else {
+            unit.name.clone()
+        };
+        let status = unit.last_error.as_ref().or(unit.status_text.as_ref());
+        table.row([
+            Cell::styled(name, state),
+            Cell::styled(unit.state.as_str(), state),
+            text(unit.unit_file_state.as_deref()),
+            text(unit.pid.map(|n| n.to_string()).as_deref()),
+            text(unit.since.map(ago).as_deref()),
+            unit.restarts.to_string().into(),
+            text(unit.watchdog_age_s.map(seconds).as_deref()),
+            text(unit.memory_bytes.map(bytes).as_deref()),
+            text(unit.cpu_s.map(seconds).as_deref()),
+            text(status.map(String::as_str)),
+        ]);
+    }
+    table
 }
 
-fn mebibytes(bytes: u64) -> String {
-    // One decimal of a mebibyte is all that is shown.
-    #[allow(clippy::cast_precision_loss)]
-    let mib = bytes as f64 / f64::from(1 << 20);
-    format!("{mib:.1}M")
+fn text(text: Option<&str>) -> Cell {
+    text.unwrap_or("").into()
 }
 
-/// `3d 4h`, `12m 5s`.
-fn ago(time: chrono::TimeDelta) -> String {
-    let s = time.num_seconds().max(0);
-    match s {
-        0..60 => format!("{s}s"),
-        60..3600 => format!("{}m {}s", s / 60, s % 60),
-        3600..86400 => format!("{}h {}m", s / 3600, s % 3600 / 60),
-        _ => format!("{}d {}h", s / 86400, s % 86400 / 3600),
+fn seconds(s: f64) -> String {
+    Duration::try_from_secs_f64(s).map_or_else(|_| "-".to_owned(), duration)
+}
+
+fn ago(time: DateTime<Utc>) -> String {
+    let length = (Utc::now() - time).to_std().unwrap_or_default();
+    match length.as_secs() {
+        s @ 0..60 => format!("{s}s"),
+        _ => duration(length),
     }
 }
 
-/// All there is to say of one agent, and its last lines.
-async fn in_full(global: &Global, status: &UnitStatus) -> Result<String, Failure> {
-    let since = status
-        .since
-        .map(|s| format!("{} ({} ago)", s.to_rfc3339(), ago(Utc::now() - s)));
-    let facts = [
-        ("unit", Some(status.unit.clone())),
-        ("kind", status.kind.clone()),
-        ("state", Some(status.state.as_str().to_owned())),
-        (
-            "active",
-            Some(format!("{}/{}", status.active_state, status.sub_state)),
-        ),
-        ("loaded", Some(status.load_state.clone())),
-        ("enabled", Some(status.unit_file_state.clone())),
-        ("since", since),
-        ("pid", status.pid.map(|n| n.to_string())),
-        ("restarts", Some(status.restarts.to_string())),
-        (
-            "next restart",
-            status.next_restart_s.map(|s| format!("after {s:.1} s")),
-        ),
-        (
-            "watchdog",
-            status.watchdog_age_s.map(|s| format!("{s:.1} s ago")),
-        ),
-        ("memory", status.memory_bytes.map(mebibytes)),
-        ("cpu", status.cpu_s.map(|s| format!("{s:.2} s"))),
-        ("received", status.ip_ingress_bytes.map(mebibytes)),
-        ("sent", status.ip_egress_bytes.map(mebibytes)),
-        ("status", Some(status.status_text.clone())),
-        ("last error", status.last_error.clone()),
-    ];
-    let rows = facts
-        .into_iter()
-        .filter_map(|(name, fact)| {
-            Some(vec![
-                Text::from(name),
-                fact.filter(|f| !f.is_empty())?.into(),
-            ])
-        })
-        .collect();
-    let mut text = table(global, &[&status.name, ""], rows);
-    let query = Query {
-        units: vec![status.unit.clone()],
-        lines: Some(LAST_LINES),
-        priority: status.last_error.is_some().then(|| "warning".to_owned()),
-        ..Query::default()
+fn detail(unit: &UnitState, description: Option<&str>, colors: bool) -> String {
+    let mut head = vec![unit.name.clone()];
+    head.extend(description.filter(|d| !d.is_empty()).map(printable));
+    let mut state = format!("{} ({}/{})", unit.state, unit.active_state, unit.sub_state);
+    if colors {
+        state = style(unit.state).style(&state).to_string();
+        head[0] = style(unit.state)
+            .style(format!("{} {}", symbol(unit.state), head[0]))
+            .to_string();
+    }
+    if let Some(since) = unit.since {
+        let at = since.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S");
+        state.push_str(&format!(" since {at}, {} ago", ago(since)));
+    }
+    let mut out = format!("{}\n", head.join(" - "));
+    let mut line = |label: &str, value: Option<String>| {
+        if let Some(value) = value {
+            out.push_str(&format!("  {label:>12}: {value}\n"));
+        }
     };
-    for entry in query.entries().await.unwrap_or_default() {
-        let time = entry
-            .time()
-            .map(|t| t.format("%H:%M:%S").to_string())
-            .unwrap_or_default();
-        let _ = writeln!(text, "{time} {}", display(&entry.message()));
-    }
-    Ok(text)
+    line("State", Some(state));
+    line("Error", unit.last_error.as_deref().map(printable));
+    line("Says", unit.status_text.as_deref().map(printable));
+    line("Unit", Some(unit_line(unit)));
+    line("Kind", Some(unit.kind.as_str().to_owned()));
+    line("Enabled", unit.unit_file_state.clone());
+    line("PID", unit.pid.map(|n| n.to_string()));
+    line("Restarts", Some(restarts_line(unit)));
+    line("Watchdog", watchdog_line(unit));
+    line("Memory", unit.memory_bytes.map(bytes));
+    line("CPU", unit.cpu_s.map(seconds));
+    line("Traffic", traffic_line(unit));
+    line(
+        "Healthy",
+        Some(if unit.healthy { "yes" } else { "no" }.to_owned()),
+    );
+    line("Run", unit.invocation_id.clone());
+    line("Wants", join(&unit.wants));
+    line("Requires", join(&unit.requires));
+    line("Drop-ins", join(&unit.drop_in_paths));
+    out
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn unit_line(unit: &UnitState) -> String {
+    let file = unit.fragment_path.as_deref().unwrap_or(&unit.load_state);
+    let stale = if unit.need_daemon_reload {
+        "; changed on disk, systemctl daemon-reload"
+    } else {
+        ""
+    };
+    format!("{} ({}{stale})", unit.unit, printable(file))
+}
 
-    #[test]
-    fn times_for_people() {
-        let ago = |s| ago(chrono::TimeDelta::seconds(s));
-        assert_eq!(
-            [ago(7), ago(65), ago(3700), ago(90000)],
-            ["7s", "1m 5s", "1h 1m", "1d 1h"]
-        );
+fn restarts_line(unit: &UnitState) -> String {
+    match unit.next_restart_us.map(Duration::from_micros) {
+        Some(next) if unit.state == AgentState::Restarting => {
+            format!("{} (next after {})", unit.restarts, duration(next))
+        }
+        _ => unit.restarts.to_string(),
     }
+}
+
+fn watchdog_line(unit: &UnitState) -> Option<String> {
+    let limit = seconds(unit.watchdog_s?);
+    Some(match unit.watchdog_age_s {
+        Some(age) => format!("{} ago (limit {limit})", seconds(age)),
+        None => format!("limit {limit}"),
+    })
+}
+
+fn traffic_line(unit: &UnitState) -> Option<String> {
+    let (received, sent) = (unit.ip_in_bytes?, unit.ip_out_bytes?);
+    Some(format!(
+        "{} received, {} sent",
+        bytes(received),
+        bytes(sent)
+    ))
+}
+
+fn join(list: &[String]) -> Option<String> {
+    (!list.is_empty()).then(|| printable(&list.join(" ")))
 }

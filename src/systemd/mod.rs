@@ -1,16 +1,36 @@
-//! systemd as `reconctl` and the hub see it: units, jobs and signals over D-Bus, and the journal.
+//! systemd, over its D-Bus API: what the agents' units are doing, jobs that start and stop them, and
+//! the journal.
 //!
-//! Nothing here keeps state: what runs is asked of systemd each time. Reads need no privilege.
-//! May depend on `api` and `fleet`.
+//! [`Manager`] is the client. Units are read property by property into [`UnitState`], whose
+//! [`AgentState`] is the one word that every view shows; jobs are waited for until they end and
+//! answer with what became of the unit ([`JobOutcome`]). What happens without us comes from
+//! [`Manager::events`]. The journal is read through journalctl(1), its stable interface.
+//!
+//! Keeps no state of its own: what is shown is what systemd says now. Depends on `api` and `fleet`
+//! only; the hub and `reconctl` depend on it. See org.freedesktop.systemd1(5).
 
-mod client;
+mod bus;
+mod error;
+mod events;
 mod job;
-pub mod journal;
+mod journal;
+mod manager;
+mod name;
+mod props;
 mod proxy;
+mod reason;
 mod state;
 mod unit;
+mod wait;
 
-pub use client::{Systemd, SystemdError};
-pub use job::{JobError, JobResult};
+pub use bus::Bus;
+pub use error::{Error, ErrorKind};
+pub use events::Event;
+pub use job::{JobKind, JobOutcome, JobResult};
+pub use journal::{Entry, Journal, Level, Query};
+pub use manager::{Manager, Options, Who};
+pub use name::{AGENT_UNITS, agent_of_unit};
+pub use props::Props;
 pub use state::AgentState;
-pub use unit::UnitStatus;
+pub use unit::UnitState;
+pub use wait::Watch;

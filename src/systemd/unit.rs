@@ -1,210 +1,277 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::client::Values;
-use super::state::{AgentState, Seen};
+use super::name::agent_of_unit;
+use super::props::Props;
+use super::reason;
+use super::state::AgentState;
+use crate::fleet::AgentKind;
 
-/// How one agent's unit is, as `reconctl status --json` prints it.
+/// How one agent is, from the properties of its unit. What a version of systemd, a kernel or a
+/// container does not tell is `None`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct UnitStatus {
-    /// Instance name of the agent.
+pub struct UnitState {
+    /// Instance name (`kaze`), or the unit's name when it is no agent.
     pub name: String,
-    /// Its unit.
+    /// Name of the unit.
     pub unit: String,
-    /// Kind of agent; filled in from the fleet.
-    pub kind: Option<String>,
-    /// Our word for its state.
+    /// Which program it is; from the name until the fleet says otherwise.
+    pub kind: AgentKind,
+    /// How it is, in one word.
     pub state: AgentState,
-    /// systemd's first dimension: active, inactive, failed, …
+    /// systemd's `ActiveState`.
     pub active_state: String,
-    /// Its finer word: running, dead, auto-restart, …
+    /// systemd's `SubState`.
     pub sub_state: String,
-    /// Second dimension: loaded, not-found, masked, bad-setting.
+    /// systemd's `LoadState`.
     pub load_state: String,
-    /// Third dimension: enabled, disabled, static, masked, …; empty when there is no unit file.
-    pub unit_file_state: String,
-    /// Main process, when it runs.
+    /// systemd's `UnitFileState`: whether it starts at boot.
+    pub unit_file_state: Option<String>,
+    /// Main process, while there is one.
     pub pid: Option<u32>,
-    /// Automatic restarts since it last was started, or reset.
+    /// Restarts by systemd since the last start by somebody.
     pub restarts: u32,
-    /// Delay before the next restart, seconds (systemd ≥ 254).
-    pub next_restart_s: Option<f64>,
-    /// When it came into its state.
+    /// When it got into its present state (when it became ready, if it is up).
     pub since: Option<DateTime<Utc>>,
-    /// What the agent says it is doing.
-    pub status_text: String,
-    /// Time since its last watchdog ping, seconds.
+    /// What the agent says about itself.
+    pub status_text: Option<String>,
+    /// Seconds since the last sign of progress, when a watchdog is set.
     pub watchdog_age_s: Option<f64>,
-    /// Memory of its cgroup, bytes.
+    /// Longest time without progress, in seconds.
+    pub watchdog_s: Option<f64>,
+    /// Memory in use.
     pub memory_bytes: Option<u64>,
-    /// Processor time of its cgroup, seconds.
+    /// CPU time used.
     pub cpu_s: Option<f64>,
-    /// It does what it is for.
-    pub healthy: bool,
-    /// Why it last ended, when that was not as asked.
-    pub last_error: Option<String>,
-    /// systemd's word for how it last ended.
-    pub result: String,
-    /// Identity of this run.
-    pub invocation_id: String,
-    /// Bytes received, when the unit counts them.
-    pub ip_ingress_bytes: Option<u64>,
+    /// Bytes received.
+    pub ip_in_bytes: Option<u64>,
     /// Bytes sent.
-    pub ip_egress_bytes: Option<u64>,
+    pub ip_out_bytes: Option<u64>,
+    /// It does its work now, as far as systemd can see.
+    pub healthy: bool,
+    /// Why it is not up.
+    pub last_error: Option<String>,
+    /// systemd's `Result`.
+    pub result: Option<String>,
+    /// How the main process ended: 1 exited, 2 killed, 3 dumped core.
+    pub exec_main_code: Option<i32>,
+    /// Exit status or signal of the main process.
+    pub exec_main_status: Option<i32>,
+    /// The coming restart delay, in microseconds (systemd 254).
+    pub next_restart_us: Option<u64>,
+    /// No more restarts until the failed state is cleared.
+    pub restart_limit_reached: bool,
+    /// Id of this run.
+    pub invocation_id: Option<String>,
+    /// Whether the unit is frozen.
+    pub freezer_state: Option<String>,
+    /// Path of the control group.
+    pub control_group: Option<String>,
+    /// The unit file.
+    pub fragment_path: Option<String>,
+    /// The drop-ins.
+    pub drop_in_paths: Vec<String>,
+    /// Units that it wants.
+    pub wants: Vec<String>,
     /// Units that it cannot do without.
+    pub requires: Vec<String>,
+    /// The unit file changed since systemd read it.
+    pub need_daemon_reload: bool,
+    /// A condition of the unit was not met at the last start.
+    pub condition_failed: bool,
+    /// It was ready in this run.
     #[serde(skip)]
-    pub needs: Vec<String>,
+    pub(super) was_up: bool,
+    /// Why systemd could not load it.
+    #[serde(skip)]
+    pub(super) load_error: Option<String>,
 }
 
-impl UnitStatus {
-    pub(super) fn new(unit_name: &str, unit: &Values, service: &Values) -> Self {
-        let text = |name| unit.text(name);
-        let (active_state, sub_state, load_state) =
-            (text("ActiveState"), text("SubState"), text("LoadState"));
-        let status_text = service.text("StatusText");
-        let exit_status = service.get::<i32>("ExecMainStatus").unwrap_or_default();
-        let state = AgentState::of(Seen {
-            load: &load_state,
-            active: &active_state,
-            sub: &sub_state,
-            exit_status,
-            status_text: &status_text,
-            frozen: unit.text("FreezerState") == "frozen",
-        });
-        let result = service.text("Result");
-        let code = service.get::<i32>("ExecMainCode").unwrap_or_default();
-        let up = matches!(active_state.as_str(), "active" | "reloading" | "refreshing");
+impl UnitState {
+    /// A unit that systemd does not know.
+    pub fn absent(unit: &str) -> Self {
+        let name = agent_of_unit(unit).map_or_else(|| unit.to_owned(), |n| n.as_str().to_owned());
         Self {
-            name: agent_name(unit_name).to_owned(),
-            unit: unit_name.to_owned(),
-            kind: None,
-            state,
-            unit_file_state: text("UnitFileState"),
-            pid: service.get::<u32>("MainPID").filter(|pid| *pid > 0),
-            restarts: service.get("NRestarts").unwrap_or_default(),
-            next_restart_s: service.number("RestartUSecNext").map(seconds),
-            since: unit.number("StateChangeTimestamp").and_then(time),
-            watchdog_age_s: if up { watchdog_age(service) } else { None },
-            memory_bytes: service.number("MemoryCurrent"),
-            cpu_s: service.number("CPUUsageNSec").map(|ns| seconds(ns / 1000)),
-            healthy: state.is_healthy(),
-            last_error: last_error(&result, code, exit_status, state),
-            ip_ingress_bytes: service.number("IPIngressBytes"),
-            ip_egress_bytes: service.number("IPEgressBytes"),
-            invocation_id: hex(&unit.get::<Vec<u8>>("InvocationID").unwrap_or_default()),
-            needs: [unit.get::<Vec<String>>("Requires"), unit.get("BindsTo")]
-                .into_iter()
-                .flatten()
-                .flatten()
-                .collect(),
-            active_state,
-            sub_state,
-            load_state,
-            status_text,
-            result,
+            kind: kind_of_name(&name),
+            name,
+            unit: unit.to_owned(),
+            state: AgentState::Stopped,
+            active_state: "inactive".to_owned(),
+            sub_state: "dead".to_owned(),
+            load_state: "not-found".to_owned(),
+            unit_file_state: None,
+            pid: None,
+            restarts: 0,
+            since: None,
+            status_text: None,
+            watchdog_age_s: None,
+            watchdog_s: None,
+            memory_bytes: None,
+            cpu_s: None,
+            ip_in_bytes: None,
+            ip_out_bytes: None,
+            healthy: false,
+            last_error: None,
+            result: None,
+            exec_main_code: None,
+            exec_main_status: None,
+            next_restart_us: None,
+            restart_limit_reached: false,
+            invocation_id: None,
+            freezer_state: None,
+            control_group: None,
+            fragment_path: None,
+            drop_in_paths: Vec::new(),
+            wants: Vec::new(),
+            requires: Vec::new(),
+            need_daemon_reload: false,
+            condition_failed: false,
+            was_up: false,
+            load_error: None,
         }
     }
 
-    /// Whether systemd knows a unit file for it.
-    pub fn exists(&self) -> bool {
-        self.load_state != "not-found"
-    }
-}
-
-fn agent_name(unit: &str) -> &str {
-    unit.strip_prefix("recon@")
-        .and_then(|rest| rest.strip_suffix(".service"))
-        .unwrap_or(unit)
-}
-
-/// Microseconds to seconds.
-fn seconds(usec: u64) -> f64 {
-    std::time::Duration::from_micros(usec).as_secs_f64()
-}
-
-fn time(usec: u64) -> Option<DateTime<Utc>> {
-    (usec > 0)
-        .then(|| DateTime::from_timestamp_micros(i64::try_from(usec).ok()?))
-        .flatten()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
-/// The ping's time is on the monotonic clock, which both ends share.
-fn watchdog_age(service: &Values) -> Option<f64> {
-    let last = service
-        .number("WatchdogTimestampMonotonic")
-        .filter(|usec| *usec > 0)?;
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    let now = u64::try_from(now.tv_sec).ok()? * 1_000_000 + u64::try_from(now.tv_nsec).ok()? / 1000;
-    Some(seconds(now.saturating_sub(last)))
-}
-
-/// Why it last ended, in words: `Result=` of systemd.exec(5), `$EXIT_CODE` and `$EXIT_STATUS`.
-fn last_error(result: &str, code: i32, status: i32, state: AgentState) -> Option<String> {
-    let ended = match (result, status) {
-        ("success" | "", _) => return None,
-        ("exit-code", 203) => "its program could not be run (203/EXEC)".to_owned(),
-        ("exit-code", 78) => "bad configuration (exit 78): see reconctl check".to_owned(),
-        ("exit-code", n) => format!("exit status {n}"),
-        ("signal", n) => format!("killed by signal {}", signal_name(n)),
-        ("core-dump", n) => format!("crashed with signal {}, core dumped", signal_name(n)),
-        ("watchdog", _) => "made no progress: watchdog timeout".to_owned(),
-        ("timeout", _) => "did not start or stop in time".to_owned(),
-        ("start-limit-hit", _) => "started too often".to_owned(),
-        ("oom-kill", _) => "killed for using too much memory".to_owned(),
-        ("resources", _) => "systemd could not get what it needs to start it".to_owned(),
-        (other, _) => format!("{other} (code {code}, status {status})"),
-    };
-    Some(match state {
-        AgentState::Failed => {
-            format!("{ended}; not restarted any more: reconctl reset, then reconctl start")
+    /// Reads the properties of the interfaces `Unit` and `Service`.
+    ///
+    /// `now_us` is the monotonic clock in microseconds, from which ages are counted.
+    pub fn from_properties(name: &str, unit: &Props, service: &Props, now_us: u64) -> Self {
+        let mut state = Self::absent(name);
+        state.read_unit(unit);
+        state.read_service(service);
+        let watchdog_us = service.nonzero("WatchdogUSec");
+        state.watchdog_s = watchdog_us.map(seconds);
+        if state.pid.is_some() && watchdog_us.is_some() {
+            state.watchdog_age_s = service
+                .nonzero("WatchdogTimestampMonotonic")
+                .map(|at| seconds(now_us.saturating_sub(at)));
         }
-        _ => ended,
-    })
-}
-
-/// Names of the signals that end processes (signal(7)).
-fn signal_name(number: i32) -> String {
-    let name = match number {
-        1 => "HUP",
-        2 => "INT",
-        3 => "QUIT",
-        4 => "ILL",
-        6 => "ABRT",
-        7 => "BUS",
-        8 => "FPE",
-        9 => "KILL",
-        11 => "SEGV",
-        13 => "PIPE",
-        15 => "TERM",
-        31 => "SYS",
-        n => return n.to_string(),
-    };
-    name.to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn says_why_it_ended() {
-        let why = |result, status| last_error(result, 1, status, AgentState::Restarting);
-        assert_eq!(why("success", 0), None);
-        assert_eq!(why("signal", 11).unwrap(), "killed by signal SEGV");
-        assert!(why("exit-code", 203).unwrap().contains("203/EXEC"));
-        assert!(why("exit-code", 78).unwrap().contains("reconctl check"));
-        assert!(why("watchdog", 6).unwrap().contains("watchdog"));
-        let last = last_error("exit-code", 1, 1, AgentState::Failed).unwrap();
-        assert!(last.contains("reconctl reset"), "{last}");
+        // systemd keeps the last words of a process that is gone ("stopping: …").
+        if matches!(state.active_state.as_str(), "inactive" | "failed") {
+            state.status_text = None;
+        }
+        state.restart_limit_reached = limit_reached(&state, unit, service);
+        state.state = AgentState::of(&state);
+        state.last_error = reason::last_error(&state);
+        state.healthy = state.is_healthy();
+        state
     }
 
-    #[test]
-    fn names_agents() {
-        assert_eq!(agent_name("recon@kaze-dmz.service"), "kaze-dmz");
-        assert_eq!(agent_name("ssh.service"), "ssh.service");
+    fn read_unit(&mut self, unit: &Props) {
+        let text = |key: &str, default: &str| unit.text(key).unwrap_or_else(|| default.to_owned());
+        self.active_state = text("ActiveState", "inactive");
+        self.sub_state = text("SubState", "dead");
+        self.load_state = text("LoadState", "not-found");
+        self.unit_file_state = unit.text("UnitFileState");
+        self.freezer_state = unit.text("FreezerState");
+        self.fragment_path = unit.text("FragmentPath");
+        self.drop_in_paths = unit.texts("DropInPaths");
+        self.wants = unit.texts("Wants");
+        self.requires = unit.texts("Requires");
+        self.requires.extend(unit.texts("BindsTo"));
+        self.requires.extend(unit.texts("Requisite"));
+        self.need_daemon_reload = unit.flag("NeedDaemonReload").unwrap_or(false);
+        self.condition_failed = unit.nonzero("ConditionTimestampMonotonic").is_some()
+            && unit.flag("ConditionResult") == Some(false);
+        self.invocation_id = unit.id128("InvocationID");
+        let up_at = unit.nonzero("ActiveEnterTimestampMonotonic");
+        self.was_up = up_at.is_some() && up_at >= unit.nonzero("InactiveExitTimestampMonotonic");
+        let since = match self.active_state.as_str() {
+            "active" | "reloading" | "refreshing" => "ActiveEnterTimestamp",
+            _ => "StateChangeTimestamp",
+        };
+        self.since = unit.time(since);
     }
+
+    fn read_service(&mut self, service: &Props) {
+        self.pid = service
+            .nonzero("MainPID")
+            .and_then(|n| u32::try_from(n).ok());
+        self.restarts = service
+            .number("NRestarts")
+            .and_then(|n| u32::try_from(n).ok())
+            .unwrap_or(0);
+        self.status_text = service.text("StatusText");
+        self.memory_bytes = service.number("MemoryCurrent");
+        self.cpu_s = service.number("CPUUsageNSec").map(|ns| seconds(ns / 1000));
+        self.ip_in_bytes = service.number("IPIngressBytes");
+        self.ip_out_bytes = service.number("IPEgressBytes");
+        self.result = service.text("Result");
+        self.exec_main_code = int(service, "ExecMainCode");
+        self.exec_main_status = int(service, "ExecMainStatus");
+        self.next_restart_us = service.number("RestartUSecNext");
+        self.control_group = service.text("ControlGroup");
+    }
+
+    /// Systemd could not execute it, or it refused its configuration.
+    pub(super) fn cannot_start(&self) -> bool {
+        self.exec_main_code == Some(1) && matches!(self.exec_main_status, Some(203 | 78))
+    }
+
+    /// The main process ended, and with success.
+    pub(super) fn exec_main_fine(&self) -> bool {
+        self.exec_main_code == Some(1) && self.exec_main_status == Some(0)
+    }
+
+    /// Marks a running agent as degraded: something that it wants is not up.
+    pub fn degrade(&mut self) {
+        if self.state == AgentState::Running {
+            self.state = AgentState::Degraded;
+            self.healthy = false;
+        }
+    }
+
+    fn is_healthy(&self) -> bool {
+        let fresh = match (self.watchdog_age_s, self.watchdog_s) {
+            (Some(age), Some(limit)) => age <= limit,
+            _ => true,
+        };
+        matches!(self.state, AgentState::Running | AgentState::Paused) && fresh
+    }
+
+    /// Whether systemd counts it as active, as `systemctl is-active` does.
+    pub fn is_active(&self) -> bool {
+        matches!(
+            self.active_state.as_str(),
+            "active" | "reloading" | "refreshing"
+        )
+    }
+}
+
+#[allow(clippy::cast_precision_loss)] // microseconds of a century fit into 53 bits
+fn seconds(us: u64) -> f64 {
+    (us / 1000) as f64 / 1000.0
+}
+
+fn int(props: &Props, key: &str) -> Option<i32> {
+    props.number(key).and_then(|n| i32::try_from(n).ok())
+}
+
+fn kind_of_name(name: &str) -> AgentKind {
+    AgentKind::BUILT_IN
+        .into_iter()
+        .find(|k| k.as_str() == name)
+        .unwrap_or(AgentKind::Custom)
+}
+
+/// systemd does not tell that it gave up: the unit is just failed, with the result of the last
+/// attempt. It gave up when its policy covers that result and the restarts are used up.
+fn limit_reached(state: &UnitState, unit: &Props, service: &Props) -> bool {
+    let result = state.result.as_deref().unwrap_or("success");
+    if state.active_state != "failed" || state.sub_state != "failed" {
+        return false;
+    }
+    if result == "start-limit-hit" {
+        return true;
+    }
+    let prevented = state.exec_main_code == Some(1)
+        && state.exec_main_status.is_some_and(|status| {
+            service
+                .exit_statuses("RestartPreventExitStatus")
+                .contains(&status)
+        });
+    let policy = service.text("Restart").unwrap_or_default();
+    let burst = unit.nonzero("StartLimitBurst");
+    !prevented
+        && reason::restart_covers(&policy, result)
+        && burst.is_some_and(|burst| u64::from(state.restarts) >= burst)
 }

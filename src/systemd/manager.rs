@@ -1,0 +1,480 @@
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{join, try_join, try_join_all};
+use tokio::sync::OnceCell;
+use zbus::proxy::{CacheProperties, MethodFlags};
+use zbus::{Connection, DynamicType, OwnedVariant};
+
+use super::bus::{self, Bus, CALL_TIMEOUT};
+use super::error::{Call, Error};
+use super::name::{AGENT_UNITS, agent_of_unit, unit_path};
+use super::props::Props;
+use super::proxy::{ManagerProxy, PropertiesProxy, UnitRow};
+use super::unit::UnitState;
+
+/// Polkit action for jobs, signals and runtime properties of units.
+pub(super) const MANAGE_UNITS: &str = "org.freedesktop.systemd1.manage-units";
+const MANAGE_UNIT_FILES: &str = "org.freedesktop.systemd1.manage-unit-files";
+const RELOAD_DAEMON: &str = "org.freedesktop.systemd1.reload-daemon";
+/// Reading needs no right; a bus policy may still refuse it.
+const READ: &str = "(none: the bus refuses even to read)";
+
+/// A reload of PID 1 runs the generators and reads every unit; the answer comes when it is done.
+const RELOAD_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// A person may have to find a password.
+const INTERACTIVE_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How to connect.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Which systemd.
+    pub bus: Bus,
+    /// Let polkit ask the user for a password. Only sensible with a terminal.
+    pub interactive: bool,
+    /// How often a job is looked at in case its signal was lost; default 2 s.
+    pub job_poll: Option<Duration>,
+}
+
+/// Which processes of a unit a signal goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// The main process.
+    Main,
+    /// All.
+    All,
+}
+
+/// A client of systemd's manager (org.freedesktop.systemd1(5)). Cheap to clone; all clones share
+/// one connection, and calls run in parallel.
+#[derive(Debug, Clone)]
+pub struct Manager {
+    pub(super) conn: Connection,
+    pub(super) proxy: ManagerProxy<'static>,
+    pub(super) job_poll: Duration,
+    interactive: bool,
+    subscribed: Arc<OnceCell<()>>,
+    version: Arc<OnceCell<u32>>,
+}
+
+impl Manager {
+    /// Connects.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`], within three seconds, when there is no bus.
+    pub async fn connect(options: Options) -> Result<Self, Error> {
+        let conn = bus::connect(&options.bus).await?;
+        Self::over(conn, &options).await
+    }
+
+    /// Uses a connection that exists.
+    ///
+    /// # Errors
+    /// None that depend on systemd: nothing is sent.
+    pub async fn over(conn: Connection, options: &Options) -> Result<Self, Error> {
+        let proxy = ManagerProxy::builder(&conn)
+            .cache_properties(CacheProperties::No)
+            .build()
+            .await
+            .map_err(|e| Error::connecting(&e))?;
+        Ok(Self {
+            conn,
+            proxy,
+            job_poll: options.job_poll.unwrap_or(Duration::from_secs(2)),
+            interactive: options.interactive,
+            subscribed: Arc::default(),
+            version: Arc::default(),
+        })
+    }
+
+    /// Version of systemd (`252`).
+    ///
+    /// # Errors
+    /// systemd cannot be asked, or its version begins with no number.
+    pub async fn version(&self) -> Result<u32, Error> {
+        self.version
+            .get_or_try_init(|| async {
+                let text = self
+                    .proxy
+                    .version()
+                    .await
+                    .map_err(read("reading the version"))?;
+                parse_version(&text)
+                    .ok_or_else(|| Error::Bus(format!("systemd calls its version {text:?}")))
+            })
+            .await
+            .copied()
+    }
+
+    /// How one unit is; a unit that does not exist is `not-found`, not an error.
+    ///
+    /// # Errors
+    /// systemd cannot be asked.
+    pub async fn unit(&self, name: &str) -> Result<UnitState, Error> {
+        let mut all = self.states(&[name.to_owned()]).await?;
+        all.pop().ok_or_else(|| Error::NoSuchUnit {
+            unit: name.to_owned(),
+        })
+    }
+
+    /// How the agents are: the loaded ones and those named in `expected` (names of units), by name.
+    ///
+    /// Units that nobody expects and that have no unit file are left out.
+    ///
+    /// # Errors
+    /// systemd cannot be asked.
+    pub async fn units(&self, expected: &[String]) -> Result<Vec<UnitState>, Error> {
+        let (rows, mut states) = try_join(self.loaded_units(), self.read_all(expected)).await?;
+        let expected: BTreeSet<&str> = expected.iter().map(String::as_str).collect();
+        let others: Vec<String> = rows
+            .into_iter()
+            .filter(|row| row.2 != "not-found" && !expected.contains(row.0.as_str()))
+            .map(|row| row.0)
+            .collect();
+        states.extend(self.read_all(&others).await?);
+        self.judge_dependencies(&mut states).await?;
+        states.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(states)
+    }
+
+    /// Names of the loaded units that are agents.
+    ///
+    /// # Errors
+    /// systemd cannot be asked.
+    pub async fn agent_units(&self) -> Result<Vec<String>, Error> {
+        let rows = self.loaded_units().await?;
+        Ok(rows
+            .into_iter()
+            .filter(|row| row.2 != "not-found")
+            .map(|row| row.0)
+            .collect())
+    }
+
+    /// Unit files that match a pattern, and their states.
+    ///
+    /// # Errors
+    /// systemd cannot be asked.
+    pub async fn unit_files(&self, pattern: &str) -> Result<Vec<(String, String)>, Error> {
+        let files = self
+            .proxy
+            .list_unit_files_by_patterns(&[], &[pattern])
+            .await
+            .map_err(read("listing unit files"))?;
+        Ok(files)
+    }
+
+    /// Names and active states of units, which are loaded if need be.
+    ///
+    /// # Errors
+    /// systemd cannot be asked.
+    pub async fn active_states(&self, names: &[&str]) -> Result<Vec<(String, String)>, Error> {
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = self
+            .proxy
+            .list_units_by_names(names)
+            .await
+            .map_err(read("listing units"))?;
+        Ok(rows.into_iter().map(|row| (row.0, row.3)).collect())
+    }
+
+    /// Sends a signal to the processes of a unit.
+    ///
+    /// # Errors
+    /// Not permitted, not running, systemd cannot be asked.
+    pub async fn kill(&self, unit: &str, signal: i32, who: Who) -> Result<(), Error> {
+        let who = match who {
+            Who::Main => "main",
+            Who::All => "all",
+        };
+        let call = self.call("signalling", unit);
+        self.act("KillUnit", &(unit, who, signal), call).await
+    }
+
+    /// Clears the failed state, the restart count and the start limit of a unit.
+    ///
+    /// # Errors
+    /// Not permitted, not loaded, systemd cannot be asked.
+    pub async fn reset_failed(&self, unit: &str) -> Result<(), Error> {
+        let call = self.call("resetting", unit);
+        self.act("ResetFailedUnit", &(unit,), call).await
+    }
+
+    /// Freezes the processes of a unit (cgroup v2).
+    ///
+    /// # Errors
+    /// Not permitted, not running, not supported, systemd cannot be asked.
+    pub async fn freeze(&self, unit: &str) -> Result<(), Error> {
+        self.act("FreezeUnit", &(unit,), self.call("freezing", unit))
+            .await
+    }
+
+    /// Thaws the processes of a unit.
+    ///
+    /// # Errors
+    /// Not permitted, not running, not supported, systemd cannot be asked.
+    pub async fn thaw(&self, unit: &str) -> Result<(), Error> {
+        self.act("ThawUnit", &(unit,), self.call("thawing", unit))
+            .await
+    }
+
+    /// Makes systemd read its unit files again; returns when it did.
+    ///
+    /// # Errors
+    /// Not permitted, rate limited (253 and later), systemd cannot be asked.
+    pub async fn daemon_reload(&self) -> Result<(), Error> {
+        let call = Call {
+            what: "reloading the unit files",
+            unit: None,
+            action: RELOAD_DAEMON,
+            timeout: RELOAD_TIMEOUT,
+        };
+        self.act("Reload", &(), call).await
+    }
+
+    /// Makes units start at boot; says whether any link changed. The caller reloads afterwards.
+    ///
+    /// # Errors
+    /// Not permitted, no such unit file, systemd cannot be asked.
+    pub async fn enable(&self, units: &[&str], runtime: bool) -> Result<bool, Error> {
+        let call = self.unit_files_call("enabling");
+        let (_, changes): (bool, Vec<(String, String, String)>) = self
+            .act("EnableUnitFiles", &(units, runtime, false), call)
+            .await?;
+        Ok(!changes.is_empty())
+    }
+
+    /// Makes units not start at boot; says whether any link changed. The caller reloads afterwards.
+    ///
+    /// # Errors
+    /// Not permitted, systemd cannot be asked.
+    pub async fn disable(&self, units: &[&str], runtime: bool) -> Result<bool, Error> {
+        let call = self.unit_files_call("disabling");
+        let changes: Vec<(String, String, String)> = self
+            .act("DisableUnitFiles", &(units, runtime), call)
+            .await?;
+        Ok(!changes.is_empty())
+    }
+
+    /// `enabled`, `disabled`, `masked`, … of a unit file.
+    ///
+    /// # Errors
+    /// No such unit file, systemd cannot be asked.
+    pub async fn unit_file_state(&self, unit: &str) -> Result<String, Error> {
+        self.proxy
+            .get_unit_file_state(unit)
+            .await
+            .map_err(read("reading the unit file"))
+    }
+
+    /// Changes properties of a running unit without a daemon-reload.
+    ///
+    /// # Errors
+    /// Not permitted, no such property, systemd cannot be asked.
+    pub async fn set_properties(
+        &self,
+        unit: &str,
+        runtime: bool,
+        properties: &[(&str, OwnedVariant)],
+    ) -> Result<(), Error> {
+        let call = self.call("changing", unit);
+        self.act("SetUnitProperties", &(unit, runtime, properties), call)
+            .await
+    }
+
+    /// Asks for signals. Once is enough; asking twice is not an error.
+    pub(super) async fn subscribe(&self) -> Result<(), Error> {
+        self.subscribed
+            .get_or_try_init(|| async {
+                match self.proxy.subscribe().await {
+                    Err(zbus::Error::MethodError(name, ..))
+                        if name.as_str() == "org.freedesktop.systemd1.AlreadySubscribed" =>
+                    {
+                        Ok(())
+                    }
+                    result => result.map_err(read("subscribing")),
+                }
+            })
+            .await
+            .copied()
+    }
+
+    /// A call that needs a right. It has its own limit: that of the connection is for reading.
+    pub(super) async fn act<B, R>(
+        &self,
+        method: &str,
+        body: &B,
+        mut call: Call<'_>,
+    ) -> Result<R, Error>
+    where
+        B: serde::Serialize + DynamicType,
+        R: for<'d> zbus::wire::DynamicDeserialize<'d>,
+    {
+        let mut flags = MethodFlags::empty();
+        if self.interactive {
+            flags |= MethodFlags::ALLOW_INTERACTIVE_AUTH;
+            call.timeout = call.timeout.max(INTERACTIVE_TIMEOUT);
+        }
+        let calling = self.proxy.inner().call_with_flags(method, flags, body);
+        match tokio::time::timeout(call.timeout, calling).await {
+            Ok(Ok(Some(reply))) => Ok(reply),
+            Ok(Ok(None)) => Err(Error::Bus(format!("{method}: no reply"))),
+            Ok(Err(error)) => Err(Error::from_bus(&error, &call)),
+            Err(_) => Err(Error::Timeout {
+                what: call.to_string(),
+                after: call.timeout,
+            }),
+        }
+    }
+
+    pub(super) fn call<'a>(&self, what: &'static str, unit: &'a str) -> Call<'a> {
+        Call {
+            what,
+            unit: Some(unit),
+            action: MANAGE_UNITS,
+            timeout: CALL_TIMEOUT,
+        }
+    }
+
+    fn unit_files_call(&self, what: &'static str) -> Call<'static> {
+        Call {
+            what,
+            unit: None,
+            action: MANAGE_UNIT_FILES,
+            timeout: CALL_TIMEOUT,
+        }
+    }
+
+    async fn loaded_units(&self) -> Result<Vec<UnitRow>, Error> {
+        let mut rows = self
+            .proxy
+            .list_units_by_patterns(&[], &[AGENT_UNITS])
+            .await
+            .map_err(read("listing units"))?;
+        rows.retain(|row| agent_of_unit(&row.0).is_some());
+        Ok(rows)
+    }
+
+    /// How these units are, in this order; those that do not exist are `not-found`.
+    ///
+    /// # Errors
+    /// systemd cannot be asked.
+    pub async fn states(&self, names: &[String]) -> Result<Vec<UnitState>, Error> {
+        let mut states = self.read_all(names).await?;
+        self.judge_dependencies(&mut states).await?;
+        Ok(states)
+    }
+
+    async fn read_all(&self, names: &[String]) -> Result<Vec<UnitState>, Error> {
+        try_join_all(names.iter().map(|name| self.read(name))).await
+    }
+
+    /// One GetAll an interface, both at once: hundreds of properties in two round trips.
+    async fn read(&self, name: &str) -> Result<UnitState, Error> {
+        let proxy = self.properties(&unit_path(name)).await;
+        let proxy = proxy.map_err(read("reading properties"))?;
+        let unit = proxy.get_all("org.freedesktop.systemd1.Unit");
+        let service = proxy.get_all("org.freedesktop.systemd1.Service");
+        let (unit, service) = join(unit, service).await;
+        Ok(UnitState::from_properties(
+            name,
+            &props(unit)?,
+            &props(service)?,
+            monotonic_us(),
+        ))
+    }
+
+    pub(super) async fn properties(&self, path: &str) -> zbus::Result<PropertiesProxy<'static>> {
+        PropertiesProxy::builder(&self.conn)
+            .path(path.to_owned())
+            .cache_properties(CacheProperties::No)
+            .build()
+            .await
+    }
+
+    /// An agent that runs while another one that it wants does not is degraded.
+    async fn judge_dependencies(&self, states: &mut [UnitState]) -> Result<(), Error> {
+        let mut active: HashMap<String, bool> = states
+            .iter()
+            .map(|s| (s.unit.clone(), s.is_active()))
+            .collect();
+        let unknown: BTreeSet<&str> = states
+            .iter()
+            .filter(|s| s.is_active())
+            .flat_map(|s| &s.wants)
+            .filter(|w| agent_of_unit(w).is_some() && !active.contains_key(*w))
+            .map(String::as_str)
+            .collect();
+        let unknown: Vec<&str> = unknown.into_iter().collect();
+        for (name, state) in self.active_states(&unknown).await? {
+            active.insert(name, matches!(state.as_str(), "active" | "reloading"));
+        }
+        for state in states {
+            if state.wants.iter().any(|w| active.get(w) == Some(&false)) {
+                state.degrade();
+            }
+        }
+        Ok(())
+    }
+}
+
+fn props(answer: zbus::Result<HashMap<String, OwnedVariant>>) -> Result<Props, Error> {
+    match answer {
+        Ok(map) => Ok(map.into()),
+        // A name that cannot be a unit has no object; what is absent is told by its properties.
+        Err(error) if Error::is_gone(&error) => Ok(Props::default()),
+        Err(error) => Err(read("reading properties")(error)),
+    }
+}
+
+fn read(what: &'static str) -> impl Fn(zbus::Error) -> Error {
+    move |error| {
+        let call = Call {
+            what,
+            unit: None,
+            action: READ,
+            timeout: CALL_TIMEOUT,
+        };
+        Error::from_bus(&error, &call)
+    }
+}
+
+/// Leading digits of systemd's version (`252.39-1~deb12u2`, `v257`).
+fn parse_version(text: &str) -> Option<u32> {
+    let text = text.strip_prefix('v').unwrap_or(text);
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    text[..end].parse().ok()
+}
+
+/// The clock that systemd's `…Monotonic` properties count in.
+pub(super) fn monotonic_us() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    let nanos = u64::try_from(now.tv_nsec).unwrap_or(0);
+    seconds * 1_000_000 + nanos / 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_version;
+
+    #[test]
+    fn versions() {
+        for (text, version) in [
+            ("252.39-1~deb12u2", Some(252)),
+            ("257.13-1", Some(257)),
+            ("255 (255.4-1ubuntu8)", Some(255)),
+            ("v258", Some(258)),
+            ("249~rc1", Some(249)),
+            ("systemd", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_version(text), version, "{text}");
+        }
+    }
+}

@@ -1,17 +1,18 @@
-use std::collections::HashMap;
 use std::fmt;
-use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::{FutureExt, StreamExt};
 use serde::Serialize;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use zbus::OwnedObjectPath;
 
+use super::ends::JobEnds;
 use super::error::Error;
 use super::manager::Manager;
-use super::proxy::{JobRemoved, JobRemovedStream};
 use super::unit::UnitState;
+
+/// How long the task that reads signals may lag behind the answers to calls.
+const LATE: Duration = Duration::from_millis(500);
 
 /// What to do with a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -207,25 +208,39 @@ impl Manager {
     /// The job was refused (not permitted, no such unit, masked, nothing to reload), or systemd
     /// cannot be asked. A job that ran and failed is not an error but an outcome.
     pub async fn job(&self, kind: JobKind, unit: &str) -> Result<JobOutcome, Error> {
+        self.submit(kind, unit).await?.wait().await
+    }
+
+    /// Puts a job into the queue; its end is awaited with [`Pending::wait`]. Jobs that are submitted
+    /// one after the other are ordered by systemd as the units say (After=).
+    ///
+    /// # Errors
+    /// See [`Manager::job`].
+    pub async fn submit(&self, kind: JobKind, unit: &str) -> Result<Pending, Error> {
         let begun = Instant::now();
-        self.subscribe().await?;
         // Before the call: a short job is over before the answer to the call is read.
-        let removed = self.proxy.receive_job_removed().await;
-        let removed = removed.map_err(|e| Error::from_bus(&e, &self.call("watching", unit)))?;
-        let result = self.run_job(kind, unit, removed).await?;
-        let took = begun.elapsed();
-        let after = self.unit(unit).await?;
-        let result = result.unwrap_or_else(|| infer(kind, &after));
-        let failed_dependencies = match result {
-            JobResult::Dependency => self.failed_of(&after.requires).await?,
-            _ => Vec::new(),
-        };
-        Ok(JobOutcome {
-            result,
-            unit: after,
-            failed_dependencies,
-            took,
+        let ends = self.job_ends().await?;
+        let job = self.send_job(kind, unit).await?;
+        Ok(Pending {
+            manager: self.clone(),
+            ends,
+            kind,
+            unit: unit.to_owned(),
+            job,
+            begun,
         })
+    }
+
+    /// Marks a target as stopped and leaves its members alone (job mode `ignore-dependencies`): a
+    /// profile is over while some of its members run on in another one.
+    ///
+    /// # Errors
+    /// See [`Manager::job`].
+    pub async fn stop_alone(&self, unit: &str) -> Result<(), Error> {
+        let call = self.call("stopping", unit);
+        let body = (unit, "ignore-dependencies");
+        let _: OwnedObjectPath = self.act("StopUnit", &body, call).await?;
+        Ok(())
     }
 
     async fn send_job(&self, kind: JobKind, unit: &str) -> Result<OwnedObjectPath, Error> {
@@ -237,63 +252,6 @@ impl Manager {
         .await
     }
 
-    /// The result, or `None` when the job went away without a word.
-    async fn run_job(
-        &self,
-        kind: JobKind,
-        unit: &str,
-        mut removed: JobRemovedStream,
-    ) -> Result<Option<JobResult>, Error> {
-        let mut ended = HashMap::new();
-        let mut sending = pin!(self.send_job(kind, unit));
-        // The stream is drained during the call: its queue is bounded, and a full queue would hold
-        // up the very answer that we wait for.
-        let job = loop {
-            tokio::select! {
-                job = &mut sending => break job?,
-                Some(signal) = removed.next() => remember(&mut ended, &signal),
-            }
-        };
-        if let Some(result) = ended.remove(job.as_str()) {
-            return Ok(Some(result));
-        }
-        self.await_end(&job, removed).await
-    }
-
-    /// A daemon-reload keeps jobs and their paths, but a signal can be lost in it (and is, when
-    /// systemd executes itself anew): so the job is also looked at now and then.
-    async fn await_end(
-        &self,
-        job: &OwnedObjectPath,
-        mut removed: JobRemovedStream,
-    ) -> Result<Option<JobResult>, Error> {
-        let mut poll = interval(self.job_poll);
-        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        poll.tick().await;
-        loop {
-            tokio::select! {
-                signal = removed.next() => match signal {
-                    Some(signal) => if let Some(result) = result_of(&signal, job) {
-                        return Ok(Some(result));
-                    },
-                    None => return Err(Error::Unreachable {
-                        reason: "the connection broke while a job ran".to_owned(),
-                    }),
-                },
-                _ = poll.tick() => if self.job_is_gone(job).await {
-                    // systemd sends the signal before it answers that the job is gone, so it is
-                    // here by now if it was sent at all.
-                    while let Some(Some(signal)) = removed.next().now_or_never() {
-                        if let Some(result) = result_of(&signal, job) {
-                            return Ok(Some(result));
-                        }
-                    }
-                    return Ok(None);
-                },
-            }
-        }
-    }
-
     async fn job_is_gone(&self, job: &OwnedObjectPath) -> bool {
         let Ok(proxy) = self.properties(job.as_str()).await else {
             return false;
@@ -301,27 +259,63 @@ impl Manager {
         let state = proxy.get("org.freedesktop.systemd1.Job", "State").await;
         state.is_err_and(|e| Error::is_gone(&e))
     }
-
-    async fn failed_of(&self, names: &[String]) -> Result<Vec<String>, Error> {
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let states = self.active_states(&names).await?;
-        Ok(states
-            .into_iter()
-            .filter(|(_, active)| matches!(active.as_str(), "failed" | "inactive"))
-            .map(|(name, _)| name)
-            .collect())
-    }
 }
 
-fn remember(ended: &mut HashMap<String, JobResult>, signal: &JobRemoved) {
-    if let Ok(args) = signal.args() {
-        ended.insert(args.job().as_str().to_owned(), (*args.result()).into());
-    }
+/// A job in systemd's queue.
+#[must_use = "the job runs on its own; `wait` says what became of it"]
+pub struct Pending {
+    manager: Manager,
+    ends: Arc<JobEnds>,
+    kind: JobKind,
+    unit: String,
+    job: OwnedObjectPath,
+    begun: Instant,
 }
 
-fn result_of(signal: &JobRemoved, job: &OwnedObjectPath) -> Option<JobResult> {
-    let args = signal.args().ok()?;
-    (args.job().as_str() == job.as_str()).then(|| (*args.result()).into())
+impl Pending {
+    /// Waits for the end of the job; systemd's own time limits apply.
+    ///
+    /// # Errors
+    /// systemd cannot be asked any more.
+    pub async fn wait(self) -> Result<JobOutcome, Error> {
+        let result = self.end().await?;
+        let took = self.begun.elapsed();
+        let after = self.manager.unit(&self.unit).await?;
+        let result = result.unwrap_or_else(|| infer(self.kind, &after));
+        let failed_dependencies = match result {
+            JobResult::Dependency => self.manager.culprits(&after.requires).await?,
+            _ => Vec::new(),
+        };
+        Ok(JobOutcome {
+            result,
+            unit: after,
+            failed_dependencies,
+            took,
+        })
+    }
+
+    /// The result, or `None` when the job went away without a word.
+    ///
+    /// A daemon-reload keeps jobs and their paths, but a signal can be lost in it (and is, when
+    /// systemd executes itself anew): so the job is also looked at now and then.
+    async fn end(&self) -> Result<Option<JobResult>, Error> {
+        let mut poll = interval(self.manager.job_poll);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        poll.tick().await;
+        loop {
+            tokio::select! {
+                result = self.ends.of(self.job.as_str()) => return result.map(Some),
+                _ = poll.tick() => if self.manager.job_is_gone(&self.job).await {
+                    // systemd sends the signal before it answers that the job is gone, so it is
+                    // here by now if it was sent at all; only the task that reads it may be late.
+                    return match timeout(LATE, self.ends.of(self.job.as_str())).await {
+                        Ok(result) => result.map(Some),
+                        Err(_) => Ok(None),
+                    };
+                },
+            }
+        }
+    }
 }
 
 /// What a job that ended unseen must have been, from the unit that it left.

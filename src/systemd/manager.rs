@@ -8,6 +8,7 @@ use zbus::proxy::{CacheProperties, MethodFlags};
 use zbus::{Connection, DynamicType, OwnedVariant};
 
 use super::bus::{self, Bus, CALL_TIMEOUT};
+use super::ends::JobEnds;
 use super::error::{Call, Error};
 use super::name::{AGENT_UNITS, agent_of_unit, unit_path};
 use super::props::Props;
@@ -56,6 +57,7 @@ pub struct Manager {
     pub(super) job_poll: Duration,
     interactive: bool,
     subscribed: Arc<OnceCell<()>>,
+    ends: Arc<OnceCell<Arc<JobEnds>>>,
     version: Arc<OnceCell<u32>>,
 }
 
@@ -85,6 +87,7 @@ impl Manager {
             job_poll: options.job_poll.unwrap_or(Duration::from_secs(2)),
             interactive: options.interactive,
             subscribed: Arc::default(),
+            ends: Arc::default(),
             version: Arc::default(),
         })
     }
@@ -302,6 +305,17 @@ impl Manager {
             .copied()
     }
 
+    /// How jobs end, from the first call on.
+    pub(super) async fn job_ends(&self) -> Result<Arc<JobEnds>, Error> {
+        let ends = self.ends.get_or_try_init(|| async {
+            self.subscribe().await?;
+            let removed = self.proxy.receive_job_removed().await;
+            let removed = removed.map_err(read("watching jobs"))?;
+            Ok(JobEnds::watch(removed))
+        });
+        ends.await.cloned()
+    }
+
     /// A call that needs a right. It has its own limit: that of the connection is for reading.
     pub(super) async fn act<B, R>(
         &self,
@@ -373,7 +387,7 @@ impl Manager {
     }
 
     /// One GetAll an interface, both at once: hundreds of properties in two round trips.
-    async fn read(&self, name: &str) -> Result<UnitState, Error> {
+    pub(super) async fn read(&self, name: &str) -> Result<UnitState, Error> {
         let proxy = self.properties(&unit_path(name)).await;
         let proxy = proxy.map_err(read("reading properties"))?;
         let unit = proxy.get_all("org.freedesktop.systemd1.Unit");
@@ -393,31 +407,6 @@ impl Manager {
             .cache_properties(CacheProperties::No)
             .build()
             .await
-    }
-
-    /// An agent that runs while another one that it wants does not is degraded.
-    async fn judge_dependencies(&self, states: &mut [UnitState]) -> Result<(), Error> {
-        let mut active: HashMap<String, bool> = states
-            .iter()
-            .map(|s| (s.unit.clone(), s.is_active()))
-            .collect();
-        let unknown: BTreeSet<&str> = states
-            .iter()
-            .filter(|s| s.is_active())
-            .flat_map(|s| &s.wants)
-            .filter(|w| agent_of_unit(w).is_some() && !active.contains_key(*w))
-            .map(String::as_str)
-            .collect();
-        let unknown: Vec<&str> = unknown.into_iter().collect();
-        for (name, state) in self.active_states(&unknown).await? {
-            active.insert(name, matches!(state.as_str(), "active" | "reloading"));
-        }
-        for state in states {
-            if state.wants.iter().any(|w| active.get(w) == Some(&false)) {
-                state.degrade();
-            }
-        }
-        Ok(())
     }
 }
 

@@ -10,6 +10,8 @@
 //! only; the hub and `reconctl` depend on it. See org.freedesktop.systemd1(5).
 
 mod bus;
+mod dependencies;
+mod ends;
 mod error;
 mod events;
 mod job;
@@ -26,7 +28,7 @@ mod wait;
 pub use bus::Bus;
 pub use error::{Error, ErrorKind};
 pub use events::Event;
-pub use job::{JobKind, JobOutcome, JobResult};
+pub use job::{JobKind, JobOutcome, JobResult, Pending};
 pub use journal::{Entry, Journal, Level, Query};
 pub use manager::{Manager, Options, Who};
 pub use name::{AGENT_UNITS, agent_of_unit};

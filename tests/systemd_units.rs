@@ -132,7 +132,9 @@ async fn giving_up_is_seen_from_the_policy_and_the_count() {
     assert!(kaze.restart_limit_reached);
     assert_eq!(
         kaze.last_error.as_deref(),
-        Some("exit status 1; restart limit reached, clear it with reconctl reset kaze")
+        Some(
+            "exit status 1; restart limit reached; when the cause is gone, reconctl reset --force kaze"
+        )
     );
     let kumo = manager.unit("recon@kumo.service").await.unwrap();
     assert_eq!(kumo.last_error.as_deref(), Some("exit status 1"));

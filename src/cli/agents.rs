@@ -1,11 +1,12 @@
 //! Which agents a command line means: the fleet's, systemd's, and our own by name.
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use super::{Failure, Global, check};
 use crate::api::ExitCode;
 use crate::fleet::{self, AgentKind, AgentName, Fleet};
-use crate::systemd::{self, Manager, UnitState, agent_of_unit};
+use crate::systemd::{self, AGENT_UNITS, Bus, Manager, UnitState, agent_of_unit};
 
 /// The word for all agents.
 pub const ALL: &str = "all";
@@ -19,10 +20,37 @@ pub struct Roster {
     fleet: Option<Fleet>,
 }
 
+impl Global {
+    /// Connects to the systemd that the command line means.
+    ///
+    /// # Errors
+    /// It cannot be reached (exit code 69).
+    pub async fn systemd(&self) -> Result<Manager, Failure> {
+        let bus = match &self.host {
+            Some(host) => Bus::Ssh {
+                host: host.clone(),
+                user: self.user,
+            },
+            None if self.user => Bus::User,
+            None => Bus::System,
+        };
+        let options = systemd::Options {
+            bus,
+            // polkit may ask for a password only where somebody can give one.
+            interactive: std::io::stdin().is_terminal(),
+            ..systemd::Options::default()
+        };
+        Manager::connect(options).await.map_err(failed)
+    }
+}
+
 impl Roster {
     /// Reads the fleet. A broken fleet file is told and no reason to stop: what runs can still be
-    /// shown and driven.
+    /// shown and driven. That of another host is not known here.
     pub fn load(global: &Global) -> Self {
+        if global.host.is_some() {
+            return Self::default();
+        }
         match check::load(global) {
             Ok(loaded) => Self {
                 fleet: Some(loaded.fleet),
@@ -67,6 +95,11 @@ impl Roster {
         }
     }
 
+    /// What should run, if that could be read.
+    pub fn fleet(&self) -> Option<&Fleet> {
+        self.fleet.as_ref()
+    }
+
     /// Members of the profile that `recon.target` starts; all agents when it names none.
     pub fn profile(&self) -> Vec<AgentName> {
         let members = self
@@ -91,7 +124,13 @@ impl Roster {
     ) -> Result<Vec<AgentName>, Failure> {
         let mut known = self.names();
         if names.iter().any(|n| !known.iter().any(|k| k == bare(n))) {
-            let loaded = manager.agent_units().await.map_err(failed)?;
+            let mut loaded = manager.agent_units().await.map_err(failed)?;
+            let files = manager.unit_files(AGENT_UNITS).await.map_err(failed)?;
+            loaded.extend(
+                files
+                    .into_iter()
+                    .map(|(path, _)| file_name(&path).to_owned()),
+            );
             known.extend(
                 loaded
                     .iter()
@@ -146,6 +185,10 @@ impl Roster {
 /// A failure of systemd as a failure of the verb.
 pub fn failed(error: systemd::Error) -> Failure {
     Failure::new(error.exit_code(), error)
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// The agent's name in the name of a unit.

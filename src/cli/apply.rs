@@ -3,7 +3,6 @@ use std::path::Path;
 use futures_util::future::try_join_all;
 use serde::Serialize;
 
-use super::agents::failed;
 use super::{Failure, Global, Outcome, check, diff, output, render};
 use crate::api::ExitCode;
 use crate::systemd::{self, JobKind, Manager};
@@ -149,8 +148,7 @@ async fn systemd(global: &Global, no_reload: bool) -> Result<Option<Bus>, Failur
     if no_reload || !booted || global.root != Path::new("/") {
         return Ok(None);
     }
-    let manager = Manager::connect(systemd::Options::default()).await;
-    Ok(Some(Bus(manager.map_err(failed)?)))
+    Ok(Some(Bus(global.systemd().await?)))
 }
 
 /// systemd's D-Bus API, as far as apply needs it.

@@ -88,6 +88,13 @@ pub(super) fn sources(global: &Global) -> Sources {
 
 /// The fleet, or all its errors and exit code 2.
 pub(super) fn load(global: &Global) -> Result<Loaded, Failure> {
+    if let Some(host) = &global.host {
+        let error = anyhow::anyhow!(
+            "-H drives the systemd of another host, but files are those of this one: run this verb \
+             there (ssh {host} reconctl …)"
+        );
+        return Err(Failure::new(ExitCode::Usage, error));
+    }
     fleet::load(&sources(global)).map_err(|errors| Failure::new(ExitCode::Usage, errors))
 }
 

@@ -8,7 +8,7 @@ use super::table::printable;
 use super::{Failure, Global, Outcome, output};
 use crate::api::ExitCode;
 use crate::fleet::AgentName;
-use crate::systemd::{Entry, Error, Journal, Level, Manager, Options, Query};
+use crate::systemd::{Entry, Error, Journal, Level, Query};
 
 /// A journal may hold years.
 const LINES: u64 = 100;
@@ -52,6 +52,8 @@ pub async fn run(global: &Global, args: Args) -> Outcome {
         until: args.until,
         lines: args.lines.or(open_ended.then_some(LINES)),
         follow: args.follow,
+        user: global.user,
+        host: global.host.clone(),
         ..Query::default()
     };
     match &args.output {
@@ -67,7 +69,7 @@ async fn units(global: &Global, names: &[String]) -> Result<Vec<String>, Failure
     let roster = Roster::load(global);
     if names.is_empty() || names.iter().any(|n| n == ALL) {
         let mut units = roster.all_units();
-        if let Ok(manager) = Manager::connect(Options::default()).await {
+        if let Ok(manager) = global.systemd().await {
             units.extend(manager.agent_units().await.map_err(failed)?);
         }
         units.sort();
@@ -77,7 +79,7 @@ async fn units(global: &Global, names: &[String]) -> Result<Vec<String>, Failure
     if let Some(known) = roster.resolve_known(names) {
         return Ok(known.iter().map(AgentName::unit).collect());
     }
-    let manager = Manager::connect(Options::default()).await.map_err(failed)?;
+    let manager = global.systemd().await?;
     let found = roster.resolve(names, &manager).await?;
     Ok(found.iter().map(AgentName::unit).collect())
 }

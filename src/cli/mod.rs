@@ -12,21 +12,25 @@ mod config;
 mod control;
 mod diff;
 mod generate;
+mod health;
 mod hub_client;
+mod list;
 mod logs;
 pub mod output;
+mod profile;
 mod render;
-mod report;
 mod scans;
 mod status;
 mod table;
 mod targets;
+mod tree;
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
 use crate::api::ExitCode;
+use control::{EnableArgs, MaskArgs, StartArgs, Verb};
 
 /// Drive the recon fleet: what should run, what does run, what was found.
 #[derive(Debug, Parser)]
@@ -56,6 +60,12 @@ pub struct Global {
     /// Read this fleet file instead of /etc/recon/recon.toml.
     #[arg(long, global = true, value_name = "FILE", env = "RECON_FLEET")]
     pub fleet: Option<PathBuf>,
+    /// Talk to the user's own systemd (systemctl --user).
+    #[arg(long, global = true)]
+    pub user: bool,
+    /// Drive and show the agents of another host over SSH, as systemctl -H does.
+    #[arg(short = 'H', long, global = true, value_name = "[USER@]HOST[:PORT]")]
+    pub host: Option<String>,
     /// Base URL of the hub (default: the fleet file's).
     #[arg(long, global = true, value_name = "URL")]
     pub hub: Option<String>,
@@ -77,20 +87,44 @@ enum Command {
     /// Show effective settings and where each came from.
     #[command(subcommand)]
     Config(config::Command),
-    /// Start agents.
-    Start(control::Args),
+    /// Start a profile's agents, and stop all others.
+    Up(profile::UpArgs),
+    /// Stop all agents, those first that need others.
+    Down(profile::DownArgs),
+    /// Start agents and wait until they are ready.
+    Start(control::StartArgs),
     /// Stop agents; they finish the task in hand.
-    Stop(control::Args),
+    Stop(control::JobArgs),
     /// Restart agents.
-    Restart(control::Args),
+    Restart(control::StartArgs),
     /// Reload the configuration of agents.
-    Reload(control::Args),
+    Reload(control::JobArgs),
     /// Pause agents after the task in hand; they stay paused over a restart.
     Pause(control::Args),
     /// Resume paused agents.
     Resume(control::Args),
+    /// Freeze agents where they are (cgroup v2); they do not notice.
+    Freeze(control::ForceArgs),
+    /// Let frozen agents go on.
+    Thaw(control::Args),
+    /// Send a signal to agents.
+    Kill(control::KillArgs),
     /// Clear the failed state and the restart count of agents.
-    Reset(control::Args),
+    Reset(control::ForceArgs),
+    /// Have agents start at boot, with their profile.
+    Enable(control::EnableArgs),
+    /// Have agents not start at boot.
+    Disable(control::EnableArgs),
+    /// Make it impossible to start agents.
+    Mask(control::MaskArgs),
+    /// Undo mask.
+    Unmask(control::UnmaskArgs),
+    /// List the agents of the fleet.
+    List(list::Args),
+    /// Show which agents need which.
+    Tree(tree::Args),
+    /// Say in one word how the fleet is.
+    Health(health::Args),
     /// Show what runs and how it is.
     Status(status::Args),
     /// Show the journal of agents.
@@ -163,24 +197,103 @@ pub fn main() -> std::process::ExitCode {
 impl Cli {
     async fn run(self) -> Outcome {
         let global = self.global;
+        if let Some((verb, agents)) = self.command.verb() {
+            return control::run(&global, verb, agents).await;
+        }
         match self.command {
             Command::Check(args) => check::run(&global, args).await,
             Command::Render(args) => render::run(&global, args).await,
             Command::Diff(args) => diff::run(&global, args).await,
             Command::Apply(args) => apply::run(&global, args).await,
             Command::Config(command) => config::run(&global, command).await,
-            Command::Start(args) => control::run(&global, control::Verb::Start, args).await,
-            Command::Stop(args) => control::run(&global, control::Verb::Stop, args).await,
-            Command::Restart(args) => control::run(&global, control::Verb::Restart, args).await,
-            Command::Reload(args) => control::run(&global, control::Verb::Reload, args).await,
-            Command::Pause(args) => control::run(&global, control::Verb::Pause, args).await,
-            Command::Resume(args) => control::run(&global, control::Verb::Resume, args).await,
-            Command::Reset(args) => control::run(&global, control::Verb::Reset, args).await,
+            Command::Up(args) => profile::up(&global, args).await,
+            Command::Down(args) => profile::down(&global, args).await,
+            Command::List(args) => list::run(&global, args).await,
+            Command::Tree(args) => tree::run(&global, args).await,
+            Command::Health(args) => health::run(&global, args).await,
             Command::Status(args) => status::run(&global, args).await,
             Command::Logs(args) => logs::run(&global, args).await,
             Command::Targets(command) => targets::run(&global, command).await,
             Command::Scans(command) => scans::run(&global, command).await,
             Command::Generate(args) => generate::run(&global, args).await,
+            // Those that drive agents are done above.
+            _ => Ok(ExitCode::Ok),
         }
+    }
+}
+
+impl Command {
+    /// What is done to which agents, when that is what the command does.
+    fn verb(&self) -> Option<(Verb, &[String])> {
+        Some(match self {
+            Self::Start(StartArgs {
+                agents,
+                no_wait,
+                force,
+            }) => (
+                Verb::Start {
+                    force: *force,
+                    no_wait: *no_wait,
+                },
+                agents,
+            ),
+            Self::Restart(StartArgs {
+                agents,
+                no_wait,
+                force,
+            }) => (
+                Verb::Restart {
+                    force: *force,
+                    no_wait: *no_wait,
+                },
+                agents,
+            ),
+            Self::Stop(a) => (Verb::Stop { no_wait: a.no_wait }, &a.agents),
+            Self::Reload(a) => (Verb::Reload { no_wait: a.no_wait }, &a.agents),
+            Self::Pause(a) => (Verb::Pause, &a.agents),
+            Self::Resume(a) => (Verb::Resume, &a.agents),
+            Self::Freeze(a) => (Verb::Freeze { force: a.force }, &a.agents),
+            Self::Thaw(a) => (Verb::Thaw, &a.agents),
+            Self::Kill(a) => {
+                let (signal, who) = (a.signal, a.whom.into());
+                (Verb::Kill { signal, who }, &a.agents)
+            }
+            Self::Reset(a) => (Verb::Reset { force: a.force }, &a.agents),
+            Self::Enable(EnableArgs {
+                agents,
+                now,
+                runtime,
+            }) => (
+                Verb::Enable {
+                    now: *now,
+                    runtime: *runtime,
+                },
+                agents,
+            ),
+            Self::Disable(EnableArgs {
+                agents,
+                now,
+                runtime,
+            }) => (
+                Verb::Disable {
+                    now: *now,
+                    runtime: *runtime,
+                },
+                agents,
+            ),
+            Self::Mask(MaskArgs {
+                agents,
+                now,
+                runtime,
+            }) => (
+                Verb::Mask {
+                    now: *now,
+                    runtime: *runtime,
+                },
+                agents,
+            ),
+            Self::Unmask(a) => (Verb::Unmask { runtime: a.runtime }, &a.agents),
+            _ => return None,
+        })
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
+use super::bus::ssh_args;
 use super::error::Error;
 use super::name::agent_of_unit;
 
@@ -93,10 +94,12 @@ pub struct Query {
     pub lines: Option<u64>,
     /// Go on with what comes.
     pub follow: bool,
-    /// Only this run of the unit.
+    /// Only this run, whatever the units.
     pub invocation: Option<String>,
     /// Of the user's own systemd.
     pub user: bool,
+    /// Of another host, over SSH (`[USER@]HOST[:PORT]`).
+    pub host: Option<String>,
 }
 
 impl Query {
@@ -109,7 +112,9 @@ impl Query {
             "--all".to_owned(),
             format!("--output={output}"),
         ];
-        args.extend(self.units.iter().map(|name| format!("{unit}={name}")));
+        if self.invocation.is_none() {
+            args.extend(self.units.iter().map(|name| format!("{unit}={name}")));
+        }
         let mut option = |name: &str, value: Option<String>| {
             args.extend(value.map(|value| format!("--{name}={value}")));
         };
@@ -121,17 +126,37 @@ impl Query {
             args.push("--follow".to_owned());
         }
         if let Some(id) = &self.invocation {
+            // What the run says, or what systemd says of it.
             args.push(format!("_SYSTEMD_INVOCATION_ID={id}"));
+            args.push("+".to_owned());
+            args.push(format!("INVOCATION_ID={id}"));
         }
         args
     }
 
     /// A command that prints them as journalctl does, in one of its output formats.
     pub fn command(&self, output: &str) -> Command {
-        let mut command = Command::new("journalctl");
-        command.args(self.args(output)).kill_on_drop(true);
+        let args = self.args(output);
+        let mut command = match &self.host {
+            None => Command::new("journalctl"),
+            Some(host) => {
+                let mut ssh = Command::new("ssh");
+                ssh.args(ssh_args(host)).arg("journalctl");
+                ssh
+            }
+        };
+        match self.host {
+            None => command.args(args),
+            // The other side hands the words to a shell.
+            Some(_) => command.args(args.iter().map(|arg| shell_quoted(arg))),
+        };
+        command.kill_on_drop(true);
         command
     }
+}
+
+fn shell_quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 /// One line of the journal.

@@ -2,6 +2,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::Utc;
 use futures_util::future::{join, try_join, try_join_all};
 use tokio::sync::OnceCell;
 use zbus::proxy::{CacheProperties, MethodFlags};
@@ -13,11 +14,10 @@ use super::error::{Call, Error};
 use super::name::{AGENT_UNITS, agent_of_unit, unit_path};
 use super::props::Props;
 use super::proxy::{ManagerProxy, PropertiesProxy, UnitRow};
-use super::unit::UnitState;
+use super::unit::{Clock, UnitState};
 
 /// Polkit action for jobs, signals and runtime properties of units.
 pub(super) const MANAGE_UNITS: &str = "org.freedesktop.systemd1.manage-units";
-const MANAGE_UNIT_FILES: &str = "org.freedesktop.systemd1.manage-unit-files";
 const RELOAD_DAEMON: &str = "org.freedesktop.systemd1.reload-daemon";
 /// Reading needs no right; a bus policy may still refuse it.
 const READ: &str = "(none: the bus refuses even to read)";
@@ -56,6 +56,7 @@ pub struct Manager {
     pub(super) proxy: ManagerProxy<'static>,
     pub(super) job_poll: Duration,
     interactive: bool,
+    remote: bool,
     subscribed: Arc<OnceCell<()>>,
     ends: Arc<OnceCell<Arc<JobEnds>>>,
     version: Arc<OnceCell<u32>>,
@@ -86,6 +87,7 @@ impl Manager {
             proxy,
             job_poll: options.job_poll.unwrap_or(Duration::from_secs(2)),
             interactive: options.interactive,
+            remote: options.bus.is_remote(),
             subscribed: Arc::default(),
             ends: Arc::default(),
             version: Arc::default(),
@@ -155,17 +157,14 @@ impl Manager {
             .collect())
     }
 
-    /// Unit files that match a pattern, and their states.
+    /// Names and active states of the loaded units that match a pattern.
     ///
     /// # Errors
     /// systemd cannot be asked.
-    pub async fn unit_files(&self, pattern: &str) -> Result<Vec<(String, String)>, Error> {
-        let files = self
-            .proxy
-            .list_unit_files_by_patterns(&[], &[pattern])
-            .await
-            .map_err(read("listing unit files"))?;
-        Ok(files)
+    pub async fn loaded(&self, pattern: &str) -> Result<Vec<(String, String)>, Error> {
+        let rows = self.proxy.list_units_by_patterns(&[], &[pattern]).await;
+        let rows = rows.map_err(read("listing units"))?;
+        Ok(rows.into_iter().map(|row| (row.0, row.3)).collect())
     }
 
     /// Names and active states of units, which are loaded if need be.
@@ -236,41 +235,6 @@ impl Manager {
             timeout: RELOAD_TIMEOUT,
         };
         self.act("Reload", &(), call).await
-    }
-
-    /// Makes units start at boot; says whether any link changed. The caller reloads afterwards.
-    ///
-    /// # Errors
-    /// Not permitted, no such unit file, systemd cannot be asked.
-    pub async fn enable(&self, units: &[&str], runtime: bool) -> Result<bool, Error> {
-        let call = self.unit_files_call("enabling");
-        let (_, changes): (bool, Vec<(String, String, String)>) = self
-            .act("EnableUnitFiles", &(units, runtime, false), call)
-            .await?;
-        Ok(!changes.is_empty())
-    }
-
-    /// Makes units not start at boot; says whether any link changed. The caller reloads afterwards.
-    ///
-    /// # Errors
-    /// Not permitted, systemd cannot be asked.
-    pub async fn disable(&self, units: &[&str], runtime: bool) -> Result<bool, Error> {
-        let call = self.unit_files_call("disabling");
-        let changes: Vec<(String, String, String)> = self
-            .act("DisableUnitFiles", &(units, runtime), call)
-            .await?;
-        Ok(!changes.is_empty())
-    }
-
-    /// `enabled`, `disabled`, `masked`, … of a unit file.
-    ///
-    /// # Errors
-    /// No such unit file, systemd cannot be asked.
-    pub async fn unit_file_state(&self, unit: &str) -> Result<String, Error> {
-        self.proxy
-            .get_unit_file_state(unit)
-            .await
-            .map_err(read("reading the unit file"))
     }
 
     /// Changes properties of a running unit without a daemon-reload.
@@ -353,15 +317,6 @@ impl Manager {
         }
     }
 
-    fn unit_files_call(&self, what: &'static str) -> Call<'static> {
-        Call {
-            what,
-            unit: None,
-            action: MANAGE_UNIT_FILES,
-            timeout: CALL_TIMEOUT,
-        }
-    }
-
     async fn loaded_units(&self) -> Result<Vec<UnitRow>, Error> {
         let mut rows = self
             .proxy
@@ -397,8 +352,16 @@ impl Manager {
             name,
             &props(unit)?,
             &props(service)?,
-            monotonic_us(),
+            self.clock(),
         ))
+    }
+
+    fn clock(&self) -> Clock {
+        if self.remote {
+            Clock::Realtime(Utc::now())
+        } else {
+            Clock::Monotonic(monotonic_us())
+        }
     }
 
     pub(super) async fn properties(&self, path: &str) -> zbus::Result<PropertiesProxy<'static>> {
@@ -419,7 +382,7 @@ fn props(answer: zbus::Result<HashMap<String, OwnedVariant>>) -> Result<Props, E
     }
 }
 
-fn read(what: &'static str) -> impl Fn(zbus::Error) -> Error {
+pub(super) fn read(what: &'static str) -> impl Fn(zbus::Error) -> Error {
     move |error| {
         let call = Call {
             what,

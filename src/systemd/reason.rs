@@ -1,4 +1,5 @@
 use super::UnitState;
+use super::signal::signal_name;
 
 /// `ExecMainCode`: ended by itself (`CLD_EXITED`).
 const EXITED: i32 = 1;
@@ -42,7 +43,7 @@ pub(super) fn last_error(unit: &UnitState) -> Option<String> {
 
 fn limit_words(unit: &UnitState) -> String {
     format!(
-        "restart limit reached, clear it with reconctl reset {}",
+        "restart limit reached; when the cause is gone, reconctl reset --force {}",
         unit.name
     )
 }
@@ -113,32 +114,6 @@ fn exec_step(status: i32) -> Option<&'static str> {
     })
 }
 
-/// Name of a signal, without `SIG`.
-fn signal_name(number: i32) -> String {
-    let name = match number {
-        1 => "HUP",
-        2 => "INT",
-        3 => "QUIT",
-        4 => "ILL",
-        5 => "TRAP",
-        6 => "ABRT",
-        7 => "BUS",
-        8 => "FPE",
-        9 => "KILL",
-        10 => "USR1",
-        11 => "SEGV",
-        12 => "USR2",
-        13 => "PIPE",
-        14 => "ALRM",
-        15 => "TERM",
-        24 => "XCPU",
-        25 => "XFSZ",
-        31 => "SYS",
-        _ => return number.to_string(),
-    };
-    name.to_owned()
-}
-
 /// Whether `Restart=` would have started the unit again after this result, so that a failed unit
 /// means that the limit was reached (systemd keeps the first `Result` and never says so itself).
 pub(super) fn restart_covers(policy: &str, result: &str) -> bool {
@@ -201,7 +176,7 @@ mod tests {
         assert_eq!(words(&failed("timeout", 2, 9)), "did not get ready in time");
         assert_eq!(
             words(&failed("start-limit-hit", 1, 1)),
-            "restart limit reached, clear it with reconctl reset kaze"
+            "restart limit reached; when the cause is gone, reconctl reset --force kaze"
         );
         assert_eq!(words(&failed("something-new", 1, 1)), "something-new");
     }
@@ -212,7 +187,7 @@ mod tests {
         unit.restart_limit_reached = true;
         assert_eq!(
             words(&unit),
-            "exit status 3; restart limit reached, clear it with reconctl reset kaze"
+            "exit status 3; restart limit reached; when the cause is gone, reconctl reset --force kaze"
         );
     }
 

@@ -57,6 +57,8 @@ pub struct UnitState {
     pub exec_main_code: Option<i32>,
     /// Exit status or signal of the main process.
     pub exec_main_status: Option<i32>,
+    /// The delay before a restart when it does not grow, in microseconds.
+    pub restart_us: Option<u64>,
     /// The coming restart delay, in microseconds (systemd 254).
     pub next_restart_us: Option<u64>,
     /// No more restarts until the failed state is cleared.
@@ -75,6 +77,10 @@ pub struct UnitState {
     pub wants: Vec<String>,
     /// Units that it cannot do without.
     pub requires: Vec<String>,
+    /// Those of them with which it stops for good (`BindsTo=`).
+    pub binds_to: Vec<String>,
+    /// Agents that start before it and stop after it.
+    pub after: Vec<String>,
     /// The unit file changed since systemd read it.
     pub need_daemon_reload: bool,
     /// A condition of the unit was not met at the last start.
@@ -85,6 +91,31 @@ pub struct UnitState {
     /// Why systemd could not load it.
     #[serde(skip)]
     pub(super) load_error: Option<String>,
+}
+
+/// What time it is for the systemd that is asked.
+#[derive(Debug, Clone, Copy)]
+pub enum Clock {
+    /// Of this host, in microseconds: the clock of systemd's `…Monotonic` properties.
+    Monotonic(u64),
+    /// Of another host, as far as the two agree.
+    Realtime(DateTime<Utc>),
+}
+
+impl Clock {
+    /// Microseconds since a time that the properties name.
+    fn since(self, props: &Props, key: &str) -> Option<u64> {
+        match self {
+            Self::Monotonic(now) => {
+                let at = props.nonzero(&format!("{key}Monotonic"))?;
+                Some(now.saturating_sub(at))
+            }
+            Self::Realtime(now) => {
+                let age = (now - props.time(key)?).num_microseconds()?;
+                Some(u64::try_from(age).unwrap_or(0))
+            }
+        }
+    }
 }
 
 impl UnitState {
@@ -115,6 +146,7 @@ impl UnitState {
             result: None,
             exec_main_code: None,
             exec_main_status: None,
+            restart_us: None,
             next_restart_us: None,
             restart_limit_reached: false,
             invocation_id: None,
@@ -124,6 +156,8 @@ impl UnitState {
             drop_in_paths: Vec::new(),
             wants: Vec::new(),
             requires: Vec::new(),
+            binds_to: Vec::new(),
+            after: Vec::new(),
             need_daemon_reload: false,
             condition_failed: false,
             was_up: false,
@@ -133,17 +167,15 @@ impl UnitState {
 
     /// Reads the properties of the interfaces `Unit` and `Service`.
     ///
-    /// `now_us` is the monotonic clock in microseconds, from which ages are counted.
-    pub fn from_properties(name: &str, unit: &Props, service: &Props, now_us: u64) -> Self {
+    /// Ages are counted from `now`.
+    pub fn from_properties(name: &str, unit: &Props, service: &Props, now: Clock) -> Self {
         let mut state = Self::absent(name);
         state.read_unit(unit);
         state.read_service(service);
         let watchdog_us = service.nonzero("WatchdogUSec");
         state.watchdog_s = watchdog_us.map(seconds);
         if state.pid.is_some() && watchdog_us.is_some() {
-            state.watchdog_age_s = service
-                .nonzero("WatchdogTimestampMonotonic")
-                .map(|at| seconds(now_us.saturating_sub(at)));
+            state.watchdog_age_s = now.since(service, "WatchdogTimestamp").map(seconds);
         }
         // systemd keeps the last words of a process that is gone ("stopping: …").
         if matches!(state.active_state.as_str(), "inactive" | "failed") {
@@ -167,8 +199,11 @@ impl UnitState {
         self.drop_in_paths = unit.texts("DropInPaths");
         self.wants = unit.texts("Wants");
         self.requires = unit.texts("Requires");
-        self.requires.extend(unit.texts("BindsTo"));
+        self.binds_to = unit.texts("BindsTo");
+        self.requires.extend(self.binds_to.clone());
         self.requires.extend(unit.texts("Requisite"));
+        self.after = unit.texts("After");
+        self.after.retain(|name| agent_of_unit(name).is_some());
         self.need_daemon_reload = unit.flag("NeedDaemonReload").unwrap_or(false);
         self.condition_failed = unit.nonzero("ConditionTimestampMonotonic").is_some()
             && unit.flag("ConditionResult") == Some(false);
@@ -198,6 +233,7 @@ impl UnitState {
         self.result = service.text("Result");
         self.exec_main_code = int(service, "ExecMainCode");
         self.exec_main_status = int(service, "ExecMainStatus");
+        self.restart_us = service.number("RestartUSec");
         self.next_restart_us = service.number("RestartUSecNext");
         self.control_group = service.text("ControlGroup");
     }

@@ -255,6 +255,10 @@ async fn answer(conn: &Connection, message: &Message, world: &Mutex<World>) {
             let rows = rows(world, |_, unit| unit.loaded);
             conn.reply(&header, &rows).await.unwrap();
         }
+        ("ListUnitFilesByPatterns", _) => {
+            let none: Vec<(String, String)> = Vec::new();
+            conn.reply(&header, &none).await.unwrap();
+        }
         ("ListUnitsByNames", _) => {
             let names: Vec<String> = body.deserialize().unwrap();
             let rows = rows(world, |name, _| names.iter().any(|n| n == name));

@@ -1,11 +1,14 @@
 //! What became of agents that a verb drove: a line each, and one exit code.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
-use super::table::printable;
-use super::{Global, output};
+use super::Done;
 use crate::api::ExitCode;
-use crate::systemd::{AgentState, ErrorKind};
+use crate::cli::table::printable;
+use crate::cli::{Global, output};
+use crate::systemd::{AgentState, Error, ErrorKind};
 
 /// The exit code of a verb, from all that it did.
 pub fn worst(reports: &[Report]) -> ExitCode {
@@ -49,6 +52,45 @@ pub struct Report {
 }
 
 impl Report {
+    /// What a verb did.
+    pub(super) fn new(
+        agent: &str,
+        verb: &'static str,
+        took: Duration,
+        done: Result<Done, Error>,
+    ) -> Self {
+        let mut report = Self {
+            agent: agent.to_owned(),
+            unit: format!("recon@{agent}.service"),
+            verb,
+            ok: false,
+            changed: false,
+            message: String::new(),
+            state: None,
+            pid: None,
+            duration_s: (took.as_secs_f64() * 1000.0).round() / 1000.0,
+            kind: None,
+            inactive: false,
+            see_journal: false,
+        };
+        match done {
+            Ok(done) => {
+                report.ok = done.ok;
+                report.changed = done.changed;
+                report.message = done.message;
+                report.inactive = done.inactive;
+                report.see_journal = !done.ok && !done.inactive;
+                report.state = Some(done.unit.state);
+                report.pid = done.unit.pid;
+            }
+            Err(error) => {
+                report.message = format!("failed: {error}");
+                report.kind = Some(error.kind());
+            }
+        }
+        report
+    }
+
     /// One line, for people or as JSON; `--json` prints all at the end.
     pub fn print(&self, global: &Global) -> anyhow::Result<()> {
         if global.json {
@@ -64,4 +106,13 @@ impl Report {
         }
         output::text(&(line + "\n"))
     }
+}
+
+/// All of them, when that is how the user wants it.
+pub fn print_all(global: &Global, mut reports: Vec<Report>) -> anyhow::Result<()> {
+    if global.json {
+        reports.sort_by(|a, b| a.agent.cmp(&b.agent));
+        output::json(&serde_json::json!({ "agents": reports }))?;
+    }
+    Ok(())
 }

@@ -1,19 +1,22 @@
+mod detail;
+mod look;
+
 use std::time::Duration;
 
-use chrono::{DateTime, Local, SecondsFormat, Utc};
-use owo_colors::Style;
+use chrono::SecondsFormat;
 use serde::Serialize;
 
 use super::agents::{Roster, bare, failed};
 use super::logs::format_entry;
-use super::table::{Cell, Column, Table, bytes, duration, printable, terminal_width};
+use super::table::terminal_width;
 use super::{Failure, Global, Outcome, output};
 use crate::api::ExitCode;
 use crate::fleet::{AgentKind, AgentName};
-use crate::systemd::{AgentState, Journal, Level, Manager, Options, Query, UnitState};
+use crate::systemd::{AgentState, Journal, Level, Manager, Query, UnitState, agent_of_unit};
+pub use look::styled_state;
 
 /// Lines of the journal below the details of an agent.
-const LAST_ERRORS: u64 = 5;
+const LAST_ERRORS: u64 = 10;
 
 /// Show what runs and how it is.
 ///
@@ -35,7 +38,7 @@ pub struct Args {
 pub async fn run(global: &Global, mut args: Args) -> Outcome {
     let watch = watch_interval(&mut args);
     let roster = Roster::load(global);
-    let manager = Manager::connect(Options::default()).await.map_err(failed)?;
+    let manager = global.systemd().await?;
     let names = roster.resolve(&args.agents, &manager).await?;
     let view = View {
         global,
@@ -70,7 +73,7 @@ struct View<'a> {
 impl View<'_> {
     async fn show(&self) -> Outcome {
         let units = self.read().await?;
-        self.print(&units)?;
+        self.print(&units, &self.needs(&units).await?)?;
         if let [unit] = units.as_slice()
             && self.is_detail()
         {
@@ -92,7 +95,7 @@ impl View<'_> {
                 // Home, then clear: less flicker than the other way round.
                 output::text("\x1b[H\x1b[2J")?;
             }
-            self.print(&units)?;
+            self.print(&units, &self.needs(&units).await?)?;
         }
     }
 
@@ -115,6 +118,18 @@ impl View<'_> {
         Ok(units)
     }
 
+    /// The agents that one which is shown in detail depends on.
+    async fn needs(&self, units: &[UnitState]) -> Result<Vec<UnitState>, Failure> {
+        let [unit] = units else { return Ok(Vec::new()) };
+        if !self.is_detail() {
+            return Ok(Vec::new());
+        }
+        let names = unit.wants.iter().chain(&unit.requires);
+        let names = names.filter(|name| agent_of_unit(name).is_some()).cloned();
+        let names: Vec<String> = names.collect();
+        self.manager.states(&names).await.map_err(failed)
+    }
+
     fn machine(&self) -> bool {
         self.global.json || self.global.jsonl
     }
@@ -132,7 +147,7 @@ impl View<'_> {
         }
     }
 
-    fn print(&self, units: &[UnitState]) -> anyhow::Result<()> {
+    fn print(&self, units: &[UnitState], needs: &[UnitState]) -> anyhow::Result<()> {
         if self.global.json {
             let agents = units.iter().map(AgentStatus::from).collect();
             return output::json(&Envelope { agents });
@@ -148,17 +163,22 @@ impl View<'_> {
         match units {
             [] => output::text("No agents: neither the fleet file nor systemd knows any.\n"),
             [unit] if self.is_detail() => {
-                output::text(&detail(unit, self.roster.description(&unit.name), colors))
+                let description = self.roster.description(&unit.name);
+                output::text(&detail::detail(unit, description, needs, colors))
             }
-            units => output::text(&table(units, colors).render(terminal_width(), colors)),
+            units => output::text(&look::table(units, colors).render(terminal_width(), colors)),
         }
     }
 
+    /// What this run, or the last one, complained about, and systemd about it.
     async fn last_errors(&self, unit: &UnitState) -> String {
         let query = Query {
             units: vec![unit.unit.clone()],
-            level: Some(Level::Error),
+            invocation: unit.invocation_id.clone(),
+            level: Some(Level::Warn),
             lines: Some(LAST_ERRORS),
+            user: self.global.user,
+            host: self.global.host.clone(),
             ..Query::default()
         };
         let mut text = String::new();
@@ -168,7 +188,7 @@ impl View<'_> {
         };
         while let Ok(Some(entry)) = journal.next().await {
             if text.is_empty() {
-                text.push_str("\nLast errors:\n");
+                text.push_str("\nLast warnings and errors:\n");
             }
             text.push_str(&format_entry(&entry, self.global.colors()));
         }
@@ -200,6 +220,14 @@ struct AgentStatus<'a> {
     cpu_s: Option<f64>,
     healthy: bool,
     last_error: Option<&'a str>,
+    load_state: &'a str,
+    result: Option<&'a str>,
+    next_restart_s: Option<f64>,
+    restart_limit_reached: bool,
+    watchdog_s: Option<f64>,
+    ip_in_bytes: Option<u64>,
+    ip_out_bytes: Option<u64>,
+    depends_on: Vec<&'a str>,
 }
 
 impl<'a> From<&'a UnitState> for AgentStatus<'a> {
@@ -223,167 +251,22 @@ impl<'a> From<&'a UnitState> for AgentStatus<'a> {
             cpu_s: unit.cpu_s,
             healthy: unit.healthy,
             last_error: unit.last_error.as_deref(),
+            load_state: &unit.load_state,
+            result: unit.result.as_deref(),
+            next_restart_s: detail::next_restart(unit),
+            restart_limit_reached: unit.restart_limit_reached,
+            watchdog_s: unit.watchdog_s,
+            ip_in_bytes: unit.ip_in_bytes,
+            ip_out_bytes: unit.ip_out_bytes,
+            depends_on: depends_on(unit),
         }
     }
 }
 
-fn style(state: AgentState) -> Style {
-    let style = Style::new();
-    match state {
-        AgentState::Running => style.green(),
-        AgentState::Stopped => style.dimmed(),
-        AgentState::Failed | AgentState::ImportFailed => style.red().bold(),
-        AgentState::Paused => style.cyan(),
-        AgentState::Starting
-        | AgentState::Stopping
-        | AgentState::Restarting
-        | AgentState::Degraded => style.yellow(),
-    }
-}
-
-fn symbol(state: AgentState) -> &'static str {
-    match state {
-        AgentState::Running => "●",
-        AgentState::Stopped => "○",
-        AgentState::Paused => "‖",
-        AgentState::Failed | AgentState::ImportFailed => "×",
-        AgentState::Degraded => "◐",
-        AgentState::Starting | AgentState::Stopping | AgentState::Restarting => "↻",
-    }
-}
-
-fn table(units: &[UnitState], colors: bool) -> Table {
-    let mut table = Table::new([
-        Column::left("AGENT"),
-        Column::left("STATE"),
-        Column::left("ENABLED").droppable(4),
-        Column::right("PID").droppable(5),
-        Column::right("SINCE"),
-        Column::right("RESTARTS").droppable(6),
-        Column::right("WATCHDOG").droppable(2),
-        Column::right("MEMORY").droppable(3),
-        Column::right("CPU").droppable(1),
-        Column::left("STATUS"),
-    ]);
-    for unit in units {
-        let state = style(unit.state);
-        let name = if colors {
-            format!("{} {}", symbol(unit.state), unit.name)
-        } else {
-            unit.name.clone()
-        };
-        let status = unit.last_error.as_ref().or(unit.status_text.as_ref());
-        table.row([
-            Cell::styled(name, state),
-            Cell::styled(unit.state.as_str(), state),
-            text(unit.unit_file_state.as_deref()),
-            text(unit.pid.map(|n| n.to_string()).as_deref()),
-            text(unit.since.map(ago).as_deref()),
-            unit.restarts.to_string().into(),
-            text(unit.watchdog_age_s.map(seconds).as_deref()),
-            text(unit.memory_bytes.map(bytes).as_deref()),
-            text(unit.cpu_s.map(seconds).as_deref()),
-            text(status.map(String::as_str)),
-        ]);
-    }
-    table
-}
-
-fn text(text: Option<&str>) -> Cell {
-    text.unwrap_or("").into()
-}
-
-fn seconds(s: f64) -> String {
-    Duration::try_from_secs_f64(s).map_or_else(|_| "-".to_owned(), duration)
-}
-
-fn ago(time: DateTime<Utc>) -> String {
-    let length = (Utc::now() - time).to_std().unwrap_or_default();
-    match length.as_secs() {
-        s @ 0..60 => format!("{s}s"),
-        _ => duration(length),
-    }
-}
-
-fn detail(unit: &UnitState, description: Option<&str>, colors: bool) -> String {
-    let mut head = vec![unit.name.clone()];
-    head.extend(description.filter(|d| !d.is_empty()).map(printable));
-    let mut state = format!("{} ({}/{})", unit.state, unit.active_state, unit.sub_state);
-    if colors {
-        state = style(unit.state).style(&state).to_string();
-        head[0] = style(unit.state)
-            .style(format!("{} {}", symbol(unit.state), head[0]))
-            .to_string();
-    }
-    if let Some(since) = unit.since {
-        let at = since.with_timezone(&Local).format("%Y-%m-%d %H:%M:%S");
-        state.push_str(&format!(" since {at}, {} ago", ago(since)));
-    }
-    let mut out = format!("{}\n", head.join(" - "));
-    let mut line = |label: &str, value: Option<String>| {
-        if let Some(value) = value {
-            out.push_str(&format!("  {label:>12}: {value}\n"));
-        }
-    };
-    line("State", Some(state));
-    line("Error", unit.last_error.as_deref().map(printable));
-    line("Says", unit.status_text.as_deref().map(printable));
-    line("Unit", Some(unit_line(unit)));
-    line("Kind", Some(unit.kind.as_str().to_owned()));
-    line("Enabled", unit.unit_file_state.clone());
-    line("PID", unit.pid.map(|n| n.to_string()));
-    line("Restarts", Some(restarts_line(unit)));
-    line("Watchdog", watchdog_line(unit));
-    line("Memory", unit.memory_bytes.map(bytes));
-    line("CPU", unit.cpu_s.map(seconds));
-    line("Traffic", traffic_line(unit));
-    line(
-        "Healthy",
-        Some(if unit.healthy { "yes" } else { "no" }.to_owned()),
-    );
-    line("Run", unit.invocation_id.clone());
-    line("Wants", join(&unit.wants));
-    line("Requires", join(&unit.requires));
-    line("Drop-ins", join(&unit.drop_in_paths));
-    out
-}
-
-fn unit_line(unit: &UnitState) -> String {
-    let file = unit.fragment_path.as_deref().unwrap_or(&unit.load_state);
-    let stale = if unit.need_daemon_reload {
-        "; changed on disk, systemctl daemon-reload"
-    } else {
-        ""
-    };
-    format!("{} ({}{stale})", unit.unit, printable(file))
-}
-
-fn restarts_line(unit: &UnitState) -> String {
-    match unit.next_restart_us.map(Duration::from_micros) {
-        Some(next) if unit.state == AgentState::Restarting => {
-            format!("{} (next after {})", unit.restarts, duration(next))
-        }
-        _ => unit.restarts.to_string(),
-    }
-}
-
-fn watchdog_line(unit: &UnitState) -> Option<String> {
-    let limit = seconds(unit.watchdog_s?);
-    Some(match unit.watchdog_age_s {
-        Some(age) => format!("{} ago (limit {limit})", seconds(age)),
-        None => format!("limit {limit}"),
-    })
-}
-
-fn traffic_line(unit: &UnitState) -> Option<String> {
-    let (received, sent) = (unit.ip_in_bytes?, unit.ip_out_bytes?);
-    Some(format!(
-        "{} received, {} sent",
-        bytes(received),
-        bytes(sent)
-    ))
-}
-
-fn join(list: &[String]) -> Option<String> {
-    (!list.is_empty()).then(|| printable(&list.join(" ")))
+fn depends_on(unit: &UnitState) -> Vec<&str> {
+    let names = unit.wants.iter().chain(&unit.requires);
+    names
+        .filter(|name| agent_of_unit(name).is_some())
+        .map(|name| bare(name))
+        .collect()
 }

@@ -66,6 +66,15 @@ fn status_json_has_the_promised_fields_and_no_others() {
         "cpu_s",
         "healthy",
         "last_error",
+        // Beyond those of the first release.
+        "load_state",
+        "result",
+        "next_restart_s",
+        "restart_limit_reached",
+        "watchdog_s",
+        "ip_in_bytes",
+        "ip_out_bytes",
+        "depends_on",
     ];
     promised.sort_unstable();
     let mut fields = fields;

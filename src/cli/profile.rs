@@ -158,7 +158,8 @@ impl<'a> Fleet<'a> {
         } else {
             let files = self.manager.unit_files(PROFILES).await.unwrap_or_default();
             let names = files.iter().filter_map(|(path, _)| profile_of(path));
-            let names: Vec<&str> = names.collect();
+            let names: BTreeSet<&str> = names.collect();
+            let names: Vec<&str> = names.into_iter().collect();
             anyhow!("no profile {profile:?}: there are {}", names.join(", "))
         };
         Failure::new(ExitCode::Usage, error)

@@ -256,6 +256,7 @@ impl Manager {
         let Ok(proxy) = self.properties(job.as_str()).await else {
             return false;
         };
+        let _turn = self.turn(1).await;
         let state = proxy.get("org.freedesktop.systemd1.Job", "State").await;
         state.is_err_and(|e| Error::is_gone(&e))
     }
@@ -280,7 +281,7 @@ impl Pending {
     pub async fn wait(self) -> Result<JobOutcome, Error> {
         let result = self.end().await?;
         let took = self.begun.elapsed();
-        let after = self.manager.unit(&self.unit).await?;
+        let after = self.manager.unit_if_loaded(&self.unit).await?;
         let result = result.unwrap_or_else(|| infer(self.kind, &after));
         let failed_dependencies = match result {
             JobResult::Dependency => self.manager.culprits(&after.requires).await?,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use futures_util::future::{join, try_join, try_join_all};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use zbus::proxy::{CacheProperties, MethodFlags};
 use zbus::{Connection, DynamicType, OwnedVariant};
 
@@ -27,6 +27,10 @@ const RELOAD_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// A person may have to find a password.
 const INTERACTIVE_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// dbus-daemon refuses a call of a connection with 128 unanswered ones (dbus-daemon(1),
+/// `max_replies_per_connection`).
+const CALLS_AT_A_TIME: usize = 100;
 
 /// How to connect.
 #[derive(Debug, Clone, Default)]
@@ -59,6 +63,7 @@ pub struct Manager {
     remote: bool,
     subscribed: Arc<OnceCell<()>>,
     ends: Arc<OnceCell<Arc<JobEnds>>>,
+    calls: Arc<Semaphore>,
     version: Arc<OnceCell<u32>>,
 }
 
@@ -90,6 +95,7 @@ impl Manager {
             remote: options.bus.is_remote(),
             subscribed: Arc::default(),
             ends: Arc::default(),
+            calls: Arc::new(Semaphore::new(CALLS_AT_A_TIME)),
             version: Arc::default(),
         })
     }
@@ -124,21 +130,33 @@ impl Manager {
         })
     }
 
+    /// How a unit is that exists; one that systemd has unloaded has stopped, and is not loaded again.
+    pub(super) async fn unit_if_loaded(&self, name: &str) -> Result<UnitState, Error> {
+        match self.proxy.get_unit(name).await {
+            Ok(_) => self.unit(name).await,
+            Err(_) => Ok(UnitState::unloaded(name)),
+        }
+    }
+
     /// How the agents are: the loaded ones and those named in `expected` (names of units), by name.
     ///
-    /// Units that nobody expects and that have no unit file are left out.
+    /// Units that nobody expects and that have no unit file are left out. Those that systemd has not
+    /// loaded do not run and have not failed, so they are not loaded to be asked: loading one loads
+    /// all that its targets pull in, and that anew for each.
     ///
     /// # Errors
     /// systemd cannot be asked.
     pub async fn units(&self, expected: &[String]) -> Result<Vec<UnitState>, Error> {
-        let (rows, mut states) = try_join(self.loaded_units(), self.read_all(expected)).await?;
+        let (rows, files) = try_join(self.loaded_units(), self.agent_files()).await?;
+        let loaded: BTreeSet<&str> = rows.iter().map(|row| row.0.as_str()).collect();
+        let idle = expected.iter().filter(|name| !loaded.contains(name.as_str()));
+        let mut states: Vec<UnitState> = idle.map(|name| files.idle(name)).collect();
         let expected: BTreeSet<&str> = expected.iter().map(String::as_str).collect();
-        let others: Vec<String> = rows
-            .into_iter()
-            .filter(|row| row.2 != "not-found" && !expected.contains(row.0.as_str()))
-            .map(|row| row.0)
-            .collect();
-        states.extend(self.read_all(&others).await?);
+        let real = rows
+            .iter()
+            .filter(|row| row.2 != "not-found" || expected.contains(row.0.as_str()));
+        let real: Vec<String> = real.map(|row| row.0.clone()).collect();
+        states.extend(self.read_all(&real).await?);
         self.judge_dependencies(&mut states).await?;
         states.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(states)
@@ -269,6 +287,12 @@ impl Manager {
             .copied()
     }
 
+    /// Waits until so many calls may be made.
+    pub(super) async fn turn(&self, calls: u32) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.calls.acquire_many(calls).await.ok()
+    }
+
     /// How jobs end, from the first call on.
     pub(super) async fn job_ends(&self) -> Result<Arc<JobEnds>, Error> {
         let ends = self.ends.get_or_try_init(|| async {
@@ -296,6 +320,7 @@ impl Manager {
             flags |= MethodFlags::ALLOW_INTERACTIVE_AUTH;
             call.timeout = call.timeout.max(INTERACTIVE_TIMEOUT);
         }
+        let _turn = self.turn(1).await;
         let calling = self.proxy.inner().call_with_flags(method, flags, body);
         match tokio::time::timeout(call.timeout, calling).await {
             Ok(Ok(Some(reply))) => Ok(reply),
@@ -327,13 +352,34 @@ impl Manager {
         Ok(rows)
     }
 
-    /// How these units are, in this order; those that do not exist are `not-found`.
+    /// How these units are, in this order; those that do not exist are `not-found`. What several
+    /// that are not loaded depend on is not told: see [`Manager::units`].
     ///
     /// # Errors
     /// systemd cannot be asked.
     pub async fn states(&self, names: &[String]) -> Result<Vec<UnitState>, Error> {
-        let mut states = self.read_all(names).await?;
+        if names.len() <= 1 {
+            let mut states = self.read_all(names).await?;
+            self.judge_dependencies(&mut states).await?;
+            return Ok(states);
+        }
+        let (rows, files) = try_join(self.loaded_units(), self.agent_files()).await?;
+        let loaded: BTreeSet<String> = rows.into_iter().map(|row| row.0).collect();
+        let (there, idle): (Vec<String>, Vec<String>) =
+            names.iter().cloned().partition(|name| loaded.contains(name));
+        let idle: Vec<&str> = idle.iter().map(String::as_str).collect();
+        let rows = match idle.is_empty() {
+            true => Vec::new(),
+            false => {
+                let rows = self.proxy.list_units_by_names(&idle).await;
+                rows.map_err(read("listing units"))?
+            }
+        };
+        let mut states = self.read_all(&there).await?;
+        states.extend(rows.into_iter().map(|row| files.listed(row)));
         self.judge_dependencies(&mut states).await?;
+        let place = |unit: &UnitState| names.iter().position(|name| *name == unit.unit);
+        states.sort_by_cached_key(place);
         Ok(states)
     }
 
@@ -345,6 +391,7 @@ impl Manager {
     pub(super) async fn read(&self, name: &str) -> Result<UnitState, Error> {
         let proxy = self.properties(&unit_path(name)).await;
         let proxy = proxy.map_err(read("reading properties"))?;
+        let _turn = self.turn(2).await;
         let unit = proxy.get_all("org.freedesktop.systemd1.Unit");
         let service = proxy.get_all("org.freedesktop.systemd1.Service");
         let (unit, service) = join(unit, service).await;

@@ -3,6 +3,9 @@ use crate::fleet::AgentName;
 /// Pattern of the units that are agents.
 pub const AGENT_UNITS: &str = "recon@*.service";
 
+/// The unit file of which they are instances.
+pub(crate) const TEMPLATE: &str = "recon@.service";
+
 /// The agent that a unit runs: `recon@kaze.service` → `kaze`.
 ///
 /// The template itself and units of other names are no agents.

@@ -165,6 +165,15 @@ impl UnitState {
         }
     }
 
+    /// A unit that exists and that systemd has no reason to know about: it does not run, and it has
+    /// not failed.
+    pub(super) fn unloaded(unit: &str) -> Self {
+        Self {
+            load_state: "loaded".to_owned(),
+            ..Self::absent(unit)
+        }
+    }
+
     /// Reads the properties of the interfaces `Unit` and `Service`.
     ///
     /// Ages are counted from `now`.
@@ -182,10 +191,15 @@ impl UnitState {
             state.status_text = None;
         }
         state.restart_limit_reached = limit_reached(&state, unit, service);
-        state.state = AgentState::of(&state);
-        state.last_error = reason::last_error(&state);
-        state.healthy = state.is_healthy();
+        state.explain();
         state
+    }
+
+    /// Says in our words what the properties mean.
+    pub(super) fn explain(&mut self) {
+        self.state = AgentState::of(self);
+        self.last_error = reason::last_error(self);
+        self.healthy = self.is_healthy();
     }
 
     fn read_unit(&mut self, unit: &Props) {

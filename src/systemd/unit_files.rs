@@ -1,10 +1,55 @@
+use std::collections::BTreeMap;
+
 use super::bus::CALL_TIMEOUT;
 use super::error::{Call, Error};
 use super::manager::{Manager, read};
+use super::name::{AGENT_UNITS, TEMPLATE};
+use super::proxy::UnitRow;
+use super::unit::UnitState;
 
 const MANAGE_UNIT_FILES: &str = "org.freedesktop.systemd1.manage-unit-files";
 
+/// What is known of units that are not loaded: the states of the agents' unit files, by name. An
+/// instance has one of its own only when it is enabled, masked or written by somebody.
+pub(super) struct AgentFiles(BTreeMap<String, String>);
+
+impl AgentFiles {
+    /// A unit that is not loaded.
+    pub(super) fn idle(&self, unit: &str) -> UnitState {
+        let mut state = UnitState::absent(unit);
+        state.unit_file_state = match (self.0.get(unit), self.0.get(TEMPLATE)) {
+            (Some(own), _) => Some(own.clone()),
+            // Instances of a template that can be enabled.
+            (None, Some(_)) => Some("disabled".to_owned()),
+            (None, None) => return state,
+        };
+        let masked = matches!(
+            state.unit_file_state.as_deref(),
+            Some("masked" | "masked-runtime")
+        );
+        state.load_state = if masked { "masked" } else { "loaded" }.to_owned();
+        state.explain();
+        state
+    }
+
+    /// A unit that was loaded to be listed.
+    pub(super) fn listed(&self, row: UnitRow) -> UnitState {
+        let mut state = self.idle(&row.0);
+        (state.load_state, state.active_state, state.sub_state) = (row.2, row.3, row.4);
+        state.explain();
+        state
+    }
+}
+
 impl Manager {
+    /// The agents' unit files.
+    pub(super) async fn agent_files(&self) -> Result<AgentFiles, Error> {
+        let files = self.unit_files(AGENT_UNITS).await?;
+        let name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
+        let files = files.into_iter().map(|(path, state)| (name(&path), state));
+        Ok(AgentFiles(files.collect()))
+    }
+
     /// Unit files that match a pattern, and their states.
     ///
     /// # Errors

@@ -255,6 +255,18 @@ async fn answer(conn: &Connection, message: &Message, world: &Mutex<World>) {
             let rows = rows(world, |_, unit| unit.loaded);
             conn.reply(&header, &rows).await.unwrap();
         }
+        ("GetUnit", _) => {
+            let name: String = body.deserialize().unwrap();
+            let loaded = rows(world, |n, unit| n == name && unit.loaded);
+            match loaded.first() {
+                Some(row) => conn.reply(&header, &row.6).await.unwrap(),
+                None => {
+                    let error = "org.freedesktop.systemd1.NoSuchUnit";
+                    let text = "Unit not loaded.";
+                    conn.reply_error(&header, error, &text).await.unwrap();
+                }
+            }
+        }
         ("ListUnitFilesByPatterns", _) => {
             let none: Vec<(String, String)> = Vec::new();
             conn.reply(&header, &none).await.unwrap();

@@ -65,16 +65,6 @@ pub async fn down(global: &Global, _: DownArgs) -> Outcome {
     let fleet = Fleet::connect(global).await?;
     let mut running = fleet.units().await?;
     running.retain(|u| u.state != AgentState::Stopped && !u.state.is_failed());
-    let mut targets = fleet.active_profiles().await?;
-    targets.push(FLEET.to_owned());
-    let mut pending = Vec::new();
-    for target in &targets {
-        let job = fleet.manager.submit(JobKind::Stop, target).await;
-        // A target that is not even loaded needs no stop.
-        if let Ok(job) = job {
-            pending.push(job);
-        }
-    }
     if running.is_empty() && !global.json && !global.jsonl {
         output::text("Nothing to do: no agent runs.\n")?;
     }
@@ -84,8 +74,13 @@ pub async fn down(global: &Global, _: DownArgs) -> Outcome {
         .driver(Verb::Stop { no_wait: false })
         .drive(running)
         .await?;
-    for job in pending {
-        job.wait().await.map_err(failed)?;
+    // After their members: a target that stops takes them along, and each that is gone by the time
+    // of its own job would be loaded again, with all that its target pulls in.
+    let mut targets = fleet.active_profiles().await?;
+    targets.push(FLEET.to_owned());
+    for target in &targets {
+        let job = fleet.manager.job(JobKind::Stop, target).await;
+        job.map_err(failed)?;
     }
     finish(global, reports)
 }

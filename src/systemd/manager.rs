@@ -149,7 +149,9 @@ impl Manager {
     pub async fn units(&self, expected: &[String]) -> Result<Vec<UnitState>, Error> {
         let (rows, files) = try_join(self.loaded_units(), self.agent_files()).await?;
         let loaded: BTreeSet<&str> = rows.iter().map(|row| row.0.as_str()).collect();
-        let idle = expected.iter().filter(|name| !loaded.contains(name.as_str()));
+        let idle = expected
+            .iter()
+            .filter(|name| !loaded.contains(name.as_str()));
         let mut states: Vec<UnitState> = idle.map(|name| files.idle(name)).collect();
         let expected: BTreeSet<&str> = expected.iter().map(String::as_str).collect();
         let real = rows
@@ -365,8 +367,10 @@ impl Manager {
         }
         let (rows, files) = try_join(self.loaded_units(), self.agent_files()).await?;
         let loaded: BTreeSet<String> = rows.into_iter().map(|row| row.0).collect();
-        let (there, idle): (Vec<String>, Vec<String>) =
-            names.iter().cloned().partition(|name| loaded.contains(name));
+        let (there, idle): (Vec<String>, Vec<String>) = names
+            .iter()
+            .cloned()
+            .partition(|name| loaded.contains(name));
         let idle: Vec<&str> = idle.iter().map(String::as_str).collect();
         let rows = match idle.is_empty() {
             true => Vec::new(),

@@ -13,8 +13,10 @@ mod control;
 mod diff;
 mod generate;
 mod hub_client;
+mod init;
 mod logs;
 pub mod output;
+mod pager;
 mod render;
 mod report;
 mod scans;
@@ -62,6 +64,9 @@ pub struct Global {
     /// When to use colours.
     #[arg(long, global = true, value_enum, default_value_t = clap::ColorChoice::Auto)]
     pub color: clap::ColorChoice,
+    /// Do not pipe long output into a pager.
+    #[arg(long, global = true)]
+    pub no_pager: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -74,7 +79,9 @@ enum Command {
     Diff(diff::Args),
     /// Make systemd's unit files agree with the fleet file.
     Apply(apply::Args),
-    /// Show effective settings and where each came from.
+    /// Write a commented fleet file to begin with.
+    Init(init::Args),
+    /// Show effective settings, and edit the fleet file.
     #[command(subcommand)]
     Config(config::Command),
     /// Start agents.
@@ -168,6 +175,7 @@ impl Cli {
             Command::Render(args) => render::run(&global, args).await,
             Command::Diff(args) => diff::run(&global, args).await,
             Command::Apply(args) => apply::run(&global, args).await,
+            Command::Init(args) => init::run(&global, args).await,
             Command::Config(command) => config::run(&global, command).await,
             Command::Start(args) => control::run(&global, control::Verb::Start, args).await,
             Command::Stop(args) => control::run(&global, control::Verb::Stop, args).await,

@@ -23,6 +23,7 @@ mod scans;
 mod status;
 mod table;
 mod targets;
+mod verify;
 
 use std::path::PathBuf;
 
@@ -79,6 +80,8 @@ enum Command {
     Diff(diff::Args),
     /// Make systemd's unit files agree with the fleet file.
     Apply(apply::Args),
+    /// Report what is not as the fleet file says, and what systemd and this machine cannot do.
+    Verify(verify::Args),
     /// Write a commented fleet file to begin with.
     Init(init::Args),
     /// Show effective settings, and edit the fleet file.
@@ -111,6 +114,9 @@ enum Command {
     /// Write man pages, shell completions and the fleet file's JSON schema.
     #[command(hide = true)]
     Generate(generate::Args),
+    /// Try to send a packet: what verify runs in a unit that may not.
+    #[command(hide = true)]
+    ProbeFirewall,
 }
 
 /// A verb that failed: what to tell the user, and the exit code.
@@ -175,6 +181,7 @@ impl Cli {
             Command::Render(args) => render::run(&global, args).await,
             Command::Diff(args) => diff::run(&global, args).await,
             Command::Apply(args) => apply::run(&global, args).await,
+            Command::Verify(args) => verify::run(&global, args).await,
             Command::Init(args) => init::run(&global, args).await,
             Command::Config(command) => config::run(&global, command).await,
             Command::Start(args) => control::run(&global, control::Verb::Start, args).await,
@@ -189,6 +196,7 @@ impl Cli {
             Command::Targets(command) => targets::run(&global, command).await,
             Command::Scans(command) => scans::run(&global, command).await,
             Command::Generate(args) => generate::run(&global, args).await,
+            Command::ProbeFirewall => verify::probe(),
         }
     }
 }

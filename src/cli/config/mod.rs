@@ -41,7 +41,7 @@ pub async fn run(global: &Global, command: Command) -> Outcome {
     }
 }
 
-fn no_such_agent(name: &str, fleet: &Fleet) -> Failure {
+pub(super) fn no_such_agent(name: &str, fleet: &Fleet) -> Failure {
     let known: Vec<_> = fleet.agents.keys().map(|name| name.as_str()).collect();
     let error = anyhow!(
         "no agent {name:?} in the fleet; there are {}",

@@ -8,6 +8,8 @@
 mod agents;
 mod apply;
 mod check;
+mod complete;
+mod completions;
 mod config;
 mod control;
 mod diff;
@@ -15,6 +17,7 @@ mod generate;
 mod hub_client;
 mod init;
 mod logs;
+mod man;
 pub mod output;
 mod pager;
 mod render;
@@ -27,7 +30,7 @@ mod verify;
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::api::ExitCode;
 
@@ -111,6 +114,10 @@ enum Command {
     /// List and show scans.
     #[command(subcommand)]
     Scans(scans::Command),
+    /// Print a script that makes a shell complete reconctl.
+    Completions(completions::Args),
+    /// Show a manual page.
+    Man(man::Args),
     /// Write man pages, shell completions and the fleet file's JSON schema.
     #[command(hide = true)]
     Generate(generate::Args),
@@ -152,6 +159,8 @@ pub type Outcome = Result<ExitCode, Failure>;
 
 /// Runs `reconctl`: parses the command line, runs the verb, prints what went wrong.
 pub fn main() -> std::process::ExitCode {
+    // The shell asks for candidates (COMPLETE=bash): that answers it, and ends here.
+    clap_complete::CompleteEnv::with_factory(Cli::command).complete();
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -195,6 +204,8 @@ impl Cli {
             Command::Logs(args) => logs::run(&global, args).await,
             Command::Targets(command) => targets::run(&global, command).await,
             Command::Scans(command) => scans::run(&global, command).await,
+            Command::Completions(args) => completions::run(&global, args).await,
+            Command::Man(args) => man::run(&global, args).await,
             Command::Generate(args) => generate::run(&global, args).await,
             Command::ProbeFirewall => verify::probe(),
         }

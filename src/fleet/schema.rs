@@ -99,7 +99,7 @@ fn agent() -> Value {
         "description": "One agent: a program, and how systemd supervises it.",
         "additionalProperties": false,
         "properties": {
-            "kind": { "enum": kinds, "description": "Which program; default: the agent's name." },
+            "kind": { "enum": kinds, "description": "Which program of recon it is; without it, the one of its name." },
             "description": { "type": "string", "description": "One line for people." },
             "critical": { "type": "boolean", "description": "Counts towards CRITICAL in health." },
             "depends_on": { "type": "array",

@@ -1,13 +1,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
+use clap_complete::engine::ArgValueCandidates;
 use serde::Serialize;
 use toml::Value;
 use toml_edit::Array;
 
 use super::{FleetFile, get, kind_of, parse_key, value};
 use crate::api::ExitCode;
-use crate::cli::{Failure, Global, Outcome, check, diff, output};
+use crate::cli::{Failure, Global, Outcome, check, complete, diff, output};
 use crate::fleet::edit::{Change, edited};
 use crate::fleet::{self, Diagnostics, Fleet, Loaded, Sources, key_schema};
 use crate::units::unified;
@@ -19,10 +20,11 @@ VALUE is TOML, or a bare word where a text may stand; several make a list. The f
 whole first: what is not valid changes nothing and exits 2. Comments, order and formatting stay.")]
 pub struct SetArgs {
     /// Dotted key: agents.kaze.config.max_scans.
-    #[arg(value_name = "KEY")]
+    #[arg(value_name = "KEY", add = ArgValueCandidates::new(complete::keys))]
     pub key: String,
-    /// The value: 3, 30s, true, [\"a\", \"b\"].
-    #[arg(value_name = "VALUE", required = true, allow_negative_numbers = true)]
+    /// The value: 3, 30s, true, ["a", "b"].
+    #[arg(value_name = "VALUE", required = true, allow_negative_numbers = true,
+        add = ArgValueCandidates::new(complete::values))]
     pub values: Vec<String>,
     /// Put the values at the end of the list, unless they are in it.
     #[arg(long)]
@@ -42,7 +44,7 @@ The value is then what the other files and the built-in defaults say. A table go
 it. The fleet is checked as a whole first: nothing changes when it would not be valid (exit 2).")]
 pub struct UnsetArgs {
     /// Dotted key: agents.kaze.config.max_scans.
-    #[arg(value_name = "KEY")]
+    #[arg(value_name = "KEY", add = ArgValueCandidates::new(complete::keys))]
     pub key: String,
     /// Show how the file would change, and change nothing.
     #[arg(long)]

@@ -1,13 +1,14 @@
 use std::collections::BTreeMap;
 
 use anyhow::anyhow;
+use clap_complete::engine::ArgValueCandidates;
 use serde_json::json;
 use toml::{Table, Value};
 
 use super::show::write_table;
 use super::{kind_of, no_such_agent, parse_key};
 use crate::api::ExitCode;
-use crate::cli::{Failure, Global, Outcome, check, output};
+use crate::cli::{Failure, Global, Outcome, check, complete, output};
 use crate::fleet::{Fleet, key_schema};
 
 /// Arguments of `config get`.
@@ -17,7 +18,7 @@ A text is printed as it is, everything else as TOML. Exits 1 when the key is kno
 no fleet file has such a key, 4 when there is no such agent.")]
 pub struct Args {
     /// Dotted key: agents.kaze.config.max_scans.
-    #[arg(value_name = "KEY")]
+    #[arg(value_name = "KEY", add = ArgValueCandidates::new(complete::keys))]
     pub key: String,
     /// Say where each value came from: FILE:LINE, the environment, or built in.
     #[arg(long)]

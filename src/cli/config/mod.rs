@@ -56,7 +56,7 @@ fn parse_key(text: &str) -> Result<Vec<String>, Failure> {
 }
 
 /// Which program an agent of this name is, by the fleet and else by its name.
-fn kind_of(fleet: Option<&Fleet>, name: &str) -> Option<AgentKind> {
+pub(super) fn kind_of(fleet: Option<&Fleet>, name: &str) -> Option<AgentKind> {
     let agent = fleet.and_then(|fleet| fleet.agents.iter().find(|(n, _)| n.as_str() == name));
     let own = || AgentKind::BUILT_IN.into_iter().find(|k| k.as_str() == name);
     agent.map(|(_, agent)| agent.kind).or_else(own)

@@ -1,17 +1,18 @@
 use std::collections::BTreeMap;
 
+use clap_complete::engine::ArgValueCandidates;
 use serde_json::json;
 use toml::{Table, Value};
 
 use crate::api::ExitCode;
-use crate::cli::{Global, Outcome, check, output, pager};
+use crate::cli::{Global, Outcome, check, complete, output, pager};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 What is printed can be used as a fleet file: it means the same fleet.")]
 pub struct Args {
     /// Only this agent.
-    #[arg(value_name = "AGENT")]
+    #[arg(value_name = "AGENT", add = ArgValueCandidates::new(complete::agents))]
     pub agent: Option<String>,
     /// Say where each value came from: FILE:LINE, the environment, or built in.
     #[arg(long)]

@@ -122,8 +122,8 @@ async fn firewall() -> Option<Finding> {
         .await
         .ok()?;
     match status.code() {
-        Some(code) if code == BLOCKED as i32 => None,
-        Some(0) => {
+        Some(0) => None,
+        Some(code) if code == LEFT as i32 => {
             let text = "the IP firewall is not enforced: IPAddressDeny= has no effect here, only hub and \
                         agents keep to the scope";
             let fix = "systemd needs bpf(2) for it: a container must allow it";
@@ -138,14 +138,15 @@ async fn firewall() -> Option<Finding> {
 
 /// The hidden verb that tries to send.
 const PROBE: &str = "probe-firewall";
-const BLOCKED: ExitCode = ExitCode::NotPermitted;
+/// The packet left: the firewall is not active. What was expected is no failure in systemd's log.
+const LEFT: ExitCode = ExitCode::NotActive;
 
-/// Sends a packet to itself over loopback: exit 0 when it left, 5 when it was not permitted.
+/// Sends a packet to itself over loopback: exit 0 when that was not permitted, 3 when it left.
 pub fn probe() -> Outcome {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     match socket.send_to(b"recon", socket.local_addr()?) {
-        Ok(_) => Ok(ExitCode::Ok),
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(BLOCKED),
+        Ok(_) => Ok(LEFT),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(ExitCode::Ok),
         Err(error) => Err(error.into()),
     }
 }

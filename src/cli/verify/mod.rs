@@ -9,10 +9,11 @@ mod unit_file;
 
 use std::path::{Path, PathBuf};
 
+use clap_complete::engine::ArgValueCandidates;
 use serde::Serialize;
 
 use super::agents::bare;
-use super::{Failure, Global, Outcome, check, config, output, pager, render};
+use super::{Failure, Global, Outcome, check, complete, config, output, pager, render};
 use crate::api::ExitCode;
 use crate::fleet::{self, Agent, Fleet};
 use crate::units::{BASELINE, Note, SystemdVersion};
@@ -31,7 +32,7 @@ and files that the units need. Changes nothing. Without a running systemd only w
 looked at. Exits 1 when there is an error, else 0.")]
 pub struct Args {
     /// Only these agents.
-    #[arg(value_name = "AGENT")]
+    #[arg(value_name = "AGENT", add = ArgValueCandidates::new(complete::agents))]
     pub agents: Vec<String>,
     /// What this version of systemd cannot do, instead of the running one.
     #[arg(long, value_name = "N")]

@@ -16,7 +16,7 @@ use crate::fleet::AgentKind;
 
 const CGROUPS: &str = "/sys/fs/cgroup";
 /// `CGROUP2_SUPER_MAGIC` of linux/magic.h.
-const CGROUP2: i64 = 0x6367_7270;
+const CGROUP2: i128 = 0x6367_7270;
 
 /// Looks at the control groups of this machine and tries its firewall.
 pub async fn machine(subject: &Subject<'_>, systemd: &Systemd) -> Vec<Finding> {
@@ -24,7 +24,7 @@ pub async fn machine(subject: &Subject<'_>, systemd: &Systemd) -> Vec<Finding> {
         return Vec::new();
     }
     let mut found = Vec::new();
-    let unified = rustix::fs::statfs(CGROUPS).is_ok_and(|fs| i64::from(fs.f_type) == CGROUP2);
+    let unified = rustix::fs::statfs(CGROUPS).is_ok_and(|fs| i128::from(fs.f_type) == CGROUP2);
     if unified {
         controllers(subject, &mut found);
         freezer(subject, &mut found);

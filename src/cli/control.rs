@@ -2,13 +2,14 @@ use std::convert::Infallible;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
+use clap_complete::engine::ArgValueCandidates;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use super::agents::{ALL, Roster, failed};
 use super::report::{Report, worst};
 use super::table::duration;
-use super::{Failure, Global, Outcome, output};
+use super::{Failure, Global, Outcome, complete, output};
 use crate::api::ExitCode;
 use crate::fleet::{AgentKind, AgentName};
 use crate::systemd::{AgentState, Error, JobKind, JobOutcome, Manager, Options};
@@ -53,7 +54,7 @@ impl Verb {
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Agents, or `all`: the members of the profile for start, what is not stopped for the others.
-    #[arg(required = true, value_name = "AGENT")]
+    #[arg(required = true, value_name = "AGENT", add = ArgValueCandidates::new(complete::agents_or_all))]
     pub agents: Vec<String>,
     /// Only put the job into systemd's queue (start, stop, restart, reload).
     #[arg(long)]
@@ -87,10 +88,15 @@ pub async fn run(global: &Global, verb: Verb, args: Args) -> Outcome {
     };
     let mut running: FuturesUnordered<_> = names.iter().map(|n| driver.drive(n)).collect();
     let mut reports = Vec::new();
+    let mut printed = Ok(());
     while let Some(report) = running.next().await {
-        report.print(global)?;
+        // A reader that went away does not call off what was asked for.
+        if printed.is_ok() {
+            printed = report.print(global);
+        }
         reports.push(report);
     }
+    printed?;
     if names.is_empty() && !global.json && !global.jsonl {
         output::text("Nothing to do: no agent runs.\n")?;
     }

@@ -58,6 +58,10 @@ fn names_and_keys_come_from_the_fleet_file() {
         offers(&bed, &["verify", "ka"]),
         ["kage", "kaze", "kaze-dmz"]
     );
+    for verb in ["start", "status", "logs"] {
+        assert_eq!(offers(&bed, &[verb, "ka"]), ["kage", "kaze", "kaze-dmz"]);
+    }
+    assert_eq!(offers(&bed, &["stop", "al"]), ["all"]);
     assert_eq!(offers(&bed, &["config", "show", "kaze-"]), ["kaze-dmz"]);
     let keys = offers(&bed, &["config", "get", "agents.kaze-dmz.config.s"]);
     assert_eq!(

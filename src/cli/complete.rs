@@ -9,6 +9,12 @@ use clap_complete::engine::CompletionCandidate;
 
 use crate::fleet::{self, AgentKind, Fleet, KeyDoc, Sources, all_keys};
 
+/// Names of agents, and `all`.
+pub fn agents_or_all() -> Vec<CompletionCandidate> {
+    let all = CompletionCandidate::new(super::agents::ALL).help(Some("every agent".into()));
+    agents().into_iter().chain([all]).collect()
+}
+
 /// Names of agents.
 pub fn agents() -> Vec<CompletionCandidate> {
     let fleet = fleet();

@@ -26,6 +26,11 @@ impl Pager {
         Self(child)
     }
 
+    /// Standard output alone.
+    pub fn none() -> Self {
+        Self(None)
+    }
+
     /// Prints text.
     ///
     /// # Errors

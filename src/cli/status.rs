@@ -1,13 +1,14 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Local, SecondsFormat, Utc};
+use clap_complete::engine::ArgValueCandidates;
 use owo_colors::Style;
 use serde::Serialize;
 
 use super::agents::{Roster, bare, failed};
 use super::logs::format_entry;
 use super::table::{Cell, Column, Table, bytes, duration, printable, terminal_width};
-use super::{Failure, Global, Outcome, output};
+use super::{Failure, Global, Outcome, complete, output, pager};
 use crate::api::ExitCode;
 use crate::fleet::{AgentKind, AgentName};
 use crate::systemd::{AgentState, Journal, Level, Manager, Options, Query, UnitState};
@@ -24,7 +25,7 @@ The first word of STATUS is the agent's own: paused, degraded, stopping. Exit co
 agent that was named is not active; 4 no such agent; 69 systemd unreachable.")]
 pub struct Args {
     /// Only these agents; one alone is shown in detail.
-    #[arg(value_name = "AGENT")]
+    #[arg(value_name = "AGENT", add = ArgValueCandidates::new(complete::agents))]
     pub agents: Vec<String>,
     /// Show it anew every so many seconds (2) until Ctrl-C.
     // A text, so that `status --watch kaze` means the agent.
@@ -70,11 +71,13 @@ struct View<'a> {
 impl View<'_> {
     async fn show(&self) -> Outcome {
         let units = self.read().await?;
-        self.print(&units)?;
-        if let [unit] = units.as_slice()
-            && self.is_detail()
-        {
-            output::text(&self.last_errors(unit).await)?;
+        match units.as_slice() {
+            [unit] if self.is_detail() => {
+                let mut text = self.detail(unit);
+                text.push_str(&self.last_errors(unit).await);
+                pager::text(self.global, &text)?;
+            }
+            _ => self.print(&units)?,
         }
         Ok(self.code(&units))
     }
@@ -147,11 +150,14 @@ impl View<'_> {
         let colors = self.global.colors();
         match units {
             [] => output::text("No agents: neither the fleet file nor systemd knows any.\n"),
-            [unit] if self.is_detail() => {
-                output::text(&detail(unit, self.roster.description(&unit.name), colors))
-            }
+            [unit] if self.is_detail() => output::text(&self.detail(unit)),
             units => output::text(&table(units, colors).render(terminal_width(), colors)),
         }
+    }
+
+    fn detail(&self, unit: &UnitState) -> String {
+        let description = self.roster.description(&unit.name);
+        detail(unit, description, self.global.colors())
     }
 
     async fn last_errors(&self, unit: &UnitState) -> String {

@@ -39,7 +39,8 @@ uninstall: ## Remove what install put there (not /etc/recon, not /var/lib/recon)
 	rm -f $(DESTDIR)$(PREFIX)/bin/reconctl
 	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir $(wildcard units/*)))
 	rm -f $(DESTDIR)/usr/lib/sysusers.d/recon.conf $(DESTDIR)/usr/lib/tmpfiles.d/recon.conf
-	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/reconctl*.1 $(DESTDIR)$(PREFIX)/share/man/man8/recon-*.8
+	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/reconctl*.1 $(DESTDIR)$(PREFIX)/share/man/man5/recon.toml.5 \
+	    $(DESTDIR)$(PREFIX)/share/man/man8/recon-*.8
 	rm -rf $(DESTDIR)$(PREFIX)/share/recon
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/reconctl
 	rm -f $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_reconctl $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/reconctl.fish

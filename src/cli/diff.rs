@@ -77,7 +77,8 @@ pub(super) fn describe(global: &Global, plan: &Plan) -> String {
     text
 }
 
-fn colored(global: &Global, diff: &str) -> String {
+/// A unified diff in colours, where colours are wanted.
+pub(super) fn colored(global: &Global, diff: &str) -> String {
     if !global.colors() {
         return diff.to_owned();
     }

@@ -1,8 +1,9 @@
+use clap_complete::engine::ArgValueCandidates;
 use serde::Serialize;
 
 use super::agents::Roster;
 use super::table::{Column, Table, terminal_width};
-use super::{Global, Outcome, output};
+use super::{Global, Outcome, complete, output};
 use crate::api::ExitCode;
 use crate::fleet::{AgentKind, AgentName, Fleet};
 use crate::systemd::{AgentState, UnitState};
@@ -13,7 +14,7 @@ use crate::systemd::{AgentState, UnitState};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Only members of this profile.
-    #[arg(long, short, value_name = "PROFILE")]
+    #[arg(long, short, value_name = "PROFILE", add = ArgValueCandidates::new(complete::profiles))]
     pub profile: Option<String>,
 }
 

@@ -1,11 +1,13 @@
 use std::process::Stdio;
 
 use chrono::Local;
+use clap_complete::engine::ArgValueCandidates;
 use owo_colors::{AnsiColors, OwoColorize};
 
 use super::agents::{ALL, Roster, failed};
+use super::pager::Pager;
 use super::table::printable;
-use super::{Failure, Global, Outcome, output};
+use super::{Failure, Global, Outcome, complete, output};
 use crate::api::ExitCode;
 use crate::fleet::AgentName;
 use crate::systemd::{Entry, Error, Journal, Level, Query};
@@ -17,7 +19,7 @@ const LINES: u64 = 100;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Agents, or `all` (the default).
-    #[arg(value_name = "AGENT")]
+    #[arg(value_name = "AGENT", add = ArgValueCandidates::new(complete::agents_or_all))]
     pub agents: Vec<String>,
     /// Only lines this grave and graver: error, warn, notice, info, debug.
     #[arg(long, short, value_name = "LEVEL")]
@@ -102,13 +104,18 @@ async fn print(global: &Global, query: &Query) -> Outcome {
     let mut journal = Journal::open(query).map_err(failed)?;
     let colors = global.colors();
     let mut all = Vec::new();
+    // What goes on until Ctrl-C is not for a pager.
+    let mut pager = match query.follow {
+        true => Pager::none(),
+        false => Pager::open(global),
+    };
     while let Some(entry) = journal.next().await.map_err(failed)? {
         if global.json {
             all.push(entry);
         } else if global.jsonl {
             output::text(&(serde_json::to_string(&entry)? + "\n"))?;
         } else {
-            output::text(&format_entry(&entry, colors))?;
+            pager.text(&format_entry(&entry, colors))?;
         }
     }
     if global.json {

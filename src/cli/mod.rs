@@ -8,15 +8,20 @@
 mod agents;
 mod apply;
 mod check;
+mod complete;
+mod completions;
 mod config;
 mod control;
 mod diff;
 mod generate;
 mod health;
 mod hub_client;
+mod init;
 mod list;
 mod logs;
+mod man;
 pub mod output;
+mod pager;
 mod profile;
 mod render;
 mod scans;
@@ -24,10 +29,11 @@ mod status;
 mod table;
 mod targets;
 mod tree;
+mod verify;
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::api::ExitCode;
 use control::{EnableArgs, MaskArgs, StartArgs, Verb};
@@ -72,6 +78,9 @@ pub struct Global {
     /// When to use colours.
     #[arg(long, global = true, value_enum, default_value_t = clap::ColorChoice::Auto)]
     pub color: clap::ColorChoice,
+    /// Do not pipe long output into a pager.
+    #[arg(long, global = true)]
+    pub no_pager: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -84,7 +93,11 @@ enum Command {
     Diff(diff::Args),
     /// Make systemd's unit files agree with the fleet file.
     Apply(apply::Args),
-    /// Show effective settings and where each came from.
+    /// Report what is not as the fleet file says, and what systemd and this machine cannot do.
+    Verify(verify::Args),
+    /// Write a commented fleet file to begin with.
+    Init(init::Args),
+    /// Show effective settings, and edit the fleet file.
     #[command(subcommand)]
     Config(config::Command),
     /// Start a profile's agents, and stop all others.
@@ -135,9 +148,16 @@ enum Command {
     /// List and show scans.
     #[command(subcommand)]
     Scans(scans::Command),
+    /// Print a script that makes a shell complete reconctl.
+    Completions(completions::Args),
+    /// Show a manual page.
+    Man(man::Args),
     /// Write man pages, shell completions and the fleet file's JSON schema.
     #[command(hide = true)]
     Generate(generate::Args),
+    /// Try to send a packet: what verify runs in a unit that may not.
+    #[command(hide = true)]
+    ProbeFirewall,
 }
 
 /// A verb that failed: what to tell the user, and the exit code.
@@ -173,6 +193,8 @@ pub type Outcome = Result<ExitCode, Failure>;
 
 /// Runs `reconctl`: parses the command line, runs the verb, prints what went wrong.
 pub fn main() -> std::process::ExitCode {
+    // The shell asks for candidates (COMPLETE=bash): that answers it, and ends here.
+    clap_complete::CompleteEnv::with_factory(Cli::command).complete();
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -205,6 +227,8 @@ impl Cli {
             Command::Render(args) => render::run(&global, args).await,
             Command::Diff(args) => diff::run(&global, args).await,
             Command::Apply(args) => apply::run(&global, args).await,
+            Command::Verify(args) => verify::run(&global, args).await,
+            Command::Init(args) => init::run(&global, args).await,
             Command::Config(command) => config::run(&global, command).await,
             Command::Up(args) => profile::up(&global, args).await,
             Command::Down(args) => profile::down(&global, args).await,
@@ -215,7 +239,10 @@ impl Cli {
             Command::Logs(args) => logs::run(&global, args).await,
             Command::Targets(command) => targets::run(&global, command).await,
             Command::Scans(command) => scans::run(&global, command).await,
+            Command::Completions(args) => completions::run(&global, args).await,
+            Command::Man(args) => man::run(&global, args).await,
             Command::Generate(args) => generate::run(&global, args).await,
+            Command::ProbeFirewall => verify::probe(),
             // Those that drive agents are done above.
             _ => Ok(ExitCode::Ok),
         }

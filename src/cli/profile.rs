@@ -1,10 +1,11 @@
 use std::collections::BTreeSet;
 
 use anyhow::anyhow;
+use clap_complete::engine::ArgValueCandidates;
 
 use super::agents::{Roster, failed};
 use super::control::{Driver, Report, Verb, dependencies_first, print_all, worst};
-use super::{Failure, Global, Outcome, output};
+use super::{Failure, Global, Outcome, complete, output};
 use crate::api::ExitCode;
 use crate::systemd::{AgentState, JobKind, Manager, UnitState, agent_of_unit};
 
@@ -21,7 +22,7 @@ const PROFILES: &str = "recon-*.target";
 #[derive(Debug, clap::Args)]
 pub struct UpArgs {
     /// The profile (default: fleet.profile of the fleet file).
-    #[arg(long, short, value_name = "PROFILE")]
+    #[arg(long, short, value_name = "PROFILE", add = ArgValueCandidates::new(complete::profiles))]
     pub profile: Option<String>,
 }
 

@@ -1,11 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 
+use clap_complete::engine::ArgValueCandidates;
 use serde::Serialize;
 
 use super::agents::{Roster, failed};
 use super::status::styled_state;
-use super::{Global, Outcome, output};
+use super::{Global, Outcome, complete, output};
 use crate::api::ExitCode;
 use crate::fleet::OnFailure;
 use crate::systemd::{AgentState, UnitState, agent_of_unit};
@@ -17,7 +18,7 @@ use crate::systemd::{AgentState, UnitState, agent_of_unit};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Only from these agents on.
-    #[arg(value_name = "AGENT")]
+    #[arg(value_name = "AGENT", add = ArgValueCandidates::new(complete::agents))]
     pub agents: Vec<String>,
     /// The other way round: who needs an agent.
     #[arg(long, short)]

@@ -26,6 +26,16 @@ const SETTINGS: [(&str, AgentKind, &str); 12] = [
     ("SUZU_MAX_ENUMS", AgentKind::Suzu, "max_enums"),
 ];
 
+/// The variables that override keys of the fleet file, each with its key.
+pub fn variables() -> Vec<(&'static str, String)> {
+    let settings = SETTINGS
+        .iter()
+        .map(|(name, kind, key)| (*name, format!("agents.{}.config.{key}", kind.as_str())));
+    std::iter::once((HUB, "fleet.hub".to_owned()))
+        .chain(settings)
+        .collect()
+}
+
 /// The hub's address, when the environment has one. An empty variable counts as unset.
 pub(super) fn hub(env: &BTreeMap<String, String>) -> Option<Node> {
     let url = env.get(HUB).filter(|url| !url.is_empty())?;

@@ -30,11 +30,13 @@ impl Sources {
 
     /// The fleet file that is read, when there is one.
     pub fn fleet_file(&self) -> Option<PathBuf> {
-        let file = self
-            .file
-            .clone()
-            .unwrap_or_else(|| self.root.join(files::FLEET_FILE));
-        file.exists().then_some(file)
+        Some(self.fleet_path()).filter(|file| file.exists())
+    }
+
+    /// Where the fleet file is, or would be.
+    pub fn fleet_path(&self) -> PathBuf {
+        let default = || self.root.join(files::FLEET_FILE);
+        self.file.clone().unwrap_or_else(default)
     }
 }
 
@@ -124,13 +126,25 @@ const BUILT_IN: &str = "built-in";
 /// # Errors
 /// Everything that is wrong, at once.
 pub fn load(sources: &Sources) -> Result<Loaded, Diagnostics> {
+    read(sources, None)
+}
+
+/// As [`load`], as if the fleet file said this: what it would mean, before it is written.
+///
+/// # Errors
+/// Everything that would be wrong, at once.
+pub fn load_as(sources: &Sources, text: &str) -> Result<Loaded, Diagnostics> {
+    read(sources, Some(text))
+}
+
+fn read(sources: &Sources, text: Option<&str>) -> Result<Loaded, Diagnostics> {
     let mut errors = Vec::new();
     let mut merged = manifests(&sources.root, &mut errors);
     let manifests = match merged.get("agents").map(|node| &node.value) {
         Some(Value::Table(agents)) => agents.clone(),
         _ => Table::new(),
     };
-    for (path, text) in operator_files(sources, &mut errors) {
+    for (path, text) in operator_files(sources, text, &mut errors) {
         let fragment = parse(&path, &text, &mut errors);
         merge(&mut merged, fragment, &mut errors);
     }
@@ -187,26 +201,31 @@ fn manifests(root: &Path, errors: &mut Vec<Diagnostic>) -> Table {
     merged
 }
 
-/// The fleet file and its drop-ins, weakest first.
-fn operator_files(sources: &Sources, errors: &mut Vec<Diagnostic>) -> Vec<(PathBuf, String)> {
-    let main = match &sources.file {
-        Some(file) => {
-            if !file.exists() {
-                errors.push(Diagnostic {
-                    file: file.clone(),
-                    line: 0,
-                    key: String::new(),
-                    message: "there is no such file".to_owned(),
-                });
-            }
-            file.clone()
-        }
-        None => sources.root.join(files::FLEET_FILE),
+/// The fleet file and its drop-ins, weakest first; `text` takes the place of what the fleet file says.
+fn operator_files(
+    sources: &Sources,
+    text: Option<&str>,
+    errors: &mut Vec<Diagnostic>,
+) -> Vec<(PathBuf, String)> {
+    let main = sources.fleet_path();
+    if sources.file.is_some() && text.is_none() && !main.exists() {
+        errors.push(Diagnostic {
+            file: main.clone(),
+            line: 0,
+            key: String::new(),
+            message: "there is no such file".to_owned(),
+        });
+    }
+    let drop_ins = files::in_dirs(&sources.root, &files::DROP_INS, errors);
+    let first = match text {
+        Some(text) => Some(text.to_owned()),
+        None => files::read(&main, errors),
     };
-    std::iter::once(main)
-        .chain(files::in_dirs(&sources.root, &files::DROP_INS, errors))
-        .filter_map(|path| files::read(&path, errors).map(|text| (path, text)))
-        .collect()
+    let first = first.map(|text| (main, text));
+    let rest = drop_ins
+        .into_iter()
+        .filter_map(|path| files::read(&path, errors).map(|text| (path, text)));
+    first.into_iter().chain(rest).collect()
 }
 
 fn complete_agents(

@@ -10,11 +10,13 @@
 
 mod agents;
 mod checks;
+pub mod edit;
 mod effective;
 mod env;
 mod files;
 mod fragments;
 mod graph;
+mod keys;
 mod load;
 mod merge;
 mod model;
@@ -27,7 +29,9 @@ mod settings;
 mod span;
 mod validate;
 
-pub use load::{Diagnostic, Diagnostics, Loaded, Sources, environment, load};
+pub use env::variables;
+pub use keys::{KeyDoc, KeySchema, UnknownKey, all_keys, key_schema};
+pub use load::{Diagnostic, Diagnostics, Loaded, Sources, environment, load, load_as};
 pub use model::{
     Agent, AgentKind, AgentName, Backoff, Dependency, Fleet, Health, HealthProbe, OnFailure,
 };

@@ -16,6 +16,7 @@ pub fn schema() -> Value {
         "properties": {
             "fleet": {
                 "type": "object",
+                "description": "The fleet as a whole.",
                 "additionalProperties": false,
                 "properties": {
                     "profile": { "type": "string", "default": "full",
@@ -32,6 +33,7 @@ pub fn schema() -> Value {
             },
             "agents": {
                 "type": "object",
+                "description": "The agents, by name: NAME is the instance of recon@NAME.service.",
                 "additionalProperties": agent(),
                 "properties": built_in_agents(),
             },
@@ -86,32 +88,39 @@ fn agent() -> Value {
         "additionalProperties": false,
         "required": ["agent"],
         "properties": {
-            "agent": { "type": "string" },
-            "on_failure": { "enum": ["ignore", "restart", "stop"], "default": "ignore" },
+            "agent": { "type": "string", "description": "The agent that is needed." },
+            "on_failure": { "enum": ["ignore", "restart", "stop"], "default": "ignore",
+                "description": "What happens to this agent when that one fails: nothing, it is \
+                                restarted with it, or it stops and stays stopped." },
         },
     });
     json!({
         "type": "object",
+        "description": "One agent: a program, and how systemd supervises it.",
         "additionalProperties": false,
         "properties": {
-            "kind": { "enum": kinds, "description": "Which program; default: the agent's name." },
-            "description": { "type": "string" },
+            "kind": { "enum": kinds, "description": "Which program of recon it is; without it, the one of its name." },
+            "description": { "type": "string", "description": "One line for people." },
             "critical": { "type": "boolean", "description": "Counts towards CRITICAL in health." },
             "depends_on": { "type": "array",
+                "description": "Agents that it needs: they are started first and waited for until \
+                                they are ready. A bare name means { agent = NAME }.",
                 "items": { "anyOf": [{ "type": "string" }, dependency] } },
             "auto_start": { "type": "boolean",
                 "description": "Enabled when seen for the first time." },
-            "auto_restart": { "type": "boolean" },
+            "auto_restart": { "type": "boolean", "description": "Restarted after a crash." },
             "max_restarts": { "type": "integer", "minimum": 0, "maximum": 1000,
                 "description": "Restarts within restart_window; then failed." },
             "restart_window": span("The window of max_restarts."),
             "backoff": {
                 "type": "object",
+                "description": "Delay before a restart, growing from initial to max.",
                 "additionalProperties": false,
                 "properties": {
                     "initial": span("Delay before the first restart."),
                     "max": span("Longest delay."),
-                    "steps": { "type": "integer", "minimum": 1, "maximum": 100 },
+                    "steps": { "type": "integer", "minimum": 1, "maximum": 100,
+                        "description": "Number of steps from initial to max." },
                 },
             },
             "stable_after": span("After so long without a failure the backoff starts afresh."),
@@ -125,12 +134,15 @@ fn agent() -> Value {
                 "description": "A program of your own speaks sd_notify itself." },
             "health": {
                 "type": "object",
+                "description": "How to see whether a program of your own is well: http or exec.",
                 "additionalProperties": false,
                 "properties": {
-                    "http": { "type": "string", "format": "uri" },
+                    "http": { "type": "string", "format": "uri",
+                        "description": "A URL that answers 2xx when all is well." },
                     "exec": texts("A command that exits 0 when all is well."),
                     "interval": span("How often."),
-                    "failures": { "type": "integer", "minimum": 1, "maximum": 100 },
+                    "failures": { "type": "integer", "minimum": 1, "maximum": 100,
+                        "description": "So many failures in a row are a failure." },
                 },
             },
             "config": { "type": "object", "description": "The agent's own settings." },
@@ -150,7 +162,7 @@ fn built_in_agents() -> Value {
                 AgentKind::Suzu => of::<EnumSettings>(),
                 AgentKind::Ryu => of::<AssessSettings>(),
                 AgentKind::Sentinel => of::<SentinelSettings>(),
-                AgentKind::Custom => json!({ "type": "object" }),
+                AgentKind::Custom => json!({}),
             };
             (kind.as_str().to_owned(), schema)
         })

@@ -68,7 +68,7 @@ impl Driver<'_> {
     }
 
     /// Once for all agents: links changed under systemd, which has to read them.
-    pub(super) async fn after(&self, reports: &mut [Report]) -> Result<(), Error> {
+    pub(super) async fn after(&self, reports: &[Report]) -> Result<(), Error> {
         let files = matches!(
             self.verb,
             Verb::Enable { .. } | Verb::Disable { .. } | Verb::Mask { .. } | Verb::Unmask { .. }

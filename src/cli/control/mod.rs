@@ -149,11 +149,16 @@ impl Driver<'_> {
             }));
         }
         let mut reports = Vec::new();
+        let mut printed = Ok(());
         while let Some(report) = running.next().await {
-            report.print(self.global)?;
+            // A reader that went away does not call off what was asked for.
+            if printed.is_ok() {
+                printed = report.print(self.global);
+            }
             reports.push(report);
         }
-        self.after(&mut reports).await.map_err(failed)?;
+        self.after(&reports).await.map_err(failed)?;
+        printed?;
         Ok(reports)
     }
 

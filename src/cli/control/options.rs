@@ -1,3 +1,6 @@
+use clap_complete::engine::ArgValueCandidates;
+
+use crate::cli::complete;
 use crate::systemd::{Who, signal_number};
 
 /// What is done to agents.
@@ -57,7 +60,7 @@ impl Verb {
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Agents, or `all`: what is not stopped.
-    #[arg(required = true, value_name = "AGENT")]
+    #[arg(required = true, value_name = "AGENT", add = ArgValueCandidates::new(complete::agents_or_all))]
     pub agents: Vec<String>,
 }
 
@@ -65,7 +68,7 @@ pub struct Args {
 #[derive(Debug, clap::Args)]
 pub struct JobArgs {
     /// Agents, or `all`: what is not stopped.
-    #[arg(required = true, value_name = "AGENT")]
+    #[arg(required = true, value_name = "AGENT", add = ArgValueCandidates::new(complete::agents_or_all))]
     pub agents: Vec<String>,
     /// Only put the job into systemd's queue.
     #[arg(long)]
@@ -76,7 +79,7 @@ pub struct JobArgs {
 #[derive(Debug, clap::Args)]
 pub struct StartArgs {
     /// Agents, or `all`: the members of the profile for start, what is not stopped for restart.
-    #[arg(required = true, value_name = "AGENT")]
+    #[arg(required = true, value_name = "AGENT", add = ArgValueCandidates::new(complete::agents_or_all))]
     pub agents: Vec<String>,
     /// Only put the job into systemd's queue.
     #[arg(long)]
@@ -90,7 +93,7 @@ pub struct StartArgs {
 #[derive(Debug, clap::Args)]
 pub struct ForceArgs {
     /// Agents, or `all`.
-    #[arg(required = true, value_name = "AGENT")]
+    #[arg(required = true, value_name = "AGENT", add = ArgValueCandidates::new(complete::agents_or_all))]
     pub agents: Vec<String>,
     /// reset: also agents that reached their restart limit, and those that run. freeze: also agents
     /// with a watchdog, which kills them when they stay frozen for longer than it waits.
@@ -102,7 +105,7 @@ pub struct ForceArgs {
 #[derive(Debug, clap::Args)]
 pub struct KillArgs {
     /// Agents, or `all`: what is not stopped.
-    #[arg(required = true, value_name = "AGENT")]
+    #[arg(required = true, value_name = "AGENT", add = ArgValueCandidates::new(complete::agents_or_all))]
     pub agents: Vec<String>,
     /// The signal, by name or number.
     #[arg(long, short, value_name = "SIGNAL", default_value = "TERM", value_parser = signal_number)]
@@ -134,7 +137,7 @@ impl From<Whom> for Who {
 #[derive(Debug, clap::Args)]
 pub struct EnableArgs {
     /// Agents, or `all`.
-    #[arg(required = true, value_name = "AGENT")]
+    #[arg(required = true, value_name = "AGENT", add = ArgValueCandidates::new(complete::agents_or_all))]
     pub agents: Vec<String>,
     /// Start or stop it at once as well.
     #[arg(long)]
@@ -148,7 +151,7 @@ pub struct EnableArgs {
 #[derive(Debug, clap::Args)]
 pub struct MaskArgs {
     /// Agents, or `all`.
-    #[arg(required = true, value_name = "AGENT")]
+    #[arg(required = true, value_name = "AGENT", add = ArgValueCandidates::new(complete::agents_or_all))]
     pub agents: Vec<String>,
     /// Stop it at once as well.
     #[arg(long)]
@@ -162,7 +165,7 @@ pub struct MaskArgs {
 #[derive(Debug, clap::Args)]
 pub struct UnmaskArgs {
     /// Agents, or `all`.
-    #[arg(required = true, value_name = "AGENT")]
+    #[arg(required = true, value_name = "AGENT", add = ArgValueCandidates::new(complete::agents_or_all))]
     pub agents: Vec<String>,
     /// Only until the next boot.
     #[arg(long)]

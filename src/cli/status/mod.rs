@@ -4,12 +4,13 @@ mod look;
 use std::time::Duration;
 
 use chrono::SecondsFormat;
+use clap_complete::engine::ArgValueCandidates;
 use serde::Serialize;
 
 use super::agents::{Roster, bare, failed};
 use super::logs::format_entry;
 use super::table::terminal_width;
-use super::{Failure, Global, Outcome, output};
+use super::{Failure, Global, Outcome, complete, output, pager};
 use crate::api::ExitCode;
 use crate::fleet::{AgentKind, AgentName};
 use crate::systemd::{AgentState, Journal, Level, Manager, Query, UnitState, agent_of_unit};
@@ -27,7 +28,7 @@ The first word of STATUS is the agent's own: paused, degraded, stopping. Exit co
 agent that was named is not active; 4 no such agent; 69 systemd unreachable.")]
 pub struct Args {
     /// Only these agents; one alone is shown in detail.
-    #[arg(value_name = "AGENT")]
+    #[arg(value_name = "AGENT", add = ArgValueCandidates::new(complete::agents))]
     pub agents: Vec<String>,
     /// Show it anew every so many seconds (2) until Ctrl-C.
     // A text, so that `status --watch kaze` means the agent.
@@ -73,11 +74,14 @@ struct View<'a> {
 impl View<'_> {
     async fn show(&self) -> Outcome {
         let units = self.read().await?;
-        self.print(&units, &self.needs(&units).await?)?;
-        if let [unit] = units.as_slice()
-            && self.is_detail()
-        {
-            output::text(&self.last_errors(unit).await)?;
+        let needs = self.needs(&units).await?;
+        match units.as_slice() {
+            [unit] if self.is_detail() => {
+                let mut text = self.detail(unit, &needs);
+                text.push_str(&self.last_errors(unit).await);
+                pager::text(self.global, &text)?;
+            }
+            _ => self.print(&units, &needs)?,
         }
         Ok(self.code(&units))
     }
@@ -162,12 +166,14 @@ impl View<'_> {
         let colors = self.global.colors();
         match units {
             [] => output::text("No agents: neither the fleet file nor systemd knows any.\n"),
-            [unit] if self.is_detail() => {
-                let description = self.roster.description(&unit.name);
-                output::text(&detail::detail(unit, description, needs, colors))
-            }
+            [unit] if self.is_detail() => output::text(&self.detail(unit, needs)),
             units => output::text(&look::table(units, colors).render(terminal_width(), colors)),
         }
+    }
+
+    fn detail(&self, unit: &UnitState, needs: &[UnitState]) -> String {
+        let description = self.roster.description(&unit.name);
+        detail::detail(unit, description, needs, self.global.colors())
     }
 
     /// What this run, or the last one, complained about, and systemd about it.

@@ -1,37 +1,29 @@
 use std::collections::BTreeMap;
 
-use anyhow::anyhow;
+use clap_complete::engine::ArgValueCandidates;
 use serde_json::json;
 use toml::{Table, Value};
 
-use super::{Failure, Global, Outcome, check, output};
 use crate::api::ExitCode;
-
-/// Show effective settings and where each came from.
-#[derive(Debug, clap::Subcommand)]
-pub enum Command {
-    /// Print the effective settings as a fleet file (or JSON with --json).
-    ///
-    /// What is printed can be used as a fleet file: it means the same fleet.
-    Show(ShowArgs),
-}
+use crate::cli::{Global, Outcome, check, complete, output, pager};
 
 #[derive(Debug, clap::Args)]
-pub struct ShowArgs {
+#[command(after_help = "\
+What is printed can be used as a fleet file: it means the same fleet.")]
+pub struct Args {
     /// Only this agent.
-    #[arg(value_name = "AGENT")]
+    #[arg(value_name = "AGENT", add = ArgValueCandidates::new(complete::agents))]
     pub agent: Option<String>,
     /// Say where each value came from: FILE:LINE, the environment, or built in.
     #[arg(long)]
     pub origin: bool,
 }
 
-pub async fn run(global: &Global, command: Command) -> Outcome {
-    let Command::Show(args) = command;
+pub fn run(global: &Global, args: &Args) -> Outcome {
     let loaded = check::load(global)?;
     let mut table = loaded.fleet.to_table();
     if let Some(name) = &args.agent {
-        table = only(table, name).ok_or_else(|| no_such_agent(name, &loaded.fleet))?;
+        table = only(table, name).ok_or_else(|| super::no_such_agent(name, &loaded.fleet))?;
     }
     let origins = args.origin.then_some(&loaded.origins);
     if global.json || global.jsonl {
@@ -44,18 +36,9 @@ pub async fn run(global: &Global, command: Command) -> Outcome {
     } else {
         let mut text = String::new();
         write_table(&mut text, "", &table, origins);
-        output::text(text.trim_start_matches('\n'))?;
+        pager::text(global, text.trim_start_matches('\n'))?;
     }
     Ok(ExitCode::Ok)
-}
-
-fn no_such_agent(name: &str, fleet: &crate::fleet::Fleet) -> Failure {
-    let known: Vec<_> = fleet.agents.keys().map(|name| name.as_str()).collect();
-    let error = anyhow!(
-        "no agent {name:?} in the fleet; there are {}",
-        known.join(", ")
-    );
-    Failure::new(ExitCode::NoSuchAgent, error)
 }
 
 /// The table with nothing but one agent in it.
@@ -81,7 +64,7 @@ fn contains(table: &Table, key: &str) -> bool {
 }
 
 /// Writes a table as TOML: plain values first, one a line, each with its origin.
-fn write_table(
+pub(super) fn write_table(
     text: &mut String,
     path: &str,
     table: &Table,

@@ -27,9 +27,11 @@ build: ## Build all binaries (PROFILE=release|debug).
 install: build ## Install below DESTDIR: binaries, units, sysusers, tmpfiles, manifests, man pages, completions.
 	install -Dm755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD_DIR)/reconctl
 	install -Dm755 -t $(DESTDIR)$(LIBEXECDIR) $(addprefix $(BUILD_DIR)/recon-,$(AGENTS))
-	install -Dm644 -t $(DESTDIR)$(UNITDIR) units/*
+	cd units && find . -type f -exec install -Dm644 {} $(DESTDIR)$(UNITDIR)/{} ';'
 	install -Dm644 -t $(DESTDIR)/usr/lib/sysusers.d packaging/sysusers.d/recon.conf
 	install -Dm644 -t $(DESTDIR)/usr/lib/tmpfiles.d packaging/tmpfiles.d/recon.conf
+	install -Dm644 -t $(DESTDIR)/usr/share/polkit-1/rules.d packaging/polkit-1/rules.d/60-recon.rules
+	install -Dm644 -t $(DESTDIR)/usr/lib/systemd/system-preset packaging/systemd-preset/80-recon.preset
 	install -Dm644 -t $(DESTDIR)$(LIBEXECDIR)/agents.d packaging/agents.d/*.toml
 	install -Dm644 packaging/recon.toml $(DESTDIR)$(PREFIX)/share/doc/recon/recon.toml
 	$(BUILD_DIR)/reconctl generate $(DESTDIR)$(PREFIX)/share
@@ -37,8 +39,10 @@ install: build ## Install below DESTDIR: binaries, units, sysusers, tmpfiles, ma
 uninstall: ## Remove what install put there (not /etc/recon, not /var/lib/recon).
 	rm -rf $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(PREFIX)/share/doc/recon
 	rm -f $(DESTDIR)$(PREFIX)/bin/reconctl
-	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir $(wildcard units/*)))
+	cd units && find . -type f -exec rm -f $(DESTDIR)$(UNITDIR)/{} ';'
+	rmdir $(DESTDIR)$(UNITDIR)/recon@hub.service.d || true
 	rm -f $(DESTDIR)/usr/lib/sysusers.d/recon.conf $(DESTDIR)/usr/lib/tmpfiles.d/recon.conf
+	rm -f $(DESTDIR)/usr/share/polkit-1/rules.d/60-recon.rules $(DESTDIR)/usr/lib/systemd/system-preset/80-recon.preset
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/reconctl*.1 $(DESTDIR)$(PREFIX)/share/man/man8/recon-*.8
 	rm -rf $(DESTDIR)$(PREFIX)/share/recon
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/reconctl

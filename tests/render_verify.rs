@@ -45,6 +45,20 @@ fn write(path: &Path, text: &str) {
     fs::write(path, text).unwrap();
 }
 
+fn copy(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let (from, to) = (
+            entry.as_ref().unwrap().path(),
+            to.join(entry.unwrap().file_name()),
+        );
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            write(&to, &fs::read_to_string(from).unwrap());
+        }
+    }
+}
+
 fn program(path: &Path) {
     write(path, "#!/bin/sh\n");
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
@@ -55,11 +69,7 @@ fn root(case: &Case) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     let vendor = root.path().join("usr/lib/systemd/system");
     let packaged = Path::new(env!("CARGO_MANIFEST_DIR")).join("units");
-    for entry in fs::read_dir(packaged).unwrap() {
-        let entry = entry.unwrap();
-        let text = fs::read_to_string(entry.path()).unwrap();
-        write(&vendor.join(entry.file_name()), &text);
-    }
+    copy(&packaged, &vendor);
     for target in TARGETS {
         write(
             &vendor.join(format!("{target}.target")),
@@ -150,7 +160,12 @@ fn sandboxes_are_tight() {
     }
     for case in cases() {
         let root = root(&case);
-        for unit in ["recon-stable@kaze.service", "recon-failed@kaze.service"] {
+        for unit in [
+            "recon-stable@kaze.service",
+            "recon-failed@kaze.service",
+            "recon-enable@kaze.service",
+            "recon-disable@kaze.service",
+        ] {
             let args = ["security", "--offline=true", "--threshold=20", unit];
             let (good, report, _) = analyze(root.path(), &args);
             assert!(good, "{unit}: {report}");

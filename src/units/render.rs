@@ -123,6 +123,7 @@ fn drop_in(
         "MemoryMax",
         agent.memory_max.as_deref().unwrap_or("infinity"),
     );
+    sandbox::identity(&mut file, agent);
     sandbox::sandbox(&mut file, agent, &firewall);
     notes.extend(firewall.notes);
     let targets = targets::of(fleet, &agent.name);

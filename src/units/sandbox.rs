@@ -2,6 +2,24 @@ use super::file::UnitFile;
 use super::firewall::Firewall;
 use crate::fleet::{Agent, AgentKind};
 
+/// Adds user and slice where they are not the template's. The packaged drop-in of recon@hub.service
+/// says the same for the instance of that name, and must not hold for another kind under it.
+pub(super) fn identity(file: &mut UnitFile, agent: &Agent) {
+    let (user, slice) = match agent.kind {
+        AgentKind::Hub => ("recon-hub", "recon.slice"),
+        _ if agent.name.as_str() == AgentKind::Hub.as_str() => ("recon", "recon-agents.slice"),
+        _ => return,
+    };
+    file.set("User", user);
+    file.set("Group", user);
+    file.set("SupplementaryGroups", "");
+    if agent.kind == AgentKind::Hub {
+        file.comment("It shows the agents' journal.");
+        file.set("SupplementaryGroups", "systemd-journal");
+    }
+    file.set("Slice", slice);
+}
+
 /// Adds where a unit's sandbox differs from the template's.
 pub(super) fn sandbox(file: &mut UnitFile, agent: &Agent, firewall: &Firewall) {
     let capabilities = agent.capabilities.join(" ");
@@ -21,10 +39,6 @@ pub(super) fn sandbox(file: &mut UnitFile, agent: &Agent, firewall: &Firewall) {
         file.set("IPAddressAllow", net);
     }
     match agent.kind {
-        AgentKind::Hub => {
-            file.comment("It shows the agents' journal.");
-            file.set("SupplementaryGroups", "systemd-journal");
-        }
         AgentKind::Kage => {
             file.comment("nmap asks the kernel for interfaces and routes.");
             file.set("RestrictAddressFamilies", "AF_NETLINK");

@@ -116,6 +116,10 @@ fn read(
             .span("stop_timeout", second)
             .unwrap_or(Span::secs(30)),
         memory_max: checks::memory(section, "memory_max"),
+        memory_high: checks::memory(section, "memory_high"),
+        cpu_quota: checks::cpu_quota(section, "cpu_quota"),
+        tasks_max: section.number("tasks_max", 1..=4_194_304),
+        credentials: checks::credentials(section, "credentials"),
         capabilities: checks::capabilities(section, "capabilities"),
         exec,
         notify: notify.unwrap_or(!custom),

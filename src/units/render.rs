@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::file::{UnitFile, quote_arg, unit_value};
 use super::firewall::{firewall, hub_addresses};
+use super::limits::limits;
 use super::version::SystemdVersion;
 use super::{sandbox, targets};
 use crate::fleet::{Agent, AgentKind, AgentName, Fleet, OnFailure, Settings, Span};
@@ -119,10 +120,7 @@ fn drop_in(
     file.section("Service");
     program(&mut file, agent, context.version, notes);
     restart(&mut file, agent, context.version, notes);
-    file.set(
-        "MemoryMax",
-        agent.memory_max.as_deref().unwrap_or("infinity"),
-    );
+    limits(&mut file, agent, notes);
     sandbox::identity(&mut file, agent);
     sandbox::sandbox(&mut file, agent, &firewall);
     notes.extend(firewall.notes);

@@ -9,6 +9,7 @@ PREFIX     ?= /usr
 # The units and the loader name /usr/lib/recon, whatever the prefix of the rest.
 LIBEXECDIR := /usr/lib/recon
 UNITDIR    ?= /usr/lib/systemd/system
+USERUNITDIR ?= /usr/lib/systemd/user
 BED        := tests/system/bed
 
 AGENTS     := hub kage kaze sentinel
@@ -27,7 +28,8 @@ build: ## Build all binaries (PROFILE=release|debug).
 install: build ## Install below DESTDIR: binaries, units, sysusers, tmpfiles, manifests, man pages, completions.
 	install -Dm755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD_DIR)/reconctl
 	install -Dm755 -t $(DESTDIR)$(LIBEXECDIR) $(addprefix $(BUILD_DIR)/recon-,$(AGENTS))
-	cd units && find . -type f -exec install -Dm644 {} $(DESTDIR)$(UNITDIR)/{} ';'
+	cd units && find . -type f -not -path './user/*' -exec install -Dm644 {} $(DESTDIR)$(UNITDIR)/{} ';'
+	cd units/user && find . -not -type d -exec install -Dm644 {} $(DESTDIR)$(USERUNITDIR)/{} ';'
 	install -Dm644 -t $(DESTDIR)/usr/lib/sysusers.d packaging/sysusers.d/recon.conf
 	install -Dm644 -t $(DESTDIR)/usr/lib/tmpfiles.d packaging/tmpfiles.d/recon.conf
 	install -Dm644 -t $(DESTDIR)/usr/share/polkit-1/rules.d packaging/polkit-1/rules.d/60-recon.rules
@@ -39,7 +41,8 @@ install: build ## Install below DESTDIR: binaries, units, sysusers, tmpfiles, ma
 uninstall: ## Remove what install put there (not /etc/recon, not /var/lib/recon).
 	rm -rf $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(PREFIX)/share/doc/recon
 	rm -f $(DESTDIR)$(PREFIX)/bin/reconctl
-	cd units && find . -type f -exec rm -f $(DESTDIR)$(UNITDIR)/{} ';'
+	cd units && find . -type f -not -path './user/*' -exec rm -f $(DESTDIR)$(UNITDIR)/{} ';'
+	cd units/user && find . -not -type d -exec rm -f $(DESTDIR)$(USERUNITDIR)/{} ';'
 	rmdir $(DESTDIR)$(UNITDIR)/recon@hub.service.d || true
 	rm -f $(DESTDIR)/usr/lib/sysusers.d/recon.conf $(DESTDIR)/usr/lib/tmpfiles.d/recon.conf
 	rm -f $(DESTDIR)/usr/share/polkit-1/rules.d/60-recon.rules $(DESTDIR)/usr/lib/systemd/system-preset/80-recon.preset

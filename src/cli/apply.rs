@@ -54,7 +54,7 @@ struct Report<'a> {
 pub async fn run(global: &Global, args: Args) -> Outcome {
     let loaded = check::load(global)?;
     let rendered = render::rendered(global, &loaded, args.target_systemd)?;
-    let to = diff::destination(global, args.runtime);
+    let to = global.destination(args.runtime);
     let options = Options {
         may: Permissions {
             force: args.force,
@@ -109,7 +109,7 @@ fn describe(global: &Global, applied: &Applied, dry_run: bool) -> String {
     let list = |units: &[String]| units.join(" ");
     let verb = |done: &str, todo: &str| match applied.done_now {
         true => format!("{done}: "),
-        false => format!("{todo}: systemctl "),
+        false => format!("{todo}: {} ", global.systemctl()),
     };
     if !applied.needs_restart.is_empty() {
         let (what, units) = (
@@ -144,12 +144,18 @@ fn summary(plan: &Plan, dry_run: bool) -> String {
 
 /// systemd, unless it is not to be told or is not the one that manages this root.
 async fn systemd(global: &Global, no_reload: bool) -> Result<Option<Bus>, Failure> {
-    // sd_booted(3)
-    let booted = Path::new("/run/systemd/system").is_dir();
-    if no_reload || !booted || global.root != Path::new("/") {
+    if no_reload || !global.systemd_runs() || global.root != Path::new("/") {
         return Ok(None);
     }
-    let manager = Manager::connect(systemd::Options::default()).await;
+    let options = systemd::Options {
+        bus: if global.user {
+            systemd::Bus::User
+        } else {
+            systemd::Bus::System
+        },
+        ..systemd::Options::default()
+    };
+    let manager = Manager::connect(options).await;
     Ok(Some(Bus(manager.map_err(failed)?)))
 }
 

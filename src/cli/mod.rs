@@ -21,6 +21,7 @@ mod scans;
 mod status;
 mod table;
 mod targets;
+mod user;
 
 use std::path::PathBuf;
 
@@ -53,6 +54,9 @@ pub struct Global {
     /// Read and write below this directory instead of /.
     #[arg(long, global = true, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
+    /// Talk to the user's own systemd (systemctl --user).
+    #[arg(long, global = true)]
+    pub user: bool,
     /// Read this fleet file instead of /etc/recon/recon.toml.
     #[arg(long, global = true, value_name = "FILE", env = "RECON_FLEET")]
     pub fleet: Option<PathBuf>,

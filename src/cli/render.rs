@@ -36,7 +36,7 @@ pub async fn run(global: &Global, args: Args) -> Outcome {
     let loaded = check::load(global)?;
     let rendered = rendered(global, &loaded, args.target_systemd)?;
     if let Some(dir) = &args.out {
-        write(dir, &rendered)?;
+        write(global, dir, &rendered)?;
     }
     if global.json || global.jsonl {
         output::json(&Report {
@@ -59,7 +59,12 @@ pub async fn run(global: &Global, args: Args) -> Outcome {
     Ok(ExitCode::Ok)
 }
 
-fn write(dir: &Path, rendered: &Rendered) -> anyhow::Result<()> {
+fn write(global: &Global, dir: &Path, rendered: &Rendered) -> anyhow::Result<()> {
+    let template = if global.user {
+        "/usr/lib/systemd/user/recon@.service"
+    } else {
+        "/usr/lib/systemd/system/recon@.service"
+    };
     for (path, text) in &rendered.files {
         let path = dir.join(path);
         create_parent(&path)?;
@@ -74,7 +79,7 @@ fn write(dir: &Path, rendered: &Rendered) -> anyhow::Result<()> {
             let path = dir.join(format!("{target}.wants")).join(name.unit());
             create_parent(&path)?;
             if fs::symlink_metadata(&path).is_err() {
-                symlink("/usr/lib/systemd/system/recon@.service", &path)
+                symlink(template, &path)
                     .with_context(|| format!("cannot make the link {}", path.display()))?;
             }
         }
@@ -101,6 +106,7 @@ pub(super) fn rendered(
         version,
         source: source(global),
         mode: Mode::Enablement,
+        supervisor: global.supervisor(),
     };
     Ok(units::render(&loaded.fleet, &context))
 }

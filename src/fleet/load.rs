@@ -7,6 +7,10 @@ use super::merge::merge;
 use super::section::Report;
 use super::{Fleet, agents, env, files, validate};
 
+/// The variable with the directory of `recon.toml` and `recon.d` in place of the system's. The units
+/// of a user's systemd set it to `~/.config/recon`.
+pub const CONFIG_DIR: &str = "RECON_CONFIG_DIR";
+
 /// Where to read from.
 #[derive(Debug, Clone)]
 pub struct Sources {
@@ -30,11 +34,22 @@ impl Sources {
 
     /// The fleet file that is read, when there is one.
     pub fn fleet_file(&self) -> Option<PathBuf> {
-        let file = self
-            .file
-            .clone()
-            .unwrap_or_else(|| self.root.join(files::FLEET_FILE));
+        let file = self.file.clone().unwrap_or_else(|| self.usual_file());
         file.exists().then_some(file)
+    }
+
+    fn usual_file(&self) -> PathBuf {
+        match self.config_dir() {
+            Some(dir) => dir.join("recon.toml"),
+            None => self.root.join(files::FLEET_FILE),
+        }
+    }
+
+    /// The one directory with a fleet file and drop-ins that is read instead of those of the system:
+    /// a user's fleet is their own.
+    fn config_dir(&self) -> Option<&Path> {
+        let dir = Path::new(self.env.get(CONFIG_DIR)?);
+        dir.is_absolute().then_some(dir)
     }
 }
 
@@ -201,10 +216,14 @@ fn operator_files(sources: &Sources, errors: &mut Vec<Diagnostic>) -> Vec<(PathB
             }
             file.clone()
         }
-        None => sources.root.join(files::FLEET_FILE),
+        None => sources.usual_file(),
+    };
+    let drop_ins = match sources.config_dir() {
+        Some(dir) => files::in_dirs(dir, &["recon.d"], errors),
+        None => files::in_dirs(&sources.root, &files::DROP_INS, errors),
     };
     std::iter::once(main)
-        .chain(files::in_dirs(&sources.root, &files::DROP_INS, errors))
+        .chain(drop_ins)
         .filter_map(|path| files::read(&path, errors).map(|text| (path, text)))
         .collect()
 }

@@ -27,7 +27,7 @@ mod settings;
 mod span;
 mod validate;
 
-pub use load::{Diagnostic, Diagnostics, Loaded, Sources, environment, load};
+pub use load::{CONFIG_DIR, Diagnostic, Diagnostics, Loaded, Sources, environment, load};
 pub use model::{
     Agent, AgentKind, AgentName, Backoff, Dependency, Fleet, Health, HealthProbe, OnFailure,
 };

@@ -22,9 +22,9 @@ mod version;
 
 pub use apply::{Applied, ApplyError, Options, Reloader, ReloaderError, apply};
 pub use diff::{Change, ChangeKind, changes, unified};
-pub use disk::Destination;
+pub use disk::{Destination, UserDirs};
 pub use file::{UnitFile, quote_arg, unit_value};
 pub use manifest::Manifest;
 pub use plan::{Permissions, Plan, plan};
 pub use render::{Mode, Note, Preset, RenderContext, Rendered, render};
-pub use version::{BASELINE, SystemdVersion};
+pub use version::{BASELINE, Supervisor, SystemdVersion};

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::file::{UnitFile, quote_arg, unit_value};
 use super::firewall::{firewall, hub_addresses};
 use super::limits::limits;
-use super::version::SystemdVersion;
+use super::version::{Supervisor, SystemdVersion};
 use super::{sandbox, targets};
 use crate::fleet::{Agent, AgentKind, AgentName, Fleet, OnFailure, Settings, Span};
 
@@ -24,6 +24,8 @@ pub struct RenderContext {
     pub source: Option<PathBuf>,
     /// Who starts the members of a profile.
     pub mode: Mode,
+    /// For whose systemd.
+    pub supervisor: Supervisor,
 }
 
 /// Who starts the members of a profile.
@@ -115,15 +117,21 @@ fn drop_in(
     notes: &mut Vec<String>,
 ) -> String {
     let mut file = header(context);
-    let firewall = firewall(fleet, agent);
     unit_section(&mut file, fleet, agent, context);
     file.section("Service");
     program(&mut file, agent, context.version, notes);
     restart(&mut file, agent, context.version, notes);
     limits(&mut file, agent, notes);
-    sandbox::identity(&mut file, agent);
-    sandbox::sandbox(&mut file, agent, &firewall);
-    notes.extend(firewall.notes);
+    match context.supervisor {
+        Supervisor::System => {
+            let firewall = firewall(fleet, agent);
+            sandbox::identity(&mut file, agent);
+            sandbox::privileges(&mut file, agent, &firewall);
+            notes.extend(firewall.notes);
+        }
+        Supervisor::User => sandbox::losses(agent, notes),
+    }
+    sandbox::relaxed(&mut file, agent);
     let targets = targets::of(fleet, &agent.name);
     if context.mode == Mode::Enablement && !targets.is_empty() {
         file.section("Install")

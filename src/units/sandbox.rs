@@ -20,8 +20,8 @@ pub(super) fn identity(file: &mut UnitFile, agent: &Agent) {
     file.set("Slice", slice);
 }
 
-/// Adds where a unit's sandbox differs from the template's.
-pub(super) fn sandbox(file: &mut UnitFile, agent: &Agent, firewall: &Firewall) {
+/// Adds the capabilities and the firewall of an agent.
+pub(super) fn privileges(file: &mut UnitFile, agent: &Agent, firewall: &Firewall) {
     let capabilities = agent.capabilities.join(" ");
     file.set("CapabilityBoundingSet", "");
     file.set("AmbientCapabilities", "");
@@ -38,6 +38,30 @@ pub(super) fn sandbox(file: &mut UnitFile, agent: &Agent, firewall: &Firewall) {
     for net in &firewall.allow {
         file.set("IPAddressAllow", net);
     }
+}
+
+/// Says what a user's systemd has no right to do, and therefore is not done.
+pub(super) fn losses(agent: &Agent, notes: &mut Vec<String>) {
+    let kept_by = match agent.kind {
+        AgentKind::Hub => None,
+        AgentKind::Custom => Some("nothing keeps it inside the scope"),
+        _ => Some("its scope is kept by hub and agent alone"),
+    };
+    if let Some(kept_by) = kept_by {
+        notes.push(format!(
+            "{kept_by}: a user's systemd cannot have the kernel drop what is outside"
+        ));
+    }
+    if !agent.capabilities.is_empty() {
+        let lost = agent.capabilities.join(" ");
+        notes.push(format!(
+            "it runs without {lost}: a user's systemd cannot grant capabilities"
+        ));
+    }
+}
+
+/// Adds where the rest of the sandbox is wider than the template's.
+pub(super) fn relaxed(file: &mut UnitFile, agent: &Agent) {
     match agent.kind {
         AgentKind::Kage => {
             file.comment("nmap asks the kernel for interfaces and routes.");

@@ -6,6 +6,16 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SystemdVersion(pub u32);
 
+/// Whose systemd it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Supervisor {
+    /// The machine's: PID 1.
+    #[default]
+    System,
+    /// A user's own (`systemctl --user`), which has only that user's rights.
+    User,
+}
+
 /// The oldest version that is supported (Debian 12, RHEL 9).
 pub const BASELINE: SystemdVersion = SystemdVersion(252);
 

@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use recon::fleet::{Loaded, Sources, load};
-use recon::units::{Mode, RenderContext, Rendered, render};
+use recon::units::{Mode, RenderContext, Rendered, Supervisor, render};
 
-/// A case: `tests/render/NN-name/{etc,usr,run,systemd-version,only,expected/}`.
+/// A case: `tests/render/NN-name/{etc,usr,run,systemd-version,mode,only,expected/}`.
+/// `mode` has the words `generator` and `user`, or none of them.
 pub struct Case {
     pub dir: PathBuf,
     pub loaded: Loaded,
@@ -37,13 +38,23 @@ impl Case {
             .unwrap()
             .parse()
             .unwrap();
+        let mode = fs::read_to_string(dir.join("mode")).unwrap_or_default();
         let source = sources
             .fleet_file()
             .map(|_| PathBuf::from("/etc/recon/recon.toml"));
         let context = RenderContext {
             version,
             source,
-            mode: Mode::Enablement,
+            mode: if mode.contains("generator") {
+                Mode::Generator
+            } else {
+                Mode::Enablement
+            },
+            supervisor: if mode.contains("user") {
+                Supervisor::User
+            } else {
+                Supervisor::System
+            },
         };
         Self {
             dir,

@@ -4,7 +4,7 @@ use futures_util::future::try_join_all;
 use serde::Serialize;
 
 use super::agents::failed;
-use super::{Failure, Global, Outcome, check, diff, output, render};
+use super::{Failure, Global, Outcome, check, diff, generator, output, render};
 use crate::api::ExitCode;
 use crate::systemd::{self, JobKind, Manager};
 use crate::units::{
@@ -82,12 +82,19 @@ pub async fn run(global: &Global, args: Args) -> Outcome {
             notes: &rendered.notes,
         })?;
     } else {
-        output::text(&describe(global, &applied, args.dry_run))?;
+        let mut text = describe(global, &applied, args.dry_run);
+        if generator::is_enabled(global) {
+            text.push_str(
+                "recon-generator is enabled too, and these files hide what it makes; see \"reconctl \
+                 generator\"\n",
+            );
+        }
+        output::text(&text)?;
     }
     Ok(ExitCode::Ok)
 }
 
-fn failure(error: ApplyError) -> Failure {
+pub(super) fn failure(error: ApplyError) -> Failure {
     let code = match &error {
         ApplyError::Systemd { source, .. } => source
             .downcast_ref::<systemd::Error>()
@@ -143,7 +150,7 @@ fn summary(plan: &Plan, dry_run: bool) -> String {
 }
 
 /// systemd, unless it is not to be told or is not the one that manages this root.
-async fn systemd(global: &Global, no_reload: bool) -> Result<Option<Bus>, Failure> {
+pub(super) async fn systemd(global: &Global, no_reload: bool) -> Result<Option<Bus>, Failure> {
     if no_reload || !global.systemd_runs() || global.root != Path::new("/") {
         return Ok(None);
     }
@@ -160,7 +167,7 @@ async fn systemd(global: &Global, no_reload: bool) -> Result<Option<Bus>, Failur
 }
 
 /// systemd's D-Bus API, as far as apply needs it.
-struct Bus(Manager);
+pub(super) struct Bus(Manager);
 
 impl Bus {
     async fn all(&self, kind: JobKind, units: &[String]) -> Result<(), ReloaderError> {

@@ -7,11 +7,13 @@
 
 mod agents;
 mod apply;
+pub mod boot;
 mod check;
 mod config;
 mod control;
 mod diff;
 mod generate;
+mod generator;
 mod hub_client;
 mod logs;
 pub mod output;
@@ -78,6 +80,9 @@ enum Command {
     Diff(diff::Args),
     /// Make systemd's unit files agree with the fleet file.
     Apply(apply::Args),
+    /// Have systemd itself make the unit files at boot (recon-generator).
+    #[command(subcommand)]
+    Generator(generator::Command),
     /// Show effective settings and where each came from.
     #[command(subcommand)]
     Config(config::Command),
@@ -172,6 +177,7 @@ impl Cli {
             Command::Render(args) => render::run(&global, args).await,
             Command::Diff(args) => diff::run(&global, args).await,
             Command::Apply(args) => apply::run(&global, args).await,
+            Command::Generator(command) => generator::run(&global, command).await,
             Command::Config(command) => config::run(&global, command).await,
             Command::Start(args) => control::run(&global, control::Verb::Start, args).await,
             Command::Stop(args) => control::run(&global, control::Verb::Stop, args).await,

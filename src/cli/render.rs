@@ -65,11 +65,9 @@ fn write(global: &Global, dir: &Path, rendered: &Rendered) -> anyhow::Result<()>
     } else {
         "/usr/lib/systemd/system/recon@.service"
     };
-    for (path, text) in &rendered.files {
-        let path = dir.join(path);
-        create_parent(&path)?;
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    }
+    units::write_all(dir, rendered).map_err(|(path, error)| {
+        anyhow::Error::new(error).context(format!("cannot write {}", path.display()))
+    })?;
     for (name, preset) in rendered
         .presets
         .iter()

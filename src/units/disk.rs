@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -7,6 +8,7 @@ use fs2::FileExt;
 
 use super::apply::ApplyError;
 use super::manifest::Manifest;
+use super::render::DROP_IN;
 
 /// Where unit files go, and where apply keeps its manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,6 +127,24 @@ impl Destination {
             }
             Err(error) => Err(ApplyError::io("lock", &path, error)),
         }
+    }
+
+    /// The files in the unit directory that apply wrote, or that bear the name of one that it writes.
+    ///
+    /// # Errors
+    /// The manifest cannot be read.
+    pub fn applied(&self) -> Result<Vec<PathBuf>, ApplyError> {
+        let mut found: BTreeSet<PathBuf> = self.manifest()?.files.into_keys().collect();
+        let entries = fs::read_dir(&self.units).into_iter().flatten().flatten();
+        let dirs = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        let ours = dirs.filter(|name| name.starts_with("recon") && name.ends_with(".d"));
+        found.extend(ours.map(|dir| Path::new(&dir).join(DROP_IN)));
+        let there = |path: &PathBuf| fs::symlink_metadata(path).is_ok();
+        Ok(found
+            .into_iter()
+            .map(|path| self.units.join(path))
+            .filter(there)
+            .collect())
     }
 
     /// The text of a unit file; `None` when there is none. A link (`/dev/null` masks) is given as

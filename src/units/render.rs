@@ -11,9 +11,9 @@ use super::{sandbox, targets};
 use crate::fleet::{Agent, AgentKind, AgentName, Fleet, OnFailure, Settings, Span};
 
 /// Below this directory are the programs of the agents.
-const PROGRAMS: &str = "/usr/lib/recon";
+pub(super) const PROGRAMS: &str = "/usr/lib/recon";
 /// Name of the drop-ins. An operator's `90-*.conf` comes later and wins.
-const DROP_IN: &str = "50-recon.conf";
+pub(super) const DROP_IN: &str = "50-recon.conf";
 
 /// What the result depends on besides the fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,10 +98,16 @@ pub(super) fn header(context: &RenderContext) -> UnitFile {
         Some(path) => path.display().to_string(),
         None => "its built-in defaults".to_owned(),
     };
-    UnitFile::new(&[
-        &format!("Made by reconctl from {source}. Do not edit: put settings of"),
-        "your own in a 90-local.conf beside this file. A change made here is reported and kept.",
-    ])
+    match context.mode {
+        Mode::Enablement => UnitFile::new(&[
+            &format!("Made by reconctl from {source}. Do not edit: put settings of"),
+            "your own in a 90-local.conf beside this file. A change made here is reported and kept.",
+        ]),
+        Mode::Generator => UnitFile::new(&[
+            &format!("Made by recon-generator from {source}, anew at every daemon-reload: put"),
+            "settings of your own in a 90-local.conf below /etc/systemd.",
+        ]),
+    }
 }
 
 pub(super) fn source_path(file: &mut UnitFile, context: &RenderContext) {

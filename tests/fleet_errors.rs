@@ -105,6 +105,14 @@ const CASES: &[(&str, &str)] = &[
         "2: agents.kaze.auto_start: expected true or false, found a string",
     ),
     (
+        "[agents.x]\nexec = [\"/opt/it's\"]\n",
+        "2: agents.x.exec: \"/opt/it's\" must not contain quotes or backslashes",
+    ),
+    (
+        "[agents.x]\nexec = [\"/opt/\"]\n",
+        "2: agents.x.exec: \"/opt/\" is a directory",
+    ),
+    (
         "[agents.kaze]\nmemory_high = \"12 MB\"\n",
         "2: agents.kaze.memory_high: \"12 MB\" is not an amount of memory",
     ),

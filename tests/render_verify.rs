@@ -12,7 +12,7 @@ use std::process::Command;
 mod support;
 
 use recon::fleet::AgentKind;
-use recon::units::{RenderContext, Supervisor, SystemdVersion, render};
+use recon::units::{RenderContext, Supervisor, SystemdVersion};
 use support::{Case, cases};
 
 /// Units of systemd that ours name; without them verify speaks of what is missing.
@@ -91,7 +91,8 @@ fn root(case: &Case) -> tempfile::TempDir {
                 .join(format!("usr/lib/recon/recon-{}", kind.as_str())),
         );
     }
-    for agent in case.loaded.fleet.agents.values() {
+    program(&root.path().join("usr/lib/recon/recon-generator"));
+    for agent in case.loaded.iter().flat_map(|fleet| fleet.agents.values()) {
         if let Some(exec) = &agent.exec {
             program(&root.path().join(exec[0].trim_start_matches('/')));
         }
@@ -101,7 +102,7 @@ fn root(case: &Case) -> tempfile::TempDir {
         version: SystemdVersion(252),
         ..case.context.clone()
     };
-    for (path, text) in render(&case.loaded.fleet, &context).files {
+    for (path, text) in case.rendered_for(&context).files {
         write(&root.path().join("etc").join(dir).join(path), &text);
     }
     root
@@ -160,12 +161,19 @@ fn systemd_reads_every_line() {
         ];
         args.extend(
             case.loaded
-                .fleet
-                .profiles
-                .keys()
+                .iter()
+                .flat_map(|fleet| fleet.profiles.keys())
                 .map(|name| format!("recon-{name}.target")),
         );
-        args.extend(case.loaded.fleet.agents.keys().map(|name| name.unit()));
+        args.extend(
+            case.loaded
+                .iter()
+                .flat_map(|fleet| fleet.agents.keys())
+                .map(|name| name.unit()),
+        );
+        if case.loaded.is_err() {
+            args.push("recon@kaze.service".to_owned());
+        }
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let (good, errors) = match case.context.supervisor {
             Supervisor::System => {
@@ -220,7 +228,7 @@ fn sandboxes_are_tight() {
             let (good, report, _) = analyze(root.path(), &args);
             assert!(good, "{unit}: {report}");
         }
-        for agent in case.loaded.fleet.agents.values() {
+        for agent in case.loaded.iter().flat_map(|fleet| fleet.agents.values()) {
             // Tenths of a point: every unit is at most 2.0, one that keeps capabilities 2.5.
             let threshold = if agent.capabilities.is_empty() {
                 20

@@ -330,6 +330,8 @@ fn exec(section: &mut Section<'_>, key: &'static str) -> Option<Vec<String>> {
         let message =
             format!("{program:?} must be an absolute path: systemd searches no PATH for it");
         section.error(first, key, message);
+    } else if let Some(problem) = checks::program_path(program) {
+        section.error(first, key, format!("{program:?} {problem}"));
     }
     for (item, arg) in &args {
         if arg.chars().any(|c| c.is_control() && c != '\t') {

@@ -35,7 +35,7 @@ impl Sources {
     /// The fleet file that is read, when there is one.
     pub fn fleet_file(&self) -> Option<PathBuf> {
         let file = self.file.clone().unwrap_or_else(|| self.usual_file());
-        file.exists().then_some(file)
+        (file.exists() && !files::is_masked(&file)).then_some(file)
     }
 
     fn usual_file(&self) -> PathBuf {

@@ -148,7 +148,7 @@ fn drop_in(
 
 fn unit_section(file: &mut UnitFile, fleet: &Fleet, agent: &Agent, context: &RenderContext) {
     file.section("Unit");
-    let description = match agent.description.as_str() {
+    let description = match agent.description.trim() {
         "" => format!("Recon agent {}", agent.name),
         text => format!("Recon agent {}: {text}", agent.name),
     };

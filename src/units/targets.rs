@@ -31,6 +31,9 @@ pub(super) fn render(fleet: &Fleet, context: &RenderContext) -> BTreeMap<PathBuf
         source_path(&mut file, context);
         file.set("PartOf", "recon.target");
         match context.mode {
+            Mode::Enablement if members.is_empty() => {
+                file.comment("It has no members.");
+            }
             Mode::Enablement => {
                 file.comment(
                     "Starts those of its members that are enabled (systemctl enable, disable):",

@@ -109,6 +109,10 @@ const CASES: &[(&str, &str)] = &[
         "2: agents.x.exec: \"/opt/it's\" must not contain quotes or backslashes",
     ),
     (
+        "[agents.hub.config]\nlisten = 1979-05-27\n",
+        "2: agents.hub.config.listen: expected no date, found a datetime",
+    ),
+    (
         "[agents.x]\nexec = [\"/opt/\"]\n",
         "2: agents.x.exec: \"/opt/\" is a directory",
     ),

@@ -9,10 +9,11 @@ PREFIX     ?= /usr
 # The units and the loader name /usr/lib/recon, whatever the prefix of the rest.
 LIBEXECDIR := /usr/lib/recon
 UNITDIR    ?= /usr/lib/systemd/system
+USERUNITDIR ?= /usr/lib/systemd/user
 BED        := tests/system/bed
 
 AGENTS     := hub kage kaze sentinel
-BINARIES   := reconctl $(addprefix recon-,$(AGENTS))
+BINARIES   := reconctl $(addprefix recon-,$(AGENTS) generator)
 BUILD_DIR   = $(TARGET_DIR)/$(PROFILE)
 CARGO_PROFILE = $(if $(filter debug,$(PROFILE)),dev,$(PROFILE))
 
@@ -26,10 +27,13 @@ build: ## Build all binaries (PROFILE=release|debug).
 
 install: build ## Install below DESTDIR: binaries, units, sysusers, tmpfiles, manifests, man pages, completions.
 	install -Dm755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD_DIR)/reconctl
-	install -Dm755 -t $(DESTDIR)$(LIBEXECDIR) $(addprefix $(BUILD_DIR)/recon-,$(AGENTS))
-	install -Dm644 -t $(DESTDIR)$(UNITDIR) units/*
+	install -Dm755 -t $(DESTDIR)$(LIBEXECDIR) $(addprefix $(BUILD_DIR)/recon-,$(AGENTS) generator)
+	cd units && find . -type f -not -path './user/*' -exec install -Dm644 {} $(DESTDIR)$(UNITDIR)/{} ';'
+	cd units/user && find . -not -type d -exec install -Dm644 {} $(DESTDIR)$(USERUNITDIR)/{} ';'
 	install -Dm644 -t $(DESTDIR)/usr/lib/sysusers.d packaging/sysusers.d/recon.conf
 	install -Dm644 -t $(DESTDIR)/usr/lib/tmpfiles.d packaging/tmpfiles.d/recon.conf
+	install -Dm644 -t $(DESTDIR)/usr/share/polkit-1/rules.d packaging/polkit-1/rules.d/60-recon.rules
+	install -Dm644 -t $(DESTDIR)/usr/lib/systemd/system-preset packaging/systemd-preset/80-recon.preset
 	install -Dm644 -t $(DESTDIR)$(LIBEXECDIR)/agents.d packaging/agents.d/*.toml
 	install -Dm644 packaging/recon.toml $(DESTDIR)$(PREFIX)/share/doc/recon/recon.toml
 	$(BUILD_DIR)/reconctl generate $(DESTDIR)$(PREFIX)/share
@@ -37,8 +41,11 @@ install: build ## Install below DESTDIR: binaries, units, sysusers, tmpfiles, ma
 uninstall: ## Remove what install put there (not /etc/recon, not /var/lib/recon).
 	rm -rf $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(PREFIX)/share/doc/recon
 	rm -f $(DESTDIR)$(PREFIX)/bin/reconctl
-	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir $(wildcard units/*)))
+	cd units && find . -type f -not -path './user/*' -exec rm -f $(DESTDIR)$(UNITDIR)/{} ';'
+	cd units/user && find . -not -type d -exec rm -f $(DESTDIR)$(USERUNITDIR)/{} ';'
+	rmdir $(DESTDIR)$(UNITDIR)/recon@hub.service.d || true
 	rm -f $(DESTDIR)/usr/lib/sysusers.d/recon.conf $(DESTDIR)/usr/lib/tmpfiles.d/recon.conf
+	rm -f $(DESTDIR)/usr/share/polkit-1/rules.d/60-recon.rules $(DESTDIR)/usr/lib/systemd/system-preset/80-recon.preset
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/reconctl*.1 $(DESTDIR)$(PREFIX)/share/man/man5/recon.toml.5 \
 	    $(DESTDIR)$(PREFIX)/share/man/man8/recon-*.8
 	rm -rf $(DESTDIR)$(PREFIX)/share/recon

@@ -32,7 +32,7 @@
 //!   cli      hub      agents          cli: one file a verb; agents: an engine in the runtime
 //!    │        │        │    └─ engines    targets in, results out; no hub, no systemd
 //!    │        └─ runtime ┘                 notify, watchdog, signals, cycle, hub client, spool, logs
-//!   units   systemd                        fleet → unit files; D-Bus client
+//!   units   systemd                        fleet → unit files, generator; D-Bus client
 //!   fleet                                  files → merged → validated model; scope
 //!   api                                    what crosses the wire; exit codes
 //! ```

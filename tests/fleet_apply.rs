@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use recon::fleet::{Loaded, Sources, load};
 use recon::units::{
     Applied, ApplyError, Destination, Mode, Options, Permissions, Reloader, ReloaderError,
-    RenderContext, Rendered, SystemdVersion, apply, render,
+    RenderContext, Rendered, Supervisor, SystemdVersion, UserDirs, apply, render,
 };
 
 /// Records what it is told; all units run.
@@ -97,6 +97,7 @@ impl Bed {
             version: SystemdVersion(252),
             source: Some("/etc/recon/recon.toml".into()),
             mode: Mode::Enablement,
+            supervisor: Supervisor::System,
         };
         let rendered = render(&loaded.fleet, &context);
         (loaded, rendered)
@@ -383,4 +384,46 @@ fn an_apply_that_was_cut_off_is_no_hand_edit() {
     bed.set("[agents.kaze]\nmemory_max = \"2G\"\n");
     let applied = bed.apply();
     assert!(applied.plan.kept.is_empty() && applied.plan.changes.len() == 1);
+}
+
+#[test]
+fn a_users_files_go_to_their_own_directories() {
+    let home = tempfile::tempdir().unwrap();
+    let dirs = UserDirs {
+        config: home.path().join("config"),
+        state: home.path().join("state"),
+        runtime: home.path().join("run"),
+    };
+    let bed = Bed::new("[agents.kage]\nmemory_max = \"1G\"\n");
+    let (loaded, rendered) = bed.rendered();
+    // A mask of the system's administrator counts for users as well.
+    let masks = bed.root.path().join("etc/systemd/user");
+    fs::create_dir_all(&masks).unwrap();
+    symlink("/dev/null", masks.join("recon@hub.service")).unwrap();
+    for (runtime, units) in [(false, "config"), (true, "run")] {
+        let to = Destination::user(bed.root.path(), &dirs, runtime);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let applied = runtime.block_on(apply::<Fake>(
+            &loaded.fleet,
+            &rendered,
+            &to,
+            &Options::default(),
+            None,
+        ));
+        assert!(!applied.unwrap().plan.is_empty());
+        let units = home.path().join(units).join("systemd/user");
+        assert!(units.join(KAZE).is_file());
+        let link = fs::read_link(units.join(KAGE_LINK)).unwrap();
+        assert_eq!(link, Path::new("/usr/lib/systemd/user/recon@.service"));
+        let masked = units.join("recon-full.target.wants/recon@hub.service");
+        assert!(!masked.is_symlink());
+    }
+    assert!(
+        home.path()
+            .join("state/recon/reconctl/manifest.json")
+            .is_file()
+    );
+    assert!(!bed.root.path().join("etc/systemd/system").exists());
 }

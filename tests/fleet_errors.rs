@@ -105,6 +105,50 @@ const CASES: &[(&str, &str)] = &[
         "2: agents.kaze.auto_start: expected true or false, found a string",
     ),
     (
+        "[agents.x]\nexec = [\"/opt/it's\"]\n",
+        "2: agents.x.exec: \"/opt/it's\" must not contain quotes or backslashes",
+    ),
+    (
+        "[agents.hub.config]\nlisten = 1979-05-27\n",
+        "2: agents.hub.config.listen: expected no date, found a datetime",
+    ),
+    (
+        "[agents.x]\nexec = [\"/opt/\"]\n",
+        "2: agents.x.exec: \"/opt/\" is a directory",
+    ),
+    (
+        "[agents.kaze]\nmemory_high = \"12 MB\"\n",
+        "2: agents.kaze.memory_high: \"12 MB\" is not an amount of memory",
+    ),
+    (
+        "[agents.kaze]\ncpu_quota = \"0%\"\n",
+        "2: agents.kaze.cpu_quota: \"0%\" is not a share of CPU time: write whole percent",
+    ),
+    (
+        "[agents.kaze]\ncpu_quota = 50\n",
+        "2: agents.kaze.cpu_quota: expected a string, found an integer",
+    ),
+    (
+        "[agents.kaze]\ntasks_max = 0\n",
+        "2: agents.kaze.tasks_max: 0 is out of range: 1 to 4194304",
+    ),
+    (
+        "[agents.kaze]\ncredentials = [\"/etc/x\"]\n",
+        "2: agents.kaze.credentials: expected a table, found an array",
+    ),
+    (
+        "[agents.kaze.credentials]\nhub-token = \"token\"\n",
+        "2: agents.kaze.credentials.hub-token: \"token\" must be an absolute path",
+    ),
+    (
+        "[agents.kaze.credentials]\n\n\"a:b\" = \"/etc/x\"\n",
+        "3: agents.kaze.credentials.a:b: is not a name of a credential",
+    ),
+    (
+        "[agents.kaze.credentials]\nx = \"/etc/x\\nUser=root\"\n",
+        "2: agents.kaze.credentials.x: \"/etc/x\\nUser=root\" must be one line",
+    ),
+    (
         "[agents.kaze]\nmemory_max = \"lots\"\n",
         "2: agents.kaze.memory_max: \"lots\" is not an amount of memory",
     ),

@@ -196,3 +196,31 @@ fn a_named_file_must_exist() {
     sources.file = Some(root.path().join("none.toml"));
     assert!(load(&sources).is_err());
 }
+
+#[test]
+fn a_directory_of_ones_own_takes_the_place_of_the_systems() {
+    let root = tempfile::tempdir().unwrap();
+    let own = tempfile::tempdir().unwrap();
+    let write = |path: std::path::PathBuf, text: &str| {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    write(root.path().join("etc/recon/recon.toml"), "broken");
+    write(root.path().join("run/recon/recon.d/10-x.toml"), "broken");
+    write(own.path().join("recon.toml"), "[scope]\nmax_rate = 7\n");
+    write(
+        own.path().join("recon.d/10-y.toml"),
+        "[agents.kaze]\nmax_restarts = 9\n",
+    );
+    let mut sources = Sources {
+        root: root.path().to_owned(),
+        file: None,
+        env: Default::default(),
+    };
+    let dir = own.path().to_str().unwrap().to_owned();
+    sources.env.insert(recon::fleet::CONFIG_DIR.to_owned(), dir);
+    let fleet = load(&sources).unwrap().fleet;
+    assert_eq!(fleet.scope.max_rate, 7);
+    assert_eq!(fleet.agents[&"kaze".parse().unwrap()].max_restarts, 9);
+    assert_eq!(sources.fleet_file(), Some(own.path().join("recon.toml")));
+}

@@ -228,6 +228,38 @@ fn what_keeps_it_from_starting_is_said() {
 }
 
 #[test]
+fn the_database_can_come_as_a_credential() {
+    let dir = tempfile::tempdir().unwrap();
+    let check = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_recon-hub"))
+            .args(["--check-config", "--fleet", "/dev/null"])
+            .args(args)
+            .env("CREDENTIALS_DIRECTORY", dir.path())
+            .env("STATE_DIRECTORY", "/state")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &stderr(&output);
+        (output.status.code(), said)
+    };
+    let (code, said) = check(&[]);
+    assert!(code == Some(0) && said.contains("/state/hub.db"), "{said}");
+    std::fs::write(dir.path().join("database-url"), "sqlite:///secret/x.db\n").unwrap();
+    let (code, said) = check(&[]);
+    assert!(code == Some(0) && said.contains("/secret/x.db"), "{said}");
+    // What somebody wrote down is stronger.
+    let (_, said) = check(&["--database", "sqlite:///own.db"]);
+    assert!(said.contains("/own.db"), "{said}");
+    // A password is repeated nowhere.
+    std::fs::write(dir.path().join("database-url"), "mysql://u:hunter2@db/x").unwrap();
+    let (code, said) = check(&[]);
+    assert_eq!(code, Some(78), "{said}");
+    assert!(
+        said.contains("database-url") && !said.contains("hunter2"),
+        "{said}"
+    );
+}
+
+#[test]
 fn it_tells_systemd_how_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("notify");

@@ -12,7 +12,7 @@ use std::process::Command;
 mod support;
 
 use recon::fleet::AgentKind;
-use recon::units::{RenderContext, SystemdVersion, render};
+use recon::units::{RenderContext, Supervisor, SystemdVersion};
 use support::{Case, cases};
 
 /// Units of systemd that ours name; without them verify speaks of what is missing.
@@ -45,6 +45,20 @@ fn write(path: &Path, text: &str) {
     fs::write(path, text).unwrap();
 }
 
+fn copy(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let (from, to) = (
+            entry.as_ref().unwrap().path(),
+            to.join(entry.unwrap().file_name()),
+        );
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            write(&to, &fs::read_to_string(from).unwrap());
+        }
+    }
+}
+
 fn program(path: &Path) {
     write(path, "#!/bin/sh\n");
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
@@ -53,12 +67,16 @@ fn program(path: &Path) {
 /// A root with the packaged units, stubs of the programs, and what a case renders to.
 fn root(case: &Case) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
-    let vendor = root.path().join("usr/lib/systemd/system");
+    let dir = match case.context.supervisor {
+        Supervisor::System => "systemd/system",
+        Supervisor::User => "systemd/user",
+    };
+    fs::create_dir_all(root.path().join("run/user")).unwrap();
+    let vendor = root.path().join("usr/lib").join(dir);
     let packaged = Path::new(env!("CARGO_MANIFEST_DIR")).join("units");
-    for entry in fs::read_dir(packaged).unwrap() {
-        let entry = entry.unwrap();
-        let text = fs::read_to_string(entry.path()).unwrap();
-        write(&vendor.join(entry.file_name()), &text);
+    match case.context.supervisor {
+        Supervisor::System => copy(&packaged, &vendor),
+        Supervisor::User => copy(&packaged.join("user"), &vendor),
     }
     for target in TARGETS {
         write(
@@ -73,7 +91,8 @@ fn root(case: &Case) -> tempfile::TempDir {
                 .join(format!("usr/lib/recon/recon-{}", kind.as_str())),
         );
     }
-    for agent in case.loaded.fleet.agents.values() {
+    program(&root.path().join("usr/lib/recon/recon-generator"));
+    for agent in case.loaded.iter().flat_map(|fleet| fleet.agents.values()) {
         if let Some(exec) = &agent.exec {
             program(&root.path().join(exec[0].trim_start_matches('/')));
         }
@@ -83,8 +102,8 @@ fn root(case: &Case) -> tempfile::TempDir {
         version: SystemdVersion(252),
         ..case.context.clone()
     };
-    for (path, text) in render(&case.loaded.fleet, &context).files {
-        write(&root.path().join("etc/systemd/system").join(path), &text);
+    for (path, text) in case.rendered_for(&context).files {
+        write(&root.path().join("etc").join(dir).join(path), &text);
     }
     root
 }
@@ -103,6 +122,31 @@ fn analyze(root: &Path, args: &[&str]) -> (bool, String, String) {
     )
 }
 
+/// What it says of the units of a user's systemd. It knows no --root for those, so it looks for our
+/// programs on this machine, where they need not be.
+fn user_errors(root: &Path, args: &[&str]) -> String {
+    let (etc, vendor) = (
+        root.join("etc/systemd/user"),
+        root.join("usr/lib/systemd/user"),
+    );
+    let output = Command::new("systemd-analyze")
+        .arg("--user")
+        .args(args)
+        .env(
+            "SYSTEMD_UNIT_PATH",
+            format!("{}:{}", etc.display(), vendor.display()),
+        )
+        .env("XDG_RUNTIME_DIR", root.join("run/user"))
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    errors
+        .lines()
+        .filter(|line| !line.ends_with("is not executable: No such file or directory"))
+        .map(|line| format!("{line}\n"))
+        .collect()
+}
+
 #[test]
 fn systemd_reads_every_line() {
     if !has_systemd_analyze() {
@@ -117,14 +161,27 @@ fn systemd_reads_every_line() {
         ];
         args.extend(
             case.loaded
-                .fleet
-                .profiles
-                .keys()
+                .iter()
+                .flat_map(|fleet| fleet.profiles.keys())
                 .map(|name| format!("recon-{name}.target")),
         );
-        args.extend(case.loaded.fleet.agents.keys().map(|name| name.unit()));
+        args.extend(
+            case.loaded
+                .iter()
+                .flat_map(|fleet| fleet.agents.keys())
+                .map(|name| name.unit()),
+        );
+        if case.loaded.is_err() {
+            args.push("recon@kaze.service".to_owned());
+        }
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let (good, _, errors) = analyze(root.path(), &args);
+        let (good, errors) = match case.context.supervisor {
+            Supervisor::System => {
+                let (good, _, errors) = analyze(root.path(), &args);
+                (good, errors)
+            }
+            Supervisor::User => (true, user_errors(root.path(), &args)),
+        };
         // It exits 0 for keys that it does not know: any word of it is a failure.
         assert!(good && errors.is_empty(), "{}: {errors}", case.name());
     }
@@ -141,6 +198,13 @@ fn a_mistake_would_be_found() {
     write(&root.path().join(drop_in), "[Service]\nMemoryMaxx=1\n");
     let (_, _, errors) = analyze(root.path(), &["verify", "--man=no", "recon@kaze.service"]);
     assert!(errors.contains("MemoryMaxx"), "{errors}");
+    let mut cases = cases();
+    cases.retain(|case| case.context.supervisor == Supervisor::User);
+    let root = self::root(&cases[0]);
+    let drop_in = "etc/systemd/user/recon@kaze.service.d/60-bad.conf";
+    write(&root.path().join(drop_in), "[Service]\nMemoryMaxx=1\n");
+    let errors = user_errors(root.path(), &["verify", "--man=no", "recon@kaze.service"]);
+    assert!(errors.contains("MemoryMaxx"), "{errors}");
 }
 
 #[test]
@@ -149,13 +213,22 @@ fn sandboxes_are_tight() {
         return;
     }
     for case in cases() {
+        // A user's systemd has no right to most of what is rated.
+        if case.context.supervisor == Supervisor::User {
+            continue;
+        }
         let root = root(&case);
-        for unit in ["recon-stable@kaze.service", "recon-failed@kaze.service"] {
+        for unit in [
+            "recon-stable@kaze.service",
+            "recon-failed@kaze.service",
+            "recon-enable@kaze.service",
+            "recon-disable@kaze.service",
+        ] {
             let args = ["security", "--offline=true", "--threshold=20", unit];
             let (good, report, _) = analyze(root.path(), &args);
             assert!(good, "{unit}: {report}");
         }
-        for agent in case.loaded.fleet.agents.values() {
+        for agent in case.loaded.iter().flat_map(|fleet| fleet.agents.values()) {
             // Tenths of a point: every unit is at most 2.0, one that keeps capabilities 2.5.
             let threshold = if agent.capabilities.is_empty() {
                 20

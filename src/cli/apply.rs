@@ -3,7 +3,7 @@ use std::path::Path;
 use futures_util::future::try_join_all;
 use serde::Serialize;
 
-use super::{Failure, Global, Outcome, check, diff, output, render};
+use super::{Failure, Global, Outcome, check, diff, generator, output, render};
 use crate::api::ExitCode;
 use crate::systemd::{self, JobKind, Manager};
 use crate::units::{
@@ -53,7 +53,7 @@ struct Report<'a> {
 pub async fn run(global: &Global, args: Args) -> Outcome {
     let loaded = check::load(global)?;
     let rendered = render::rendered(global, &loaded, args.target_systemd)?;
-    let to = diff::destination(global, args.runtime);
+    let to = global.destination(args.runtime);
     let options = Options {
         may: Permissions {
             force: args.force,
@@ -81,12 +81,19 @@ pub async fn run(global: &Global, args: Args) -> Outcome {
             notes: &rendered.notes,
         })?;
     } else {
-        output::text(&describe(global, &applied, args.dry_run))?;
+        let mut text = describe(global, &applied, args.dry_run);
+        if generator::is_enabled(global) {
+            text.push_str(
+                "recon-generator is enabled too, and these files hide what it makes; see \"reconctl \
+                 generator\"\n",
+            );
+        }
+        output::text(&text)?;
     }
     Ok(ExitCode::Ok)
 }
 
-fn failure(error: ApplyError) -> Failure {
+pub(super) fn failure(error: ApplyError) -> Failure {
     let code = match &error {
         ApplyError::Systemd { source, .. } => source
             .downcast_ref::<systemd::Error>()
@@ -108,7 +115,7 @@ fn describe(global: &Global, applied: &Applied, dry_run: bool) -> String {
     let list = |units: &[String]| units.join(" ");
     let verb = |done: &str, todo: &str| match applied.done_now {
         true => format!("{done}: "),
-        false => format!("{todo}: systemctl "),
+        false => format!("{todo}: {} ", global.systemctl()),
     };
     if !applied.needs_restart.is_empty() {
         let (what, units) = (
@@ -142,17 +149,15 @@ fn summary(plan: &Plan, dry_run: bool) -> String {
 }
 
 /// systemd, unless it is not to be told or is not the one that manages this root.
-async fn systemd(global: &Global, no_reload: bool) -> Result<Option<Bus>, Failure> {
-    // sd_booted(3)
-    let booted = Path::new("/run/systemd/system").is_dir();
-    if no_reload || !booted || global.root != Path::new("/") {
+pub(super) async fn systemd(global: &Global, no_reload: bool) -> Result<Option<Bus>, Failure> {
+    if no_reload || !global.systemd_runs() || global.root != Path::new("/") {
         return Ok(None);
     }
     Ok(Some(Bus(global.systemd().await?)))
 }
 
 /// systemd's D-Bus API, as far as apply needs it.
-struct Bus(Manager);
+pub(super) struct Bus(Manager);
 
 impl Bus {
     async fn all(&self, kind: JobKind, units: &[String]) -> Result<(), ReloaderError> {

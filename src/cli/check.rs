@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Failure, Global, Outcome, output};
+use super::{Failure, Global, Outcome, output, user};
 use crate::api::ExitCode;
 use crate::fleet::{self, Diagnostic, Loaded, Sources};
 use crate::units::{Note, SystemdVersion};
@@ -79,10 +79,15 @@ fn report_errors(global: &Global, errors: &[Diagnostic]) -> anyhow::Result<()> {
 
 /// Where to read the fleet from.
 pub(super) fn sources(global: &Global) -> Sources {
+    let mut env = fleet::environment();
+    if global.user && !env.contains_key(fleet::CONFIG_DIR) {
+        let dir = user::config_dir().to_string_lossy().into_owned();
+        env.insert(fleet::CONFIG_DIR.to_owned(), dir);
+    }
     Sources {
         root: global.root.clone(),
         file: global.fleet.clone(),
-        env: fleet::environment(),
+        env,
     }
 }
 

@@ -2,7 +2,7 @@ use owo_colors::OwoColorize;
 
 use super::{Failure, Global, Outcome, check, output, render};
 use crate::api::ExitCode;
-use crate::units::{self, Destination, Permissions, Plan, SystemdVersion};
+use crate::units::{self, Permissions, Plan, SystemdVersion};
 
 /// Show how the installed unit files differ from the fleet file.
 #[derive(Debug, clap::Args)]
@@ -24,7 +24,7 @@ pub struct Args {
 pub async fn run(global: &Global, args: Args) -> Outcome {
     let loaded = check::load(global)?;
     let rendered = render::rendered(global, &loaded, args.target_systemd)?;
-    let to = destination(global, args.runtime);
+    let to = global.destination(args.runtime);
     let manifest = to.manifest().map_err(Failure::from)?;
     let plan = units::plan(&rendered, &to, &manifest, Permissions::default())?;
     if global.json || global.jsonl {
@@ -42,15 +42,6 @@ pub async fn run(global: &Global, args: Args) -> Outcome {
     } else {
         ExitCode::Failure
     })
-}
-
-/// Where apply writes.
-pub(super) fn destination(global: &Global, runtime: bool) -> Destination {
-    if runtime {
-        Destination::runtime(&global.root)
-    } else {
-        Destination::system(&global.root)
-    }
 }
 
 /// A plan for people: diffs, then what is kept.

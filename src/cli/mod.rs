@@ -7,6 +7,7 @@
 
 mod agents;
 mod apply;
+pub mod boot;
 mod check;
 mod complete;
 mod completions;
@@ -14,6 +15,7 @@ mod config;
 mod control;
 mod diff;
 mod generate;
+mod generator;
 mod health;
 mod hub_client;
 mod init;
@@ -29,6 +31,7 @@ mod status;
 mod table;
 mod targets;
 mod tree;
+mod user;
 mod verify;
 
 use std::path::PathBuf;
@@ -63,12 +66,12 @@ pub struct Global {
     /// Read and write below this directory instead of /.
     #[arg(long, global = true, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
-    /// Read this fleet file instead of /etc/recon/recon.toml.
-    #[arg(long, global = true, value_name = "FILE", env = "RECON_FLEET")]
-    pub fleet: Option<PathBuf>,
     /// Talk to the user's own systemd (systemctl --user).
     #[arg(long, global = true)]
     pub user: bool,
+    /// Read this fleet file instead of /etc/recon/recon.toml.
+    #[arg(long, global = true, value_name = "FILE", env = "RECON_FLEET")]
+    pub fleet: Option<PathBuf>,
     /// Drive and show the agents of another host over SSH, as systemctl -H does.
     #[arg(short = 'H', long, global = true, value_name = "[USER@]HOST[:PORT]")]
     pub host: Option<String>,
@@ -97,6 +100,9 @@ enum Command {
     Verify(verify::Args),
     /// Write a commented fleet file to begin with.
     Init(init::Args),
+    /// Have systemd itself make the unit files at boot (recon-generator).
+    #[command(subcommand)]
+    Generator(generator::Command),
     /// Show effective settings, and edit the fleet file.
     #[command(subcommand)]
     Config(config::Command),
@@ -229,6 +235,7 @@ impl Cli {
             Command::Apply(args) => apply::run(&global, args).await,
             Command::Verify(args) => verify::run(&global, args).await,
             Command::Init(args) => init::run(&global, args).await,
+            Command::Generator(command) => generator::run(&global, command).await,
             Command::Config(command) => config::run(&global, command).await,
             Command::Up(args) => profile::up(&global, args).await,
             Command::Down(args) => profile::down(&global, args).await,

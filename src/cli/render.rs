@@ -36,7 +36,7 @@ pub async fn run(global: &Global, args: Args) -> Outcome {
     let loaded = check::load(global)?;
     let rendered = rendered(global, &loaded, args.target_systemd)?;
     if let Some(dir) = &args.out {
-        write(dir, &rendered)?;
+        write(global, dir, &rendered)?;
     }
     if global.json || global.jsonl {
         output::json(&Report {
@@ -59,12 +59,15 @@ pub async fn run(global: &Global, args: Args) -> Outcome {
     Ok(ExitCode::Ok)
 }
 
-fn write(dir: &Path, rendered: &Rendered) -> anyhow::Result<()> {
-    for (path, text) in &rendered.files {
-        let path = dir.join(path);
-        create_parent(&path)?;
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    }
+fn write(global: &Global, dir: &Path, rendered: &Rendered) -> anyhow::Result<()> {
+    let template = if global.user {
+        "/usr/lib/systemd/user/recon@.service"
+    } else {
+        "/usr/lib/systemd/system/recon@.service"
+    };
+    units::write_all(dir, rendered).map_err(|(path, error)| {
+        anyhow::Error::new(error).context(format!("cannot write {}", path.display()))
+    })?;
     for (name, preset) in rendered
         .presets
         .iter()
@@ -74,7 +77,7 @@ fn write(dir: &Path, rendered: &Rendered) -> anyhow::Result<()> {
             let path = dir.join(format!("{target}.wants")).join(name.unit());
             create_parent(&path)?;
             if fs::symlink_metadata(&path).is_err() {
-                symlink("/usr/lib/systemd/system/recon@.service", &path)
+                symlink(template, &path)
                     .with_context(|| format!("cannot make the link {}", path.display()))?;
             }
         }
@@ -101,6 +104,7 @@ pub(super) fn rendered(
         version,
         source: source(global),
         mode: Mode::Enablement,
+        supervisor: global.supervisor(),
     };
     Ok(units::render(&loaded.fleet, &context))
 }

@@ -116,6 +116,10 @@ fn read(
             .span("stop_timeout", second)
             .unwrap_or(Span::secs(30)),
         memory_max: checks::memory(section, "memory_max"),
+        memory_high: checks::memory(section, "memory_high"),
+        cpu_quota: checks::cpu_quota(section, "cpu_quota"),
+        tasks_max: section.number("tasks_max", 1..=4_194_304),
+        credentials: checks::credentials(section, "credentials"),
         capabilities: checks::capabilities(section, "capabilities"),
         exec,
         notify: notify.unwrap_or(!custom),
@@ -326,6 +330,8 @@ fn exec(section: &mut Section<'_>, key: &'static str) -> Option<Vec<String>> {
         let message =
             format!("{program:?} must be an absolute path: systemd searches no PATH for it");
         section.error(first, key, message);
+    } else if let Some(problem) = checks::program_path(program) {
+        section.error(first, key, format!("{program:?} {problem}"));
     }
     for (item, arg) in &args {
         if arg.chars().any(|c| c.is_control() && c != '\t') {

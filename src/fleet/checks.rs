@@ -1,9 +1,10 @@
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use reqwest::Url;
 
 use super::fragments::Value;
-use super::section::{Section, unknown};
+use super::section::{Section, expected, unknown};
 
 /// Names of capabilities(7) up to Linux 6.18.
 const CAPABILITIES: [&str; 41] = [
@@ -109,6 +110,96 @@ fn is_memory(text: &str) -> bool {
         && number.bytes().all(|b| b.is_ascii_digit() || b == b'.')
 }
 
+/// A share of CPU time as systemd writes it, in percent of one CPU.
+pub(super) fn cpu_quota(section: &mut Section<'_>, key: &'static str) -> Option<String> {
+    let node = section.node(key)?;
+    let text = section.text(key)?.trim();
+    // 100 000 %: a thousand CPUs; systemd itself takes any number.
+    let percent = text.strip_suffix('%').filter(|n| is_digits(n));
+    if percent.is_some_and(|n| n.parse::<u32>().is_ok_and(|n| (1..=100_000).contains(&n))) {
+        return Some(text.to_owned());
+    }
+    let message = format!(
+        "{text:?} is not a share of CPU time: write whole percent of one CPU, like \"50%\" or \"200%\""
+    );
+    section.error(node, key, message);
+    None
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Secrets by name, each a file that systemd reads as root and hands to the agent alone.
+pub(super) fn credentials(
+    section: &mut Section<'_>,
+    key: &'static str,
+) -> BTreeMap<String, String> {
+    let section = section.section(key);
+    let mut found = BTreeMap::new();
+    for (name, node) in section.entries() {
+        let problem = match node.as_str() {
+            _ if !is_credential_name(name) => {
+                "is not a name of a credential: use letters, digits, -, _ and . (at most 64)"
+                    .to_owned()
+            }
+            None => expected("the path of a file", node),
+            Some(path) => match credential_path(path) {
+                Some(problem) => format!("{path:?} {problem}"),
+                None => {
+                    found.insert(name.clone(), path.to_owned());
+                    continue;
+                }
+            },
+        };
+        section.error(node, name, problem);
+    }
+    found
+}
+
+/// Why systemd would refuse a program, and the whole unit with it.
+pub(super) fn program_path(path: &str) -> Option<&'static str> {
+    if path.contains(['"', '\'', '\\']) {
+        return Some("must not contain quotes or backslashes: systemd runs no such program");
+    }
+    if path.ends_with('/') {
+        return Some("is a directory");
+    }
+    too_long(path)
+}
+
+fn is_credential_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && !name.starts_with('.')
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
+/// What is wrong with a path: systemd takes it as it is, so it must mean itself.
+fn credential_path(path: &str) -> Option<&'static str> {
+    let parts = || path.split('/').skip(1);
+    if !path.starts_with('/') {
+        return Some("must be an absolute path");
+    }
+    if parts().any(|part| matches!(part, "" | "." | "..")) {
+        return Some("must not contain //, . or .. nor end in /");
+    }
+    if path.chars().any(char::is_control) {
+        return Some("must be one line without control characters");
+    }
+    // Tried on 257, which splits and unescapes the line once more on its way to the executor.
+    if path.contains([' ', '\\']) {
+        return Some("must not contain blanks or backslashes: systemd trips over them");
+    }
+    too_long(path)
+}
+
+fn too_long(path: &str) -> Option<&'static str> {
+    let too_long = path.len() > 4000 || path.split('/').any(|part| part.len() > 255);
+    too_long.then_some("is too long for a path")
+}
+
 /// A URL of http or https.
 pub(super) fn http_url(section: &mut Section<'_>, key: &'static str) -> Option<String> {
     let node = section.node(key)?;
@@ -166,6 +257,31 @@ mod tests {
             "", "M", "12 MB", "0", "-1", "101%", "1e9", "inf", "512m", "nan",
         ] {
             assert!(!is_memory(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn credentials_mean_themselves_in_a_unit_file() {
+        for good in ["/etc/a", "/etc/100%", "/run/ünï$x\"'"] {
+            assert_eq!(credential_path(good), None, "{good}");
+        }
+        for bad in [
+            "", "etc/a", "/", "/a/", "/a//b", "/a/../b", "/a/.", "/a\nb", "/a ", "/a b", "/a\\b",
+            "/a\0",
+        ] {
+            assert!(credential_path(bad).is_some(), "{bad:?}");
+        }
+        for (name, good) in [
+            ("hub-token", true),
+            ("a.b_C9", true),
+            ("", false),
+            ("..", false),
+            ("a:b", false),
+            ("a/b", false),
+            ("a b", false),
+            ("ä", false),
+        ] {
+            assert_eq!(is_credential_name(name), good, "{name:?}");
         }
     }
 

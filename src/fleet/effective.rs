@@ -78,8 +78,22 @@ impl Agent {
         } else {
             all.insert("kind".to_owned(), Value::from(self.kind.as_str()));
         }
-        if let Some(memory) = &self.memory_max {
-            all.insert("memory_max".to_owned(), Value::from(memory.as_str()));
+        for (key, limit) in [
+            ("memory_max", &self.memory_max),
+            ("memory_high", &self.memory_high),
+            ("cpu_quota", &self.cpu_quota),
+        ] {
+            if let Some(limit) = limit {
+                all.insert(key.to_owned(), Value::from(limit.as_str()));
+            }
+        }
+        if let Some(tasks) = self.tasks_max {
+            all.insert("tasks_max".to_owned(), Value::from(tasks));
+        }
+        if !self.credentials.is_empty() {
+            let paths = self.credentials.iter();
+            let paths = paths.map(|(name, path)| (name.clone(), Value::from(path.as_str())));
+            all.insert("credentials".to_owned(), Value::Table(paths.collect()));
         }
         if let Some(exec) = &self.exec {
             all.insert("exec".to_owned(), list(exec.iter().cloned()));

@@ -59,7 +59,7 @@ pub(super) fn read(path: &Path, errors: &mut Vec<Diagnostic>) -> Option<String> 
 
 /// Masked as systemd masks: a link to /dev/null. Compared as text, because below another root the
 /// link leads outside it.
-fn is_masked(path: &Path) -> bool {
+pub(super) fn is_masked(path: &Path) -> bool {
     fs::read_link(path).is_ok_and(|to| to == Path::new("/dev/null"))
 }
 

@@ -7,6 +7,10 @@ use super::merge::merge;
 use super::section::Report;
 use super::{Fleet, agents, env, files, validate};
 
+/// The variable with the directory of `recon.toml` and `recon.d` in place of the system's. The units
+/// of a user's systemd set it to `~/.config/recon`.
+pub const CONFIG_DIR: &str = "RECON_CONFIG_DIR";
+
 /// Where to read from.
 #[derive(Debug, Clone)]
 pub struct Sources {
@@ -30,13 +34,24 @@ impl Sources {
 
     /// The fleet file that is read, when there is one.
     pub fn fleet_file(&self) -> Option<PathBuf> {
-        Some(self.fleet_path()).filter(|file| file.exists())
+        let file = self.fleet_path();
+        (file.exists() && !files::is_masked(&file)).then_some(file)
     }
 
     /// Where the fleet file is, or would be.
     pub fn fleet_path(&self) -> PathBuf {
-        let default = || self.root.join(files::FLEET_FILE);
+        let default = || match self.config_dir() {
+            Some(dir) => dir.join("recon.toml"),
+            None => self.root.join(files::FLEET_FILE),
+        };
         self.file.clone().unwrap_or_else(default)
+    }
+
+    /// The one directory with a fleet file and drop-ins that is read instead of those of the system:
+    /// a user's fleet is their own.
+    fn config_dir(&self) -> Option<&Path> {
+        let dir = Path::new(self.env.get(CONFIG_DIR)?);
+        dir.is_absolute().then_some(dir)
     }
 }
 
@@ -216,7 +231,10 @@ fn operator_files(
             message: "there is no such file".to_owned(),
         });
     }
-    let drop_ins = files::in_dirs(&sources.root, &files::DROP_INS, errors);
+    let drop_ins = match sources.config_dir() {
+        Some(dir) => files::in_dirs(dir, &["recon.d"], errors),
+        None => files::in_dirs(&sources.root, &files::DROP_INS, errors),
+    };
     let first = match text {
         Some(text) => Some(text.to_owned()),
         None => files::read(&main, errors),

@@ -31,7 +31,7 @@ mod validate;
 
 pub use env::variables;
 pub use keys::{KeyDoc, KeySchema, UnknownKey, all_keys, key_schema};
-pub use load::{Diagnostic, Diagnostics, Loaded, Sources, environment, load, load_as};
+pub use load::{CONFIG_DIR, Diagnostic, Diagnostics, Loaded, Sources, environment, load, load_as};
 pub use model::{
     Agent, AgentKind, AgentName, Backoff, Dependency, Fleet, Health, HealthProbe, OnFailure,
 };

@@ -159,6 +159,14 @@ pub struct Agent {
     pub stop_timeout: Span,
     /// Memory limit, as systemd writes it (`512M`).
     pub memory_max: Option<String>,
+    /// Above this it is slowed down and its memory is reclaimed; below `memory_max`.
+    pub memory_high: Option<String>,
+    /// Most CPU time, in percent of one CPU (`150%` is one and a half).
+    pub cpu_quota: Option<String>,
+    /// Most processes and threads.
+    pub tasks_max: Option<u32>,
+    /// Secrets that systemd hands it below `$CREDENTIALS_DIRECTORY`: path of the file, by name.
+    pub credentials: BTreeMap<String, String>,
     /// Capabilities that it keeps (`CAP_NET_RAW`).
     pub capabilities: Vec<String>,
     /// Command line of a program of the user's own.

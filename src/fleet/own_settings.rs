@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::checks;
 use super::fragments::{Node, Value, plain_table};
-use super::section::{Section, out_of_range, unknown};
+use super::section::{Section, expected, out_of_range, unknown};
 use super::{
     AgentKind, AssessSettings, EnumSettings, HubSettings, ScanSettings, SentinelSettings, Settings,
     Span, SpiderSettings,
@@ -107,6 +107,10 @@ fn one<T: DeserializeOwned>(key: &str, node: &Node) -> Result<(), String> {
         && !u32::try_from(number).is_ok_and(|n| range.contains(&n))
     {
         return Err(out_of_range(number, range));
+    }
+    if let Value::Scalar(toml::Value::Datetime(_)) = node.value {
+        // To serde it would be a text.
+        return Err(expected("no date", node));
     }
     let table = toml::Table::from_iter([(key.to_owned(), node.plain())]);
     table

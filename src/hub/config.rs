@@ -46,6 +46,9 @@ pub struct Args {
     pub check_config: bool,
 }
 
+/// The credential (`LoadCredential=`) that names the database where no setting does.
+const DATABASE_CREDENTIAL: &str = "database-url";
+
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -58,6 +61,20 @@ pub enum ConfigError {
     /// Not a database that this version knows.
     #[error("database: {0:?} is not sqlite:///PATH (this version has SQLite only)")]
     Database(String),
+    /// The same, from a credential.
+    #[error(
+        "database: the credential {DATABASE_CREDENTIAL} is not sqlite:///PATH (this version has \
+         SQLite only)"
+    )]
+    SecretDatabase,
+    /// A credential that cannot be read.
+    #[error("credential {name}: {source}")]
+    Credential {
+        /// Its name.
+        name: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
     /// There is nowhere to keep the data.
     #[error("database: give one (sqlite:///PATH), or set STATE_DIRECTORY, XDG_STATE_HOME or HOME")]
     NoStateDirectory,
@@ -113,7 +130,11 @@ impl Args {
         let listen = self.listen.as_ref().unwrap_or(&settings.listen);
         let database = match self.database.as_ref().or(settings.database.as_ref()) {
             Some(url) => database_path(url)?,
-            None => state_directory()?.join("hub.db"),
+            None => match credential(DATABASE_CREDENTIAL)? {
+                // It may contain a password, which no message may repeat.
+                Some(url) => database_path(&url).map_err(|_| ConfigError::SecretDatabase)?,
+                None => state_directory()?.join("hub.db"),
+            },
         };
         let scope = if self.scope.is_empty() {
             scope
@@ -181,6 +202,18 @@ fn database_path(url: &str) -> Result<PathBuf, ConfigError> {
         .filter(|path| !path.is_empty() && !path.contains(['?', '\0']) && *path != ":memory:")
         .ok_or_else(|| ConfigError::Database(url.to_owned()))?;
     Ok(PathBuf::from(path))
+}
+
+/// A secret that systemd hands over as a file; `None` when it has none of this name.
+fn credential(name: &'static str) -> Result<Option<String>, ConfigError> {
+    let Some(dir) = env::var_os("CREDENTIALS_DIRECTORY").filter(|dir| !dir.is_empty()) else {
+        return Ok(None);
+    };
+    match std::fs::read_to_string(Path::new(&dir).join(name)) {
+        Ok(text) => Ok(Some(text.trim().to_owned())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(ConfigError::Credential { name, source }),
+    }
 }
 
 /// As systemd gives it, else the user's own (XDG base directories).

@@ -137,6 +137,25 @@ pub async fn apply<R: Reloader>(
     Ok(applied)
 }
 
+/// Takes back what apply did: removes its files and links. What was edited by hand stays, and what
+/// runs runs on.
+///
+/// # Errors
+/// The lock is held, a file cannot be read or removed.
+pub fn retract(to: &Destination) -> Result<Plan, ApplyError> {
+    let _lock = to.lock()?;
+    let mut manifest = to.manifest()?;
+    let nothing = Rendered::default();
+    let may = Permissions {
+        prune: true,
+        force: false,
+    };
+    let plan = plan(&nothing, to, &manifest, may)?;
+    carry_out(&plan, &nothing, to, &mut manifest)?;
+    to.save(&manifest)?;
+    Ok(plan)
+}
+
 fn systemd_error(verb: &'static str, source: ReloaderError) -> ApplyError {
     ApplyError::Systemd { verb, source }
 }

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -7,6 +8,7 @@ use fs2::FileExt;
 
 use super::apply::ApplyError;
 use super::manifest::Manifest;
+use super::render::DROP_IN;
 
 /// Where unit files go, and where apply keeps its manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +19,19 @@ pub struct Destination {
     pub units: PathBuf,
     /// Directory of manifest and lock, below the root.
     pub state: PathBuf,
+    /// Where systemd looks for units, strongest first, below the root.
+    unit_path: Vec<PathBuf>,
+}
+
+/// Directories of a user's own (XDG base directories).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserDirs {
+    /// `$XDG_CONFIG_HOME`
+    pub config: PathBuf,
+    /// `$XDG_STATE_HOME`
+    pub state: PathBuf,
+    /// `$XDG_RUNTIME_DIR`
+    pub runtime: PathBuf,
 }
 
 impl Destination {
@@ -26,6 +41,7 @@ impl Destination {
             root: root.to_owned(),
             units: root.join("etc/systemd/system"),
             state: root.join("var/lib/recon/reconctl"),
+            unit_path: system_unit_path(root),
         }
     }
 
@@ -35,6 +51,28 @@ impl Destination {
             root: root.to_owned(),
             units: root.join("run/systemd/system"),
             state: root.join("run/recon/reconctl"),
+            unit_path: system_unit_path(root),
+        }
+    }
+
+    /// A user's own directory; `runtime` is the one that is gone with their last session.
+    pub fn user(root: &Path, dirs: &UserDirs, runtime: bool) -> Self {
+        let (units, state) = if runtime {
+            (&dirs.runtime, dirs.runtime.join("recon/reconctl"))
+        } else {
+            (&dirs.config, dirs.state.join("recon/reconctl"))
+        };
+        Self {
+            root: root.to_owned(),
+            units: units.join("systemd/user"),
+            state,
+            unit_path: vec![
+                dirs.config.join("systemd/user"),
+                root.join("etc/systemd/user"),
+                dirs.runtime.join("systemd/user"),
+                root.join("usr/local/lib/systemd/user"),
+                root.join("usr/lib/systemd/user"),
+            ],
         }
     }
 
@@ -91,6 +129,24 @@ impl Destination {
         }
     }
 
+    /// The files in the unit directory that apply wrote, or that bear the name of one that it writes.
+    ///
+    /// # Errors
+    /// The manifest cannot be read.
+    pub fn applied(&self) -> Result<Vec<PathBuf>, ApplyError> {
+        let mut found: BTreeSet<PathBuf> = self.manifest()?.files.into_keys().collect();
+        let entries = fs::read_dir(&self.units).into_iter().flatten().flatten();
+        let dirs = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        let ours = dirs.filter(|name| name.starts_with("recon") && name.ends_with(".d"));
+        found.extend(ours.map(|dir| Path::new(&dir).join(DROP_IN)));
+        let there = |path: &PathBuf| fs::symlink_metadata(path).is_ok();
+        Ok(found
+            .into_iter()
+            .map(|path| self.units.join(path))
+            .filter(there)
+            .collect())
+    }
+
     /// The text of a unit file; `None` when there is none. A link (`/dev/null` masks) is given as
     /// text that nobody renders, so that it counts as written by somebody else.
     ///
@@ -135,12 +191,11 @@ impl Destination {
 
     /// Whether a unit is masked by a link to /dev/null.
     pub(super) fn is_masked(&self, unit: &str) -> bool {
-        ["etc/systemd/system", "run/systemd/system"]
-            .iter()
-            .any(|dir| {
-                fs::read_link(self.root.join(dir).join(unit))
-                    .is_ok_and(|to| to == Path::new("/dev/null"))
-            })
+        let mut found = self.unit_path.iter().map(|dir| dir.join(unit));
+        let found = found.find(|path| fs::symlink_metadata(path).is_ok());
+        found
+            .and_then(|path| fs::read_link(path).ok())
+            .is_some_and(|to| to == Path::new("/dev/null"))
     }
 
     /// Enables a unit for a target as `systemctl enable` does.
@@ -159,18 +214,28 @@ impl Destination {
 
     /// Where the packaged template is, as seen from inside the root.
     fn template(&self) -> PathBuf {
-        const DIRS: [&str; 4] = [
-            "etc/systemd/system",
-            "run/systemd/system",
-            "usr/local/lib/systemd/system",
-            "usr/lib/systemd/system",
-        ];
         let name = "recon@.service";
-        let dir = DIRS
-            .iter()
-            .find(|dir| self.root.join(dir).join(name).exists());
-        Path::new("/").join(dir.unwrap_or(&DIRS[3])).join(name)
+        let mut found = self.unit_path.iter().map(|dir| dir.join(name));
+        let found = found.find(|path| path.exists());
+        // The last directory is the package's.
+        let path = found.or_else(|| Some(self.unit_path.last()?.join(name)));
+        let path = path.unwrap_or_default();
+        match path.strip_prefix(&self.root) {
+            Ok(inside) => Path::new("/").join(inside),
+            Err(_) => path,
+        }
     }
+}
+
+fn system_unit_path(root: &Path) -> Vec<PathBuf> {
+    [
+        "etc/systemd/system",
+        "run/systemd/system",
+        "usr/local/lib/systemd/system",
+        "usr/lib/systemd/system",
+    ]
+    .map(|dir| root.join(dir))
+    .to_vec()
 }
 
 /// Modification time of a file in nanoseconds; `None` when there is none.

@@ -78,13 +78,13 @@ fn one_line(text: &str) -> String {
     text.replace(|c: char| c.is_control() && c != '\t', " ")
 }
 
-/// Free text as a value: `%` doubled, because it begins a specifier, and a backslash at the end
-/// doubled, because it would join the next line.
+/// Free text as a value: `%` doubled, because it begins a specifier, and a space behind a backslash
+/// at the end, which would join the next line; systemd strips it. Blanks around the text are lost.
 pub fn unit_value(text: &str) -> String {
-    let mut value = one_line(text).trim().replace('%', "%%");
+    let mut value = one_line(text).trim_matches([' ', '\t']).replace('%', "%%");
     let slashes = value.len() - value.trim_end_matches('\\').len();
     if slashes % 2 == 1 {
-        value.push('\\');
+        value.push(' ');
     }
     value
 }
@@ -128,7 +128,7 @@ mod tests {
         file.section("Empty");
         assert_eq!(
             file.to_string(),
-            "# made by a test ExecStart=/bin/evil\n\n[Unit]\nDescription=a [Service] User=root\\\\\n"
+            "# made by a test ExecStart=/bin/evil\n\n[Unit]\nDescription=a [Service] User=root\\ \n"
         );
     }
 

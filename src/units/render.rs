@@ -5,14 +5,15 @@ use serde::Serialize;
 
 use super::file::{UnitFile, quote_arg, unit_value};
 use super::firewall::{firewall, hub_addresses};
-use super::version::SystemdVersion;
+use super::limits::limits;
+use super::version::{Supervisor, SystemdVersion};
 use super::{sandbox, targets};
 use crate::fleet::{Agent, AgentKind, AgentName, Fleet, OnFailure, Settings, Span};
 
 /// Below this directory are the programs of the agents.
-const PROGRAMS: &str = "/usr/lib/recon";
+pub(super) const PROGRAMS: &str = "/usr/lib/recon";
 /// Name of the drop-ins. An operator's `90-*.conf` comes later and wins.
-const DROP_IN: &str = "50-recon.conf";
+pub(super) const DROP_IN: &str = "50-recon.conf";
 
 /// What the result depends on besides the fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub struct RenderContext {
     pub source: Option<PathBuf>,
     /// Who starts the members of a profile.
     pub mode: Mode,
+    /// For whose systemd.
+    pub supervisor: Supervisor,
 }
 
 /// Who starts the members of a profile.
@@ -95,10 +98,16 @@ pub(super) fn header(context: &RenderContext) -> UnitFile {
         Some(path) => path.display().to_string(),
         None => "its built-in defaults".to_owned(),
     };
-    UnitFile::new(&[
-        &format!("Made by reconctl from {source}. Do not edit: put settings of"),
-        "your own in a 90-local.conf beside this file. A change made here is reported and kept.",
-    ])
+    match context.mode {
+        Mode::Enablement => UnitFile::new(&[
+            &format!("Made by reconctl from {source}. Do not edit: put settings of"),
+            "your own in a 90-local.conf beside this file. A change made here is reported and kept.",
+        ]),
+        Mode::Generator => UnitFile::new(&[
+            &format!("Made by recon-generator from {source}, anew at every daemon-reload: put"),
+            "settings of your own in a 90-local.conf below /etc/systemd.",
+        ]),
+    }
 }
 
 pub(super) fn source_path(file: &mut UnitFile, context: &RenderContext) {
@@ -114,17 +123,21 @@ fn drop_in(
     notes: &mut Vec<String>,
 ) -> String {
     let mut file = header(context);
-    let firewall = firewall(fleet, agent);
     unit_section(&mut file, fleet, agent, context);
     file.section("Service");
     program(&mut file, agent, context.version, notes);
     restart(&mut file, agent, context.version, notes);
-    file.set(
-        "MemoryMax",
-        agent.memory_max.as_deref().unwrap_or("infinity"),
-    );
-    sandbox::sandbox(&mut file, agent, &firewall);
-    notes.extend(firewall.notes);
+    limits(&mut file, agent, notes);
+    match context.supervisor {
+        Supervisor::System => {
+            let firewall = firewall(fleet, agent);
+            sandbox::identity(&mut file, agent);
+            sandbox::privileges(&mut file, agent, &firewall);
+            notes.extend(firewall.notes);
+        }
+        Supervisor::User => sandbox::losses(agent, notes),
+    }
+    sandbox::relaxed(&mut file, agent);
     let targets = targets::of(fleet, &agent.name);
     if context.mode == Mode::Enablement && !targets.is_empty() {
         file.section("Install")
@@ -135,7 +148,7 @@ fn drop_in(
 
 fn unit_section(file: &mut UnitFile, fleet: &Fleet, agent: &Agent, context: &RenderContext) {
     file.section("Unit");
-    let description = match agent.description.as_str() {
+    let description = match agent.description.trim() {
         "" => format!("Recon agent {}", agent.name),
         text => format!("Recon agent {}: {text}", agent.name),
     };

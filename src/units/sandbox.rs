@@ -2,8 +2,26 @@ use super::file::UnitFile;
 use super::firewall::Firewall;
 use crate::fleet::{Agent, AgentKind};
 
-/// Adds where a unit's sandbox differs from the template's.
-pub(super) fn sandbox(file: &mut UnitFile, agent: &Agent, firewall: &Firewall) {
+/// Adds user and slice where they are not the template's. The packaged drop-in of recon@hub.service
+/// says the same for the instance of that name, and must not hold for another kind under it.
+pub(super) fn identity(file: &mut UnitFile, agent: &Agent) {
+    let (user, slice) = match agent.kind {
+        AgentKind::Hub => ("recon-hub", "recon.slice"),
+        _ if agent.name.as_str() == AgentKind::Hub.as_str() => ("recon", "recon-agents.slice"),
+        _ => return,
+    };
+    file.set("User", user);
+    file.set("Group", user);
+    file.set("SupplementaryGroups", "");
+    if agent.kind == AgentKind::Hub {
+        file.comment("It shows the agents' journal.");
+        file.set("SupplementaryGroups", "systemd-journal");
+    }
+    file.set("Slice", slice);
+}
+
+/// Adds the capabilities and the firewall of an agent.
+pub(super) fn privileges(file: &mut UnitFile, agent: &Agent, firewall: &Firewall) {
     let capabilities = agent.capabilities.join(" ");
     file.set("CapabilityBoundingSet", "");
     file.set("AmbientCapabilities", "");
@@ -20,11 +38,31 @@ pub(super) fn sandbox(file: &mut UnitFile, agent: &Agent, firewall: &Firewall) {
     for net in &firewall.allow {
         file.set("IPAddressAllow", net);
     }
+}
+
+/// Says what a user's systemd has no right to do, and therefore is not done.
+pub(super) fn losses(agent: &Agent, notes: &mut Vec<String>) {
+    let kept_by = match agent.kind {
+        AgentKind::Hub => None,
+        AgentKind::Custom => Some("nothing keeps it inside the scope"),
+        _ => Some("its scope is kept by hub and agent alone"),
+    };
+    if let Some(kept_by) = kept_by {
+        notes.push(format!(
+            "{kept_by}: a user's systemd cannot have the kernel drop what is outside"
+        ));
+    }
+    if !agent.capabilities.is_empty() {
+        let lost = agent.capabilities.join(" ");
+        notes.push(format!(
+            "it runs without {lost}: a user's systemd cannot grant capabilities"
+        ));
+    }
+}
+
+/// Adds where the rest of the sandbox is wider than the template's.
+pub(super) fn relaxed(file: &mut UnitFile, agent: &Agent) {
     match agent.kind {
-        AgentKind::Hub => {
-            file.comment("It shows the agents' journal.");
-            file.set("SupplementaryGroups", "systemd-journal");
-        }
         AgentKind::Kage => {
             file.comment("nmap asks the kernel for interfaces and routes.");
             file.set("RestrictAddressFamilies", "AF_NETLINK");

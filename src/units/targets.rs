@@ -31,6 +31,9 @@ pub(super) fn render(fleet: &Fleet, context: &RenderContext) -> BTreeMap<PathBuf
         source_path(&mut file, context);
         file.set("PartOf", "recon.target");
         match context.mode {
+            Mode::Enablement if members.is_empty() => {
+                file.comment("It has no members.");
+            }
             Mode::Enablement => {
                 file.comment(
                     "Starts those of its members that are enabled (systemctl enable, disable):",
@@ -46,6 +49,8 @@ pub(super) fn render(fleet: &Fleet, context: &RenderContext) -> BTreeMap<PathBuf
     file.section("Unit");
     source_path(&mut file, context);
     file.set("Wants", target(&fleet.profile));
+    // systemd orders a target after what it wants, but not after another target.
+    file.set("After", target(&fleet.profile));
     files.insert(
         PathBuf::from("recon.target.d/50-recon.conf"),
         file.to_string(),

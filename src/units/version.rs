@@ -1,4 +1,6 @@
 use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Version of systemd that unit files are rendered for. What a version lacks is left out, because
@@ -6,10 +8,39 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SystemdVersion(pub u32);
 
+/// Whose systemd it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Supervisor {
+    /// The machine's: PID 1.
+    #[default]
+    System,
+    /// A user's own (`systemctl --user`), which has only that user's rights.
+    User,
+}
+
 /// The oldest version that is supported (Debian 12, RHEL 9).
 pub const BASELINE: SystemdVersion = SystemdVersion(252);
 
 impl SystemdVersion {
+    /// The version that is installed below a root, by the name of its library
+    /// (`libsystemd-shared-252.so`), which is found without asking anybody: a generator may neither
+    /// start a process nor talk to one, and systemd tells it no version. Of several, while an upgrade
+    /// is under way, the oldest, which the newer ones understand.
+    pub fn installed(root: &Path) -> Option<Self> {
+        let below = |dir: PathBuf| fs::read_dir(dir).into_iter().flatten().flatten();
+        let usr_lib = root.join("usr/lib");
+        // Debian's is in a directory of the architecture.
+        let mut dirs: Vec<PathBuf> = below(usr_lib.clone()).map(|entry| entry.path()).collect();
+        dirs.extend([usr_lib, root.join("usr/lib64")]);
+        let names = dirs
+            .into_iter()
+            .flat_map(|dir| below(dir.join("systemd")))
+            .filter_map(|entry| entry.file_name().into_string().ok());
+        names
+            .filter_map(|name| name.strip_prefix("libsystemd-shared-")?.parse().ok())
+            .min()
+    }
+
     /// `Type=notify-reload` (NEWS 253).
     pub fn has_notify_reload(self) -> bool {
         self.0 >= 253
@@ -54,6 +85,29 @@ impl fmt::Display for SystemdVersion {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn finds_what_is_installed() {
+        let root = tempfile::tempdir().unwrap();
+        let install = |path: &str| {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        };
+        assert_eq!(SystemdVersion::installed(root.path()), None);
+        install("usr/lib/systemd/libsystemd-core-300.so");
+        assert_eq!(SystemdVersion::installed(root.path()), None);
+        install("usr/lib64/systemd/libsystemd-shared-257.9-2.fc42.so");
+        assert_eq!(
+            SystemdVersion::installed(root.path()),
+            Some(SystemdVersion(257))
+        );
+        install("usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-255.so");
+        assert_eq!(
+            SystemdVersion::installed(root.path()),
+            Some(SystemdVersion(255))
+        );
+    }
 
     #[test]
     fn reads_what_systemd_says() {

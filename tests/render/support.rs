@@ -3,13 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use recon::fleet::{Loaded, Sources, load};
-use recon::units::{Mode, RenderContext, Rendered, render};
+use recon::fleet::{Diagnostics, Fleet, Sources, load};
+use recon::units::{Mode, RenderContext, Rendered, Supervisor, refusal, render};
 
-/// A case: `tests/render/NN-name/{etc,usr,run,systemd-version,only,expected/}`.
+/// A case: `tests/render/NN-name/{etc,usr,run,systemd-version,mode,only,expected/}`. `mode` has the
+/// words `generator` and `user`, or none of them; only a generator makes something of a broken fleet.
 pub struct Case {
     pub dir: PathBuf,
-    pub loaded: Loaded,
+    pub loaded: Result<Fleet, Diagnostics>,
     pub context: RenderContext,
 }
 
@@ -32,19 +33,30 @@ impl Case {
             file: None,
             env: Default::default(),
         };
-        let loaded = load(&sources).unwrap_or_else(|errors| panic!("{errors}"));
-        let version = fs::read_to_string(dir.join("systemd-version"))
-            .unwrap()
-            .parse()
-            .unwrap();
-        let source = sources
-            .fleet_file()
-            .map(|_| PathBuf::from("/etc/recon/recon.toml"));
+        let text = |name: &str| fs::read_to_string(dir.join(name)).unwrap_or_default();
+        let has = |word: &str| text("mode").split_whitespace().any(|w| w == word);
         let context = RenderContext {
-            version,
-            source,
-            mode: Mode::Enablement,
+            version: text("systemd-version").parse().unwrap(),
+            source: sources
+                .fleet_file()
+                .map(|_| PathBuf::from("/etc/recon/recon.toml")),
+            mode: if has("generator") {
+                Mode::Generator
+            } else {
+                Mode::Enablement
+            },
+            supervisor: if has("user") {
+                Supervisor::User
+            } else {
+                Supervisor::System
+            },
         };
+        let loaded = load(&sources).map(|loaded| loaded.fleet);
+        let loaded = loaded.map_err(|errors| as_seen_inside(&dir, errors));
+        match &loaded {
+            Err(errors) if context.mode != Mode::Generator => panic!("{errors}"),
+            _ => {}
+        }
         Self {
             dir,
             loaded,
@@ -56,8 +68,21 @@ impl Case {
         self.dir.file_name().unwrap().to_string_lossy().into_owned()
     }
 
-    #[allow(dead_code, reason = "not every test that shares this uses it")]
-    pub fn rendered(&self) -> Rendered {
-        render(&self.loaded.fleet, &self.context)
+    /// The unit files, for another version of systemd or another mode, too.
+    pub fn rendered_for(&self, context: &RenderContext) -> Rendered {
+        match &self.loaded {
+            Ok(fleet) => render(fleet, context),
+            Err(errors) => refusal(errors, context),
+        }
     }
+}
+
+/// The expected trees are the same wherever the repository is.
+fn as_seen_inside(root: &Path, mut errors: Diagnostics) -> Diagnostics {
+    for error in &mut errors.0 {
+        if let Ok(inside) = error.file.strip_prefix(root) {
+            error.file = Path::new("/").join(inside);
+        }
+    }
+    errors
 }

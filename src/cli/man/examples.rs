@@ -191,6 +191,24 @@ const ALL: &[(&str, Examples)] = &[
         )],
     ),
     (
+        "generator enable",
+        &[(
+            "reconctl generator enable",
+            "Have systemd make the units itself at each boot and daemon-reload.",
+        )],
+    ),
+    (
+        "generator disable",
+        &[("reconctl generator disable", "Go back to reconctl apply.")],
+    ),
+    (
+        "generator status",
+        &[(
+            "reconctl generator status",
+            "See whether it is on, and what it said last.",
+        )],
+    ),
+    (
         "up",
         &[
             (

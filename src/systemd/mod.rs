@@ -18,6 +18,7 @@ mod job;
 mod journal;
 mod manager;
 mod name;
+mod own;
 mod props;
 mod proxy;
 mod reason;

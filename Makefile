@@ -12,7 +12,8 @@ UNITDIR    ?= /usr/lib/systemd/system
 BED        := tests/system/bed
 
 AGENTS     := hub kage kaze sentinel
-BINARIES   := reconctl $(addprefix recon-,$(AGENTS))
+HELPERS    := shim
+BINARIES   := reconctl $(addprefix recon-,$(AGENTS) $(HELPERS))
 BUILD_DIR   = $(TARGET_DIR)/$(PROFILE)
 CARGO_PROFILE = $(if $(filter debug,$(PROFILE)),dev,$(PROFILE))
 
@@ -26,7 +27,7 @@ build: ## Build all binaries (PROFILE=release|debug).
 
 install: build ## Install below DESTDIR: binaries, units, sysusers, tmpfiles, manifests, man pages, completions.
 	install -Dm755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD_DIR)/reconctl
-	install -Dm755 -t $(DESTDIR)$(LIBEXECDIR) $(addprefix $(BUILD_DIR)/recon-,$(AGENTS))
+	install -Dm755 -t $(DESTDIR)$(LIBEXECDIR) $(addprefix $(BUILD_DIR)/recon-,$(AGENTS) $(HELPERS))
 	install -Dm644 -t $(DESTDIR)$(UNITDIR) units/*
 	install -Dm644 -t $(DESTDIR)/usr/lib/sysusers.d packaging/sysusers.d/recon.conf
 	install -Dm644 -t $(DESTDIR)/usr/lib/tmpfiles.d packaging/tmpfiles.d/recon.conf

@@ -73,6 +73,7 @@ fn root(case: &Case) -> tempfile::TempDir {
                 .join(format!("usr/lib/recon/recon-{}", kind.as_str())),
         );
     }
+    program(&root.path().join("usr/lib/recon/recon-shim"));
     for agent in case.loaded.fleet.agents.values() {
         if let Some(exec) = &agent.exec {
             program(&root.path().join(exec[0].trim_start_matches('/')));

@@ -12,6 +12,7 @@ mod diff;
 mod disk;
 mod file;
 mod firewall;
+mod health;
 mod manifest;
 mod plan;
 mod render;

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::file::{UnitFile, quote_arg, unit_value};
-use super::firewall::{firewall, hub_addresses};
+use super::firewall::{firewall, url_addresses};
 use super::version::SystemdVersion;
-use super::{sandbox, targets};
+use super::{health, sandbox, targets};
 use crate::fleet::{Agent, AgentKind, AgentName, Fleet, OnFailure, Settings, Span};
 
 /// Below this directory are the programs of the agents.
-const PROGRAMS: &str = "/usr/lib/recon";
+pub(super) const PROGRAMS: &str = "/usr/lib/recon";
 /// Name of the drop-ins. An operator's `90-*.conf` comes later and wins.
 const DROP_IN: &str = "50-recon.conf";
 
@@ -198,7 +198,7 @@ fn is_elsewhere(fleet: &Fleet, name: &AgentName) -> bool {
         .parse()
         .map(|addr: std::net::SocketAddr| addr.ip())
         .ok();
-    match hub_addresses(&fleet.hub) {
+    match url_addresses(&fleet.hub) {
         Ok(addresses) => !addresses
             .iter()
             .any(|a| a.is_loopback() || Some(*a) == listen),
@@ -210,6 +210,9 @@ fn program(file: &mut UnitFile, agent: &Agent, version: SystemdVersion, notes: &
     let Some(exec) = &agent.exec else {
         return own_program(file, agent, version, notes);
     };
+    if let Some(health) = &agent.health {
+        return health::probed_program(file, agent, exec, health);
+    }
     let words: Vec<_> = exec
         .iter()
         .enumerate()
@@ -233,12 +236,6 @@ fn program(file: &mut UnitFile, agent: &Agent, version: SystemdVersion, notes: &
             "0".to_owned()
         },
     );
-    if agent.health.is_some() {
-        notes.push(
-            "its health probe is not watched by systemd: a hung program is not restarted"
-                .to_owned(),
-        );
-    }
 }
 
 fn own_program(
@@ -304,7 +301,7 @@ fn restart(file: &mut UnitFile, agent: &Agent, version: SystemdVersion, notes: &
 }
 
 /// A length of time as systemd.time(7) reads it; whole seconds as a plain number.
-fn seconds(span: Span) -> String {
+pub(super) fn seconds(span: Span) -> String {
     let time = span.0;
     match time.subsec_nanos() {
         0 => time.as_secs().to_string(),

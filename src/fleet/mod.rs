@@ -18,6 +18,7 @@ mod graph;
 mod load;
 mod merge;
 mod model;
+mod names;
 mod networks;
 mod own_settings;
 mod schema;

@@ -14,6 +14,7 @@ mod dependencies;
 mod ends;
 mod error;
 mod events;
+mod firewall;
 mod job;
 mod journal;
 mod manager;

@@ -20,6 +20,7 @@ pub mod output;
 mod profile;
 mod render;
 mod scans;
+mod scope;
 mod status;
 mod table;
 mod targets;
@@ -87,6 +88,9 @@ enum Command {
     /// Show effective settings and where each came from.
     #[command(subcommand)]
     Config(config::Command),
+    /// Show and check what may be touched, and keep the firewall up with it.
+    #[command(subcommand)]
+    Scope(scope::Command),
     /// Start a profile's agents, and stop all others.
     Up(profile::UpArgs),
     /// Stop all agents, those first that need others.
@@ -206,6 +210,7 @@ impl Cli {
             Command::Diff(args) => diff::run(&global, args).await,
             Command::Apply(args) => apply::run(&global, args).await,
             Command::Config(command) => config::run(&global, command).await,
+            Command::Scope(command) => scope::run(&global, command).await,
             Command::Up(args) => profile::up(&global, args).await,
             Command::Down(args) => profile::down(&global, args).await,
             Command::List(args) => list::run(&global, args).await,

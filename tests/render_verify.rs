@@ -16,11 +16,12 @@ use recon::units::{RenderContext, SystemdVersion, render};
 use support::{Case, cases};
 
 /// Units of systemd that ours name; without them verify speaks of what is missing.
-const TARGETS: [&str; 10] = [
+const TARGETS: [&str; 11] = [
     "basic",
     "local-fs",
     "multi-user",
     "network",
+    "network-online",
     "nss-lookup",
     "shutdown",
     "sockets",
@@ -74,6 +75,7 @@ fn root(case: &Case) -> tempfile::TempDir {
         );
     }
     program(&root.path().join("usr/lib/recon/recon-shim"));
+    program(&root.path().join("usr/bin/reconctl"));
     for agent in case.loaded.fleet.agents.values() {
         if let Some(exec) = &agent.exec {
             program(&root.path().join(exec[0].trim_start_matches('/')));
@@ -115,6 +117,8 @@ fn systemd_reads_every_line() {
             "verify".to_owned(),
             "--man=no".to_owned(),
             "recon.target".to_owned(),
+            "recon-scope.service".to_owned(),
+            "recon-scope.timer".to_owned(),
         ];
         args.extend(
             case.loaded
@@ -151,7 +155,11 @@ fn sandboxes_are_tight() {
     }
     for case in cases() {
         let root = root(&case);
-        for unit in ["recon-stable@kaze.service", "recon-failed@kaze.service"] {
+        for unit in [
+            "recon-stable@kaze.service",
+            "recon-failed@kaze.service",
+            "recon-scope.service",
+        ] {
             let args = ["security", "--offline=true", "--threshold=20", unit];
             let (good, report, _) = analyze(root.path(), &args);
             assert!(good, "{unit}: {report}");

@@ -14,9 +14,6 @@ pub(super) struct Firewall {
     pub notes: Vec<String>,
 }
 
-/// The local stub of systemd-resolved.
-const STUB_RESOLVER: [u8; 4] = [127, 0, 0, 53];
-
 /// The firewall of one agent. Allowed addresses beat denied ones whatever their prefixes
 /// (systemd.resource-control(5)), so the scope's denied networks are cut out of the allowed ones.
 pub(super) fn firewall(fleet: &Fleet, agent: &Agent) -> Firewall {
@@ -31,28 +28,26 @@ pub(super) fn firewall(fleet: &Fleet, agent: &Agent) -> Firewall {
 fn agent_firewall(fleet: &Fleet, health: Option<&Health>) -> Firewall {
     let mut nets = fleet.scope.networks();
     let mut firewall = Firewall::default();
-    match url_addresses(&fleet.hub) {
-        Ok(addresses) => nets.extend(addresses.into_iter().map(IpNet::from)),
-        Err(host) => firewall.notes.push(format!(
-            "the firewall cannot let it reach the hub {host:?} by name: write the hub's address in \
-             fleet.hub, or add IPAddressAllow= in a drop-in of your own"
-        )),
+    // By name it is one of the addresses that recon-scope.service finds out.
+    if let Ok(addresses) = url_addresses(&fleet.hub) {
+        nets.extend(addresses.into_iter().map(IpNet::from));
     }
-    if fleet.scope.has_names() {
-        nets.push(IpNet::from(IpAddr::from(STUB_RESOLVER)));
-        firewall.notes.push(
-            "names in scope.allow are not in its firewall: what they resolve to is dropped until \
-             their addresses are added"
-                .to_owned(),
-        );
+    let wildcards: Vec<String> = fleet.scope.wildcards().map(ToString::to_string).collect();
+    if !wildcards.is_empty() {
+        firewall.notes.push(format!(
+            "its firewall drops what only {} in scope.allow allows: nobody can list the names below \
+             it to resolve them beforehand; name them one by one, or allow their networks",
+            wildcards.join(", ")
+        ));
     }
     // As the hub's address, it is allowed because the fleet file names it, in scope or not.
     if let Some(HealthProbe::Http(url)) = health.map(|health| &health.probe) {
         match url_addresses(url) {
             Ok(addresses) => nets.extend(addresses.into_iter().flat_map(both_ends)),
+            Err(host) if fleet.scope.plain_names().any(|name| name == host) => {}
             Err(host) => firewall.notes.push(format!(
                 "the firewall may drop its health probe, which asks {host:?} by name: write the \
-                 address in health.http"
+                 address in health.http, or add the name to scope.allow"
             )),
         }
     }

@@ -14,6 +14,9 @@ pub(super) const PROGRAMS: &str = "/usr/lib/recon";
 /// Name of the drop-ins. An operator's `90-*.conf` comes later and wins.
 const DROP_IN: &str = "50-recon.conf";
 
+/// Puts the addresses of names into the firewall of all agents but the hub.
+const SCOPE_SERVICE: &str = "recon-scope.service";
+
 /// What the result depends on besides the fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenderContext {
@@ -155,6 +158,10 @@ fn unit_section(file: &mut UnitFile, fleet: &Fleet, agent: &Agent, context: &Ren
             OnFailure::Restart => file.set("Requires", &unit),
             OnFailure::Stop => file.set("BindsTo", &unit),
         };
+    }
+    if agent.kind != AgentKind::Hub && fleet.has_names() {
+        file.comment("Its firewall waits for the addresses of the names in the fleet file.");
+        file.set("Wants", SCOPE_SERVICE).set("After", SCOPE_SERVICE);
     }
     if needs_stable_timer(agent, context.version) {
         file.set("Wants", stable_timer(agent));

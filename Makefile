@@ -13,7 +13,8 @@ USERUNITDIR ?= /usr/lib/systemd/user
 BED        := tests/system/bed
 
 AGENTS     := hub kage kaze sentinel
-BINARIES   := reconctl $(addprefix recon-,$(AGENTS) generator)
+HELPERS    := shim generator
+BINARIES   := reconctl $(addprefix recon-,$(AGENTS) $(HELPERS))
 BUILD_DIR   = $(TARGET_DIR)/$(PROFILE)
 CARGO_PROFILE = $(if $(filter debug,$(PROFILE)),dev,$(PROFILE))
 
@@ -27,7 +28,7 @@ build: ## Build all binaries (PROFILE=release|debug).
 
 install: build ## Install below DESTDIR: binaries, units, sysusers, tmpfiles, manifests, man pages, completions.
 	install -Dm755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD_DIR)/reconctl
-	install -Dm755 -t $(DESTDIR)$(LIBEXECDIR) $(addprefix $(BUILD_DIR)/recon-,$(AGENTS) generator)
+	install -Dm755 -t $(DESTDIR)$(LIBEXECDIR) $(addprefix $(BUILD_DIR)/recon-,$(AGENTS) $(HELPERS))
 	cd units && find . -type f -not -path './user/*' -exec install -Dm644 {} $(DESTDIR)$(UNITDIR)/{} ';'
 	cd units/user && find . -not -type d -exec install -Dm644 {} $(DESTDIR)$(USERUNITDIR)/{} ';'
 	install -Dm644 -t $(DESTDIR)/usr/lib/sysusers.d packaging/sysusers.d/recon.conf

@@ -217,6 +217,22 @@ const CASES: &[(&str, &str)] = &[
         "3: agents.x.health.http: \"x\" is not a URL",
     ),
     (
+        "[agents.x]\nexec = [\"/d\"]\nnotify = true\nhealth = { exec = [\"/c\"] }\n",
+        "4: agents.x.health: health and notify = true exclude each other",
+    ),
+    (
+        "[agents.kaze]\nhealth = { exec = [\"/c\"] }\n",
+        "2: agents.kaze.health: the agents of recon ping the watchdog from their work",
+    ),
+    (
+        "[agents.x]\nexec = [\"/d\"]\nhealth = { exec = [\"/c\"] }\nwatchdog = \"10s\"\n",
+        "4: agents.x.watchdog: must be at least 40s",
+    ),
+    (
+        "[agents.x]\nexec = [\"/d\"]\nhealth = { exec = [\"/c\"], interval = \"2h\" }\n",
+        "3: agents.x.health.interval: must be at most 1h",
+    ),
+    (
         "[agents.X]\nexec = [\"/d\"]\n",
         "1: agents.X: \"X\" is not an agent name",
     ),

@@ -16,11 +16,12 @@ use recon::units::{RenderContext, Supervisor, SystemdVersion};
 use support::{Case, cases};
 
 /// Units of systemd that ours name; without them verify speaks of what is missing.
-const TARGETS: [&str; 10] = [
+const TARGETS: [&str; 11] = [
     "basic",
     "local-fs",
     "multi-user",
     "network",
+    "network-online",
     "nss-lookup",
     "shutdown",
     "sockets",
@@ -92,6 +93,8 @@ fn root(case: &Case) -> tempfile::TempDir {
         );
     }
     program(&root.path().join("usr/lib/recon/recon-generator"));
+    program(&root.path().join("usr/lib/recon/recon-shim"));
+    program(&root.path().join("usr/bin/reconctl"));
     for agent in case.loaded.iter().flat_map(|fleet| fleet.agents.values()) {
         if let Some(exec) = &agent.exec {
             program(&root.path().join(exec[0].trim_start_matches('/')));
@@ -158,6 +161,8 @@ fn systemd_reads_every_line() {
             "verify".to_owned(),
             "--man=no".to_owned(),
             "recon.target".to_owned(),
+            "recon-scope.service".to_owned(),
+            "recon-scope.timer".to_owned(),
         ];
         args.extend(
             case.loaded
@@ -223,6 +228,7 @@ fn sandboxes_are_tight() {
             "recon-failed@kaze.service",
             "recon-enable@kaze.service",
             "recon-disable@kaze.service",
+            "recon-scope.service",
         ] {
             let args = ["security", "--offline=true", "--threshold=20", unit];
             let (good, report, _) = analyze(root.path(), &args);

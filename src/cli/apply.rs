@@ -3,7 +3,7 @@ use std::path::Path;
 use futures_util::future::try_join_all;
 use serde::Serialize;
 
-use super::{Failure, Global, Outcome, check, diff, generator, output, render};
+use super::{Failure, Global, Outcome, check, diff, generator, output, render, scope};
 use crate::api::ExitCode;
 use crate::systemd::{self, JobKind, Manager};
 use crate::units::{
@@ -70,9 +70,12 @@ pub async fn run(global: &Global, args: Args) -> Outcome {
         }
     } else {
         let systemd = systemd(global, args.no_reload).await?;
-        units::apply(&loaded.fleet, &rendered, &to, &options, systemd.as_ref())
-            .await
-            .map_err(failure)?
+        let applied = units::apply(&loaded.fleet, &rendered, &to, &options, systemd.as_ref());
+        let applied = applied.await.map_err(failure)?;
+        if let Some(Bus(manager)) = &systemd {
+            scope::follow(global, manager, &loaded.fleet).await?;
+        }
+        applied
     };
     if global.json || global.jsonl {
         output::json(&Report {

@@ -27,6 +27,7 @@ mod pager;
 mod profile;
 mod render;
 mod scans;
+mod scope;
 mod status;
 mod table;
 mod targets;
@@ -106,6 +107,9 @@ enum Command {
     /// Show effective settings, and edit the fleet file.
     #[command(subcommand)]
     Config(config::Command),
+    /// Show and check what may be touched, and keep the firewall up with it.
+    #[command(subcommand)]
+    Scope(scope::Command),
     /// Start a profile's agents, and stop all others.
     Up(profile::UpArgs),
     /// Stop all agents, those first that need others.
@@ -237,6 +241,7 @@ impl Cli {
             Command::Init(args) => init::run(&global, args).await,
             Command::Generator(command) => generator::run(&global, command).await,
             Command::Config(command) => config::run(&global, command).await,
+            Command::Scope(command) => scope::run(&global, command).await,
             Command::Up(args) => profile::up(&global, args).await,
             Command::Down(args) => profile::down(&global, args).await,
             Command::List(args) => list::run(&global, args).await,

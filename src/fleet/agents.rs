@@ -130,6 +130,7 @@ fn read(
     };
     kind?;
     silent_watchdog(&agent, node, section);
+    probed(&agent, node, section);
     if agent.watchdog > Span::default() && agent.watchdog < SHORTEST_WATCHDOG {
         let message = format!("must be 0 (off) or at least {SHORTEST_WATCHDOG}");
         let place = section.node("watchdog").unwrap_or(node);
@@ -148,6 +149,35 @@ fn silent_watchdog(agent: &Agent, node: &Node, section: &Section<'_>) {
         let message = "nobody would ping it: set notify = true if the program sends WATCHDOG=1, or \
                        give it a health probe";
         section.error(node, "watchdog", message);
+    }
+}
+
+/// Refuses a health probe beside a program that pings the watchdog itself, whose silence the probe
+/// would cover up, and a watchdog that bites before the probe has failed often enough.
+fn probed(agent: &Agent, node: &Node, section: &mut Section<'_>) {
+    let Some(health) = &agent.health else {
+        return;
+    };
+    if agent.kind != AgentKind::Custom {
+        let message = "the agents of recon ping the watchdog from their work: only a program of \
+                       your own (exec) has a health probe";
+        let place = section.node("health").unwrap_or(node);
+        return section.error(place, "health", message);
+    }
+    if agent.notify {
+        let message = "health and notify = true exclude each other: a program that speaks sd_notify \
+                       sends READY=1 and WATCHDOG=1 itself; remove one";
+        let place = section.node("health").unwrap_or(node);
+        return section.error(place, "health", message);
+    }
+    let least = health.watchdog();
+    if agent.watchdog > Span::default() && agent.watchdog < least {
+        let message = format!(
+            "must be at least {least}, which is what its health probe takes to fail (interval × \
+             failures, the last answer and 5s to spare); without it that is its watchdog"
+        );
+        let place = section.node("watchdog").unwrap_or(node);
+        section.error(place, "watchdog", message);
     }
 }
 
@@ -289,6 +319,9 @@ fn backoff(section: &mut Section<'_>) -> Backoff {
     backoff
 }
 
+/// A probe that asks more rarely watches nothing.
+const LONGEST_INTERVAL: Span = Span::secs(3600);
+
 fn health(section: &mut Section<'_>) -> Option<Health> {
     let node = section.node("health")?;
     let mut section = section.section("health");
@@ -308,6 +341,11 @@ fn health(section: &mut Section<'_>) -> Option<Health> {
     let interval = section
         .span("interval", Span::secs(1))
         .unwrap_or(Span::secs(10));
+    if interval > LONGEST_INTERVAL {
+        let place = section.node("interval").unwrap_or(node);
+        let message = format!("must be at most {LONGEST_INTERVAL}");
+        section.error(place, "interval", message);
+    }
     let failures = section.number("failures", 1..=100).unwrap_or(3);
     section.finish();
     Some(Health {

@@ -20,6 +20,7 @@ mod keys;
 mod load;
 mod merge;
 mod model;
+mod names;
 mod networks;
 mod own_settings;
 mod schema;

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -153,7 +154,8 @@ pub struct Agent {
     pub backoff: Backoff,
     /// After so long without a failure the backoff starts afresh.
     pub stable_after: Span,
-    /// Without progress for so long it is killed and restarted; zero switches it off.
+    /// Without progress for so long it is killed and restarted; zero switches it off, or with a
+    /// health probe leaves it to [`Health::watchdog`].
     pub watchdog: Span,
     /// Time to finish the task in hand when told to stop.
     pub stop_timeout: Span,
@@ -223,6 +225,27 @@ pub struct Health {
     pub failures: u32,
 }
 
+impl Health {
+    /// Longest wait for one answer.
+    const LONGEST_ANSWER: Span = Span::secs(5);
+
+    /// A busy host may hold up the prober of a healthy program for this long.
+    const SLACK: Duration = Duration::from_secs(5);
+
+    /// How long one answer may take: never longer than the interval, so that probes do not pile up.
+    pub fn timeout(&self) -> Span {
+        self.interval.min(Self::LONGEST_ANSWER)
+    }
+
+    /// The watchdog that goes with it. The prober reports `failures` failures in a row itself, at
+    /// the latest one answer after so many intervals; systemd's own clock, which acts when the
+    /// prober is gone, must not be faster than that.
+    pub fn watchdog(&self) -> Span {
+        let failing = self.interval.0.saturating_mul(self.failures);
+        Span(failing.saturating_add(self.timeout().0 + Self::SLACK))
+    }
+}
+
 /// What to ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HealthProbe {
@@ -230,4 +253,22 @@ pub enum HealthProbe {
     Http(String),
     /// A command that exits 0.
     Exec(Vec<String>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_watchdog_is_slower_than_the_prober() {
+        let health = |interval, failures| Health {
+            probe: HealthProbe::Http("http://127.0.0.1/".to_owned()),
+            interval: Span::secs(interval),
+            failures,
+        };
+        assert_eq!(health(10, 3).timeout(), Span::secs(5));
+        assert_eq!(health(10, 3).watchdog(), Span::secs(40));
+        assert_eq!(health(2, 1).timeout(), Span::secs(2));
+        assert_eq!(health(2, 1).watchdog(), Span::secs(9));
+    }
 }

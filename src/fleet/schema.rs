@@ -142,7 +142,7 @@ fn agent() -> Value {
                 "description": "A program of your own speaks sd_notify itself." },
             "health": {
                 "type": "object",
-                "description": "How to see whether a program of your own is well: http or exec.",
+                "description": "How to see whether a program that does not speak sd_notify is well: http or exec.",
                 "additionalProperties": false,
                 "properties": {
                     "http": { "type": "string", "format": "uri",
@@ -150,7 +150,7 @@ fn agent() -> Value {
                     "exec": texts("A command that exits 0 when all is well."),
                     "interval": span("How often."),
                     "failures": { "type": "integer", "minimum": 1, "maximum": 100,
-                        "description": "So many failures in a row are a failure." },
+                        "description": "So many failures in a row are one too many: it is restarted." },
                 },
             },
             "config": { "type": "object", "description": "The agent's own settings." },

@@ -234,7 +234,7 @@ impl Scope {
         })
     }
 
-    fn not_denied(&self, target: &str, addr: IpAddr) -> Result<(), Refusal> {
+    pub(super) fn not_denied(&self, target: &str, addr: IpAddr) -> Result<(), Refusal> {
         match self
             .deny
             .iter()
@@ -250,7 +250,7 @@ impl Scope {
 }
 
 impl Rule {
-    fn covers_name(&self, name: &str) -> bool {
+    pub(super) fn covers_name(&self, name: &str) -> bool {
         match self {
             Self::Net(_) => false,
             Self::Name(own) => own == name,
@@ -280,7 +280,7 @@ pub fn is_host_name(name: &str) -> bool {
     (1..=253).contains(&name.len()) && labels_ok && !numeric_tail
 }
 
-fn normal_name(name: &str) -> String {
+pub(super) fn normal_name(name: &str) -> String {
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
@@ -297,7 +297,7 @@ pub(super) const SPECIAL_RANGES: [(&str, &str); 7] = [
     ("unspecified", "::/128"),
 ];
 
-fn special_range(addr: IpAddr) -> Option<(&'static str, IpNet)> {
+pub(super) fn special_range(addr: IpAddr) -> Option<(&'static str, IpNet)> {
     SPECIAL_RANGES
         .iter()
         .filter_map(|(what, range)| Some((*what, range.parse::<IpNet>().ok()?)))

@@ -28,6 +28,7 @@ mod outbox;
 mod process;
 mod resolve;
 mod run;
+pub mod shim;
 mod signals;
 mod spool;
 pub mod text;

@@ -58,6 +58,19 @@ impl Notifier {
         send(&[NotifyState::Watchdog]);
     }
 
+    /// The same with a status line, in one datagram: each wakes PID 1.
+    pub fn alive_with(&self, status: &str) {
+        send(&[NotifyState::Watchdog, NotifyState::Status(status)]);
+        if let Ok(mut line) = self.status.lock() {
+            line.sent(status.to_owned());
+        }
+    }
+
+    /// The service is not alive: systemd is to act as if the watchdog had run out.
+    pub fn trigger_watchdog(&self) {
+        send(&[NotifyState::WatchdogTrigger]);
+    }
+
     /// Start-up or stop needs this much longer, counted from now.
     pub fn extend_timeout(&self, by: Duration) {
         send(&[NotifyState::ExtendTimeoutUsec(

@@ -105,7 +105,7 @@ impl AgentState {
         ) || says("paused")
         {
             Self::Paused
-        } else if says("degraded") {
+        } else if says("degraded") || says("unhealthy") {
             Self::Degraded
         } else {
             Self::Running
@@ -182,6 +182,8 @@ mod tests {
 
         let mut degraded = unit("active", "running");
         degraded.status_text = Some("Degraded: the spool is full".to_owned());
+        assert_eq!(AgentState::of(&degraded), AgentState::Degraded);
+        degraded.status_text = Some("unhealthy (1 of 3): connection refused".to_owned());
         assert_eq!(AgentState::of(&degraded), AgentState::Degraded);
         degraded.status_text = Some("é".to_owned());
         assert_eq!(AgentState::of(&degraded), AgentState::Running);

@@ -3,7 +3,7 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 use reqwest::Url;
 
-use crate::fleet::{Agent, AgentKind, Fleet, Settings};
+use crate::fleet::{Agent, AgentKind, Fleet, Health, HealthProbe, Settings};
 
 /// What `IPAddressAllow=` of a unit says, and what it cannot say.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -14,9 +14,6 @@ pub(super) struct Firewall {
     pub notes: Vec<String>,
 }
 
-/// The local stub of systemd-resolved.
-const STUB_RESOLVER: [u8; 4] = [127, 0, 0, 53];
-
 /// The firewall of one agent. Allowed addresses beat denied ones whatever their prefixes
 /// (systemd.resource-control(5)), so the scope's denied networks are cut out of the allowed ones.
 pub(super) fn firewall(fleet: &Fleet, agent: &Agent) -> Firewall {
@@ -24,32 +21,50 @@ pub(super) fn firewall(fleet: &Fleet, agent: &Agent) -> Firewall {
         Settings::Hub(hub) if agent.kind == AgentKind::Hub => {
             hub_firewall(&hub.listen, hub.database.as_deref())
         }
-        _ => agent_firewall(fleet),
+        _ => agent_firewall(fleet, agent.health.as_ref()),
     }
 }
 
-fn agent_firewall(fleet: &Fleet) -> Firewall {
+fn agent_firewall(fleet: &Fleet, health: Option<&Health>) -> Firewall {
     let mut nets = fleet.scope.networks();
     let mut firewall = Firewall::default();
-    match hub_addresses(&fleet.hub) {
-        Ok(addresses) => nets.extend(addresses.into_iter().map(IpNet::from)),
-        Err(host) => firewall.notes.push(format!(
-            "the firewall cannot let it reach the hub {host:?} by name: write the hub's address in \
-             fleet.hub, or add IPAddressAllow= in a drop-in of your own"
-        )),
+    // By name it is one of the addresses that recon-scope.service finds out.
+    if let Ok(addresses) = url_addresses(&fleet.hub) {
+        nets.extend(addresses.into_iter().map(IpNet::from));
     }
-    if fleet.scope.has_names() {
-        nets.push(IpNet::from(IpAddr::from(STUB_RESOLVER)));
-        firewall.notes.push(
-            "names in scope.allow are not in its firewall: what they resolve to is dropped until \
-             their addresses are added"
-                .to_owned(),
-        );
+    let wildcards: Vec<String> = fleet.scope.wildcards().map(ToString::to_string).collect();
+    if !wildcards.is_empty() {
+        firewall.notes.push(format!(
+            "its firewall drops what only {} in scope.allow allows: nobody can list the names below \
+             it to resolve them beforehand; name them one by one, or allow their networks",
+            wildcards.join(", ")
+        ));
+    }
+    // As the hub's address, it is allowed because the fleet file names it, in scope or not.
+    if let Some(HealthProbe::Http(url)) = health.map(|health| &health.probe) {
+        match url_addresses(url) {
+            Ok(addresses) => nets.extend(addresses.into_iter().flat_map(both_ends)),
+            Err(host) if fleet.scope.plain_names().any(|name| name == host) => {}
+            Err(host) => firewall.notes.push(format!(
+                "the firewall may drop its health probe, which asks {host:?} by name: write the \
+                 address in health.http, or add the name to scope.allow"
+            )),
+        }
     }
     let mut nets = IpNet::aggregate(&nets);
     nets.sort();
     firewall.allow = nets.iter().map(shown).collect();
     firewall
+}
+
+/// The program that answers is behind the same firewall, and whoever asks at any loopback address
+/// comes from the first one.
+fn both_ends(addr: IpAddr) -> Vec<IpNet> {
+    let mut nets = vec![IpNet::from(addr)];
+    if addr.is_ipv4() && addr.is_loopback() {
+        nets.push(IpNet::from(IpAddr::from([127, 0, 0, 1])));
+    }
+    nets
 }
 
 /// A hub sends no scan traffic: it talks to its clients and its database.
@@ -80,16 +95,16 @@ fn hub_firewall(listen: &str, database: Option<&str>) -> Firewall {
     firewall
 }
 
-/// The addresses of the hub, or its name when only DNS knows them.
-pub(super) fn hub_addresses(hub: &str) -> Result<Vec<IpAddr>, String> {
-    match Url::parse(hub).ok().as_ref().and_then(address) {
+/// The addresses of the host of a URL, or its name when only DNS knows them.
+pub(super) fn url_addresses(url: &str) -> Result<Vec<IpAddr>, String> {
+    match Url::parse(url).ok().as_ref().and_then(address) {
         Some(Ok(addr)) => Ok(vec![addr]),
         Some(Err(name)) if name == "localhost" => Ok(vec![
             IpAddr::from([127, 0, 0, 1]),
             IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1_u16]),
         ]),
         Some(Err(name)) => Err(name),
-        None => Err(hub.to_owned()),
+        None => Err(url.to_owned()),
     }
 }
 
@@ -130,17 +145,26 @@ mod tests {
     }
 
     #[test]
-    fn hub_addresses_from_its_url() {
+    fn a_probe_at_a_loopback_address_comes_from_the_first() {
+        let nets = |addr: &str| both_ends(addr.parse().unwrap()).len();
         assert_eq!(
-            hub_addresses("http://[fd00::1]:9000"),
+            (nets("127.0.0.9"), nets("10.0.0.9"), nets("::1")),
+            (2, 1, 1)
+        );
+    }
+
+    #[test]
+    fn addresses_from_a_url() {
+        assert_eq!(
+            url_addresses("http://[fd00::1]:9000"),
             Ok(vec!["fd00::1".parse().unwrap()])
         );
         assert_eq!(
-            hub_addresses("http://localhost:9000").map(|a| a.len()),
+            url_addresses("http://localhost:9000").map(|a| a.len()),
             Ok(2)
         );
         assert_eq!(
-            hub_addresses("https://hub.example.org"),
+            url_addresses("https://hub.example.org"),
             Err("hub.example.org".to_owned())
         );
     }

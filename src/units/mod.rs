@@ -13,6 +13,7 @@ mod disk;
 mod file;
 mod firewall;
 mod generator;
+mod health;
 mod limits;
 mod manifest;
 mod plan;

@@ -4,16 +4,19 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::file::{UnitFile, quote_arg, unit_value};
-use super::firewall::{firewall, hub_addresses};
+use super::firewall::{firewall, url_addresses};
 use super::limits::limits;
 use super::version::{Supervisor, SystemdVersion};
-use super::{sandbox, targets};
+use super::{health, sandbox, targets};
 use crate::fleet::{Agent, AgentKind, AgentName, Fleet, OnFailure, Settings, Span};
 
 /// Below this directory are the programs of the agents.
 pub(super) const PROGRAMS: &str = "/usr/lib/recon";
 /// Name of the drop-ins. An operator's `90-*.conf` comes later and wins.
 pub(super) const DROP_IN: &str = "50-recon.conf";
+
+/// Puts the addresses of names into the firewall of all agents but the hub.
+const SCOPE_SERVICE: &str = "recon-scope.service";
 
 /// What the result depends on besides the fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,6 +172,11 @@ fn unit_section(file: &mut UnitFile, fleet: &Fleet, agent: &Agent, context: &Ren
             OnFailure::Stop => file.set("BindsTo", &unit),
         };
     }
+    let shut_in = context.supervisor == Supervisor::System;
+    if shut_in && agent.kind != AgentKind::Hub && fleet.has_names() {
+        file.comment("Its firewall waits for the addresses of the names in the fleet file.");
+        file.set("Wants", SCOPE_SERVICE).set("After", SCOPE_SERVICE);
+    }
     if needs_stable_timer(agent, context.version) {
         file.set("Wants", stable_timer(agent));
     }
@@ -211,7 +219,7 @@ fn is_elsewhere(fleet: &Fleet, name: &AgentName) -> bool {
         .parse()
         .map(|addr: std::net::SocketAddr| addr.ip())
         .ok();
-    match hub_addresses(&fleet.hub) {
+    match url_addresses(&fleet.hub) {
         Ok(addresses) => !addresses
             .iter()
             .any(|a| a.is_loopback() || Some(*a) == listen),
@@ -223,6 +231,9 @@ fn program(file: &mut UnitFile, agent: &Agent, version: SystemdVersion, notes: &
     let Some(exec) = &agent.exec else {
         return own_program(file, agent, version, notes);
     };
+    if let Some(health) = &agent.health {
+        return health::probed_program(file, agent, exec, health);
+    }
     let words: Vec<_> = exec
         .iter()
         .enumerate()
@@ -246,12 +257,6 @@ fn program(file: &mut UnitFile, agent: &Agent, version: SystemdVersion, notes: &
             "0".to_owned()
         },
     );
-    if agent.health.is_some() {
-        notes.push(
-            "its health probe is not watched by systemd: a hung program is not restarted"
-                .to_owned(),
-        );
-    }
 }
 
 fn own_program(
@@ -317,7 +322,7 @@ fn restart(file: &mut UnitFile, agent: &Agent, version: SystemdVersion, notes: &
 }
 
 /// A length of time as systemd.time(7) reads it; whole seconds as a plain number.
-fn seconds(span: Span) -> String {
+pub(super) fn seconds(span: Span) -> String {
     let time = span.0;
     match time.subsec_nanos() {
         0 => time.as_secs().to_string(),

@@ -113,6 +113,8 @@ pub struct World {
     pub already_subscribed: bool,
     /// systemd is not on the bus.
     pub absent: bool,
+    /// ActiveState of the unit that a caller belongs to.
+    pub own_state: String,
     /// `METHOD UNIT` of the calls that change something.
     pub calls: Vec<String>,
 }
@@ -249,6 +251,10 @@ async fn answer(conn: &Connection, message: &Message, world: &Mutex<World>) {
         ("Get", _) if path == SYSTEMD => {
             let version = world.lock().unwrap().version.clone();
             conn.reply(&header, &Variant::from(version)).await.unwrap();
+        }
+        ("Get", _) if path == format!("{SYSTEMD}/unit/self") => {
+            let state = world.lock().unwrap().own_state.clone();
+            conn.reply(&header, &Variant::from(state)).await.unwrap();
         }
         ("Get", _) => look_at_job(conn, &header, &path, world).await,
         ("ListUnitsByPatterns", _) => {

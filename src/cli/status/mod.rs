@@ -1,3 +1,5 @@
+//! `reconctl status`: all agents in a table (`look`), or one in full (`detail`).
+
 mod detail;
 mod look;
 

@@ -1,0 +1,5 @@
+//! `recon-shim`: see [`recon::runtime::shim`].
+
+fn main() -> std::process::ExitCode {
+    recon::runtime::shim::main()
+}

@@ -191,6 +191,13 @@ const ALL: &[(&str, Examples)] = &[
         )],
     ),
     (
+        "generator",
+        &[(
+            "reconctl generator enable",
+            "Have systemd make the units itself at each boot and daemon-reload.",
+        )],
+    ),
+    (
         "generator enable",
         &[(
             "reconctl generator enable",
@@ -206,6 +213,34 @@ const ALL: &[(&str, Examples)] = &[
         &[(
             "reconctl generator status",
             "See whether it is on, and what it said last.",
+        )],
+    ),
+    (
+        "scope",
+        &[(
+            "reconctl scope show",
+            "What may be touched, and the addresses that names stand for.",
+        )],
+    ),
+    (
+        "scope show",
+        &[(
+            "reconctl scope show",
+            "What may be touched, and the addresses that names stand for.",
+        )],
+    ),
+    (
+        "scope check",
+        &[(
+            "reconctl scope check 10.20.0.7 app.example.org",
+            "Allowed or not, and by which rule; exit status 1 when not.",
+        )],
+    ),
+    (
+        "scope refresh",
+        &[(
+            "reconctl scope refresh --dry-run",
+            "See what the names resolve to, and change nothing.",
         )],
     ),
     (

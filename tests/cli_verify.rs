@@ -34,15 +34,7 @@ const TARGETS: [&str; 10] = [
 fn host(fleet: &str) -> Bed {
     let bed = Bed::new(fleet);
     let packaged = Path::new(env!("CARGO_MANIFEST_DIR")).join("units");
-    for entry in fs::read_dir(packaged).unwrap() {
-        let entry = entry.unwrap();
-        let text = fs::read_to_string(entry.path()).unwrap();
-        let name = entry.file_name();
-        bed.write(
-            &format!("usr/lib/systemd/system/{}", name.to_str().unwrap()),
-            &text,
-        );
-    }
+    install(&bed, &packaged, "usr/lib/systemd/system");
     for target in TARGETS {
         let path = format!("usr/lib/systemd/system/{target}.target");
         bed.write(&path, "[Unit]\nDescription=Stub\n");
@@ -51,9 +43,25 @@ fn host(fleet: &str) -> Bed {
         program(&bed, &format!("usr/lib/recon/recon-{kind}"));
     }
     program(&bed, "usr/bin/nmap");
-    bed.write("etc/passwd", "root:x:0:0::/:\nrecon:x:9:9::/:\n");
+    bed.write(
+        "etc/passwd",
+        "root:x:0:0::/:\nrecon:x:9:9::/:\nrecon-hub:x:10:10::/:\n",
+    );
     bed.run(&["apply", SYSTEMD]).success();
     bed
+}
+
+/// Installs the units of the system's systemd; those of a user's are not its.
+fn install(bed: &Bed, from: &Path, to: &str) {
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        match path.is_dir() {
+            true if name == "user" => {}
+            true => install(bed, &path, &format!("{to}/{name}")),
+            false => bed.write(&format!("{to}/{name}"), &fs::read_to_string(&path).unwrap()),
+        }
+    }
 }
 
 fn program(bed: &Bed, path: &str) {

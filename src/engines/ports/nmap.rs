@@ -364,25 +364,27 @@ mod tests {
         assert!(matches!(error, Err(NmapError::Output { .. })));
     }
 
-    /// Cancels as soon as nmap wrote something.
-    #[derive(Default)]
-    struct CancelAtOutput(AtomicBool);
+    /// Calls the scan off as soon as this file is there.
+    struct CancelAt(PathBuf);
 
-    impl Observer for CancelAtOutput {
-        fn progress(&self, _done: u64, _total: u64, _open: u64) {
-            self.0.store(true, Ordering::Relaxed);
-        }
+    impl Observer for CancelAt {
+        fn progress(&self, _done: u64, _total: u64, _open: u64) {}
 
         fn cancelled(&self) -> bool {
-            self.0.load(Ordering::Relaxed)
+            self.0.exists()
         }
     }
 
     #[tokio::test]
     async fn what_it_wrote_before_it_was_ended_is_kept() {
         let dir = tempfile::tempdir().unwrap();
-        let nmap = fake(dir.path(), &format!("echo '{START}{SSH}'; exec sleep 1000"));
-        let observer = CancelAtOutput::default();
+        let written = dir.path().join("written");
+        let script = format!(
+            "echo '{START}{SSH}'; : >'{}'; exec sleep 1000",
+            written.display()
+        );
+        let nmap = fake(dir.path(), &script);
+        let observer = CancelAt(written);
         let options = ScanOptions::default();
         let mut report = report();
         detect_with_nmap(&nmap, &mut report, &options, &observer)

@@ -79,7 +79,7 @@ bench-ports: tools ## 65,535 ports of one address against nmap and the figures o
 	$(MAKE) build PROFILE=release
 	benches/ports $(BENCH_OUT)
 
-bench-units: tools ## status and apply of seven agents, readiness and memory of an idle agent.
+bench-units: tools ## status and apply of seven agents, readiness and memory of an idle agent, 10 to 1,000 agents.
 	$(MAKE) build PROFILE=release
 	benches/units $(BENCH_OUT)
 

@@ -7,7 +7,6 @@ pub(super) fn cycles(agents: &BTreeMap<AgentName, Agent>) -> Vec<Vec<AgentName>>
     let mut search = Search {
         agents,
         done: BTreeSet::new(),
-        path: Vec::new(),
         found: BTreeSet::new(),
     };
     for name in agents.keys() {
@@ -19,35 +18,46 @@ pub(super) fn cycles(agents: &BTreeMap<AgentName, Agent>) -> Vec<Vec<AgentName>>
 struct Search<'a> {
     agents: &'a BTreeMap<AgentName, Agent>,
     done: BTreeSet<&'a AgentName>,
-    path: Vec<&'a AgentName>,
     found: BTreeSet<Vec<AgentName>>,
 }
 
 impl<'a> Search<'a> {
+    /// Depth first, with a stack of its own: a chain of dependencies may be as long as the fleet.
     fn visit(&mut self, name: &'a AgentName) {
-        if let Some(at) = self.path.iter().position(|on_path| *on_path == name) {
-            let cycle = from_first(&self.path[at..]);
-            self.found.insert(cycle);
-            return;
-        }
-        if self.done.contains(name) {
-            return;
-        }
-        self.path.push(name);
-        for dependency in self
-            .agents
-            .get(name)
-            .into_iter()
-            .flat_map(|a| &a.depends_on)
-        {
-            // A dependency on itself is reported as that.
-            if dependency.agent != *name {
-                self.visit(&dependency.agent);
+        let mut path: Vec<&AgentName> = Vec::new();
+        let mut places = BTreeMap::new();
+        let mut todo = vec![Step::Enter(name)];
+        while let Some(step) = todo.pop() {
+            let name = match step {
+                Step::Enter(name) => name,
+                Step::Leave(name) => {
+                    path.pop();
+                    places.remove(name);
+                    self.done.insert(name);
+                    continue;
+                }
+            };
+            if let Some(at) = places.get(name) {
+                self.found.insert(from_first(&path[*at..]));
+            } else if !self.done.contains(name) {
+                places.insert(name, path.len());
+                path.push(name);
+                todo.push(Step::Leave(name));
+                let agent = self.agents.get(name);
+                let dependencies = agent
+                    .into_iter()
+                    .flat_map(|agent| agent.depends_on.iter().rev());
+                // A dependency on itself is reported as that.
+                let others = dependencies.filter(|dependency| dependency.agent != *name);
+                todo.extend(others.map(|dependency| Step::Enter(&dependency.agent)));
             }
         }
-        self.path.pop();
-        self.done.insert(name);
     }
+}
+
+enum Step<'a> {
+    Enter(&'a AgentName),
+    Leave(&'a AgentName),
 }
 
 fn from_first(cycle: &[&AgentName]) -> Vec<AgentName> {

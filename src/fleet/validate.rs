@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::fragments::{Node, Table, Value};
 use super::section::{Report, Section, expected, unknown};
@@ -24,7 +24,7 @@ pub(super) fn fleet(merged: &Table, report: &Report) -> Fleet {
         .map(|agent| (agent.name.clone(), agent))
         .collect();
     // An agent that is itself in error must not be reported as unknown as well.
-    let named: Vec<&str> = agent_tables
+    let named: BTreeSet<&str> = agent_tables
         .entries()
         .map(|(name, _)| name.as_str())
         .collect();
@@ -88,7 +88,7 @@ fn rules(section: &mut Section<'_>, key: &'static str) -> Vec<Rule> {
 
 fn profiles(
     section: &Section<'_>,
-    named: &[&str],
+    named: &BTreeSet<&str>,
     report: &Report,
 ) -> BTreeMap<String, Vec<AgentName>> {
     let mut profiles = BTreeMap::new();
@@ -107,18 +107,22 @@ fn profiles(
     profiles
 }
 
-fn members(items: &[Node], key: &str, named: &[&str], report: &Report) -> Vec<AgentName> {
+fn members(items: &[Node], key: &str, named: &BTreeSet<&str>, report: &Report) -> Vec<AgentName> {
     let mut members: Vec<AgentName> = Vec::new();
+    let mut seen = BTreeSet::new();
     for item in items {
         let Some(text) = item.as_str() else {
             report.error(item, key, expected("an agent name", item));
             continue;
         };
         match text.parse::<AgentName>() {
-            Ok(name) if members.contains(&name) => {
+            Ok(name) if seen.contains(text) => {
                 report.error(item, key, format!("{name} is listed twice"));
             }
-            Ok(name) if named.contains(&text) => members.push(name),
+            Ok(name) if named.contains(text) => {
+                seen.insert(text);
+                members.push(name);
+            }
             _ => report.error(item, key, unknown("agent", text, named.iter().copied())),
         }
     }
@@ -129,7 +133,7 @@ fn members(items: &[Node], key: &str, named: &[&str], report: &Report) -> Vec<Ag
 fn dependencies(
     section: &Section<'_>,
     agents: &BTreeMap<AgentName, Agent>,
-    named: &[&str],
+    named: &BTreeSet<&str>,
     report: &Report,
 ) {
     let tables: BTreeMap<&str, &Node> = section.entries().map(|(k, v)| (k.as_str(), v)).collect();
@@ -138,7 +142,7 @@ fn dependencies(
         for (item, agent) in dependency_names(node) {
             if agent == *name {
                 report.error(item, &key, "an agent cannot depend on itself");
-            } else if !named.contains(&agent) {
+            } else if !named.contains(agent) {
                 report.error(item, &key, unknown("agent", agent, named.iter().copied()));
             }
         }

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -206,22 +207,23 @@ fn record(plan: &Plan, rendered: &Rendered, manifest: &mut Manifest) {
     for (name, preset) in &rendered.presets {
         manifest.seen.insert(name.clone(), preset.targets.clone());
     }
-    let still_there = |path: &PathBuf| plan.leftovers.contains(path) || plan.kept.contains(path);
+    let there: BTreeSet<&PathBuf> = plan.leftovers.iter().chain(&plan.kept).collect();
     manifest
         .files
-        .retain(|path, _| rendered.files.contains_key(path) || still_there(path));
+        .retain(|path, _| rendered.files.contains_key(path) || there.contains(path));
+    let stopped: BTreeSet<&String> = plan.stop.iter().collect();
     manifest
         .seen
-        .retain(|name, _| rendered.presets.contains_key(name) || !plan.stop.contains(&name.unit()));
+        .retain(|name, _| rendered.presets.contains_key(name) || !stopped.contains(&name.unit()));
 }
 
 /// The agents whose own settings, hub or scope are others than when apply last ran.
 fn changed_settings(fleet: &Fleet, manifest: &mut Manifest) -> Vec<String> {
     let mut changed = Vec::new();
     let before = std::mem::take(&mut manifest.settings);
+    let shared = hash(&format!("{:?} {:?}", fleet.hub, fleet.scope));
     for agent in fleet.agents.values() {
-        let own = format!("{:?} {:?} {:?}", agent.settings, fleet.hub, fleet.scope);
-        let now = hash(&own);
+        let now = hash(&format!("{:?} {shared}", agent.settings));
         if before.get(&agent.name).is_some_and(|then| *then != now) {
             changed.push(agent.name.unit());
         }
@@ -237,7 +239,8 @@ async fn follow_up<R: Reloader>(
     now: bool,
     systemd: &R,
 ) -> Result<(), ApplyError> {
-    let mut units = stale.to_vec();
+    let stale: BTreeSet<&String> = stale.iter().collect();
+    let mut units: Vec<String> = stale.iter().map(|unit| (*unit).clone()).collect();
     units.extend(reread.iter().filter(|unit| !stale.contains(unit)).cloned());
     if units.is_empty() {
         return Ok(());

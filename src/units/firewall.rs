@@ -6,7 +6,7 @@ use reqwest::Url;
 use crate::fleet::{Agent, AgentKind, Fleet, Health, HealthProbe, Settings};
 
 /// What `IPAddressAllow=` of a unit says, and what it cannot say.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Firewall {
     /// Values, one a line.
     pub allow: Vec<String>,

@@ -1,10 +1,11 @@
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
 use super::file::{UnitFile, quote_arg, unit_value};
-use super::firewall::{firewall, url_addresses};
+use super::firewall::{Firewall, firewall, url_addresses};
 use super::limits::limits;
 use super::version::{Supervisor, SystemdVersion};
 use super::{health, sandbox, targets};
@@ -71,12 +72,38 @@ pub struct Note {
     pub text: String,
 }
 
+/// What the drop-ins of one fleet share, found out once.
+struct Shared<'a> {
+    fleet: &'a Fleet,
+    context: &'a RenderContext,
+    /// All agents but hubs may reach the same.
+    sending: OnceCell<Firewall>,
+}
+
+impl Shared<'_> {
+    fn firewall(&self, agent: &Agent) -> Firewall {
+        // A probe's address is in the firewall of its agent only.
+        if agent.kind == AgentKind::Hub || agent.health.is_some() {
+            return firewall(self.fleet, agent);
+        }
+        let sending = self.sending.get_or_init(|| firewall(self.fleet, agent));
+        sending.clone()
+    }
+}
+
 /// Renders the unit files of a fleet. Pure: the same input gives the same bytes.
 pub fn render(fleet: &Fleet, context: &RenderContext) -> Rendered {
     let mut rendered = Rendered::default();
+    let shared = Shared {
+        fleet,
+        context,
+        sending: OnceCell::new(),
+    };
+    let mut targets = targets::by_agent(fleet);
     for agent in fleet.agents.values() {
+        let targets = targets.remove(&agent.name).unwrap_or_default();
         let mut notes = Vec::new();
-        let text = drop_in(fleet, agent, context, &mut notes);
+        let text = drop_in(&shared, agent, &targets, &mut notes);
         let path = PathBuf::from(format!("{}.d", agent.name.unit())).join(DROP_IN);
         rendered.files.insert(path, text);
         rendered.files.extend(stable_drop_in(agent, context));
@@ -87,7 +114,7 @@ pub fn render(fleet: &Fleet, context: &RenderContext) -> Rendered {
         rendered.notes.extend(notes.into_iter().map(note));
         let preset = Preset {
             auto_start: agent.auto_start,
-            targets: targets::of(fleet, &agent.name),
+            targets,
         };
         rendered.presets.insert(agent.name.clone(), preset);
     }
@@ -120,20 +147,21 @@ pub(super) fn source_path(file: &mut UnitFile, context: &RenderContext) {
 }
 
 fn drop_in(
-    fleet: &Fleet,
+    shared: &Shared<'_>,
     agent: &Agent,
-    context: &RenderContext,
+    targets: &[String],
     notes: &mut Vec<String>,
 ) -> String {
+    let context = shared.context;
     let mut file = header(context);
-    unit_section(&mut file, fleet, agent, context);
+    unit_section(&mut file, shared, agent, targets);
     file.section("Service");
     program(&mut file, agent, context.version, notes);
     restart(&mut file, agent, context.version, notes);
     limits(&mut file, agent, notes);
     match context.supervisor {
         Supervisor::System => {
-            let firewall = firewall(fleet, agent);
+            let firewall = shared.firewall(agent);
             sandbox::identity(&mut file, agent);
             sandbox::privileges(&mut file, agent, &firewall);
             notes.extend(firewall.notes);
@@ -141,7 +169,6 @@ fn drop_in(
         Supervisor::User => sandbox::losses(agent, notes),
     }
     sandbox::relaxed(&mut file, agent);
-    let targets = targets::of(fleet, &agent.name);
     if context.mode == Mode::Enablement && !targets.is_empty() {
         file.section("Install")
             .replace("WantedBy", targets.join(" "));
@@ -149,7 +176,8 @@ fn drop_in(
     file.to_string()
 }
 
-fn unit_section(file: &mut UnitFile, fleet: &Fleet, agent: &Agent, context: &RenderContext) {
+fn unit_section(file: &mut UnitFile, shared: &Shared<'_>, agent: &Agent, targets: &[String]) {
+    let (fleet, context) = (shared.fleet, shared.context);
     file.section("Unit");
     let description = match agent.description.trim() {
         "" => format!("Recon agent {}", agent.name),
@@ -157,7 +185,7 @@ fn unit_section(file: &mut UnitFile, fleet: &Fleet, agent: &Agent, context: &Ren
     };
     file.set("Description", unit_value(&description));
     source_path(file, context);
-    for target in targets::of(fleet, &agent.name) {
+    for target in targets {
         file.set("PartOf", target);
     }
     for dependency in &agent.depends_on {

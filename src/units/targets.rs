@@ -10,14 +10,16 @@ pub(super) fn target(profile: &str) -> String {
     format!("recon-{profile}.target")
 }
 
-/// The targets of the profiles that an agent is in.
-pub(super) fn of(fleet: &Fleet, agent: &AgentName) -> Vec<String> {
-    fleet
-        .profiles
-        .iter()
-        .filter(|(_, members)| members.contains(agent))
-        .map(|(profile, _)| target(profile))
-        .collect()
+/// The targets of the profiles that each agent is in.
+pub(super) fn by_agent(fleet: &Fleet) -> BTreeMap<&AgentName, Vec<String>> {
+    let mut targets: BTreeMap<_, Vec<String>> =
+        fleet.agents.keys().map(|name| (name, Vec::new())).collect();
+    for (profile, members) in &fleet.profiles {
+        for name in members {
+            targets.entry(name).or_default().push(target(profile));
+        }
+    }
+    targets
 }
 
 /// A target for each profile, and the drop-in by which `recon.target` pulls the chosen one.

@@ -8,10 +8,11 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use chrono::{DateTime, Utc};
 use recon::fleet::{Loaded, Sources, load};
 use recon::units::{
     Applied, ApplyError, Destination, Mode, Options, Permissions, Reloader, ReloaderError,
-    RenderContext, Rendered, Supervisor, SystemdVersion, UserDirs, apply, render,
+    RenderContext, Rendered, Running, Supervisor, SystemdVersion, UserDirs, apply, render,
 };
 
 /// Records what it is told; all units run.
@@ -19,6 +20,8 @@ use recon::units::{
 struct Fake {
     calls: Mutex<Vec<String>>,
     fails: bool,
+    /// When its units were started or reloaded; long ago if nobody did.
+    started: Mutex<DateTime<Utc>>,
 }
 
 impl Fake {
@@ -26,6 +29,10 @@ impl Fake {
         let call = [&[verb.to_owned()], units].concat().join(" ");
         self.calls.lock().unwrap().push(call);
         if self.fails { Err("no".into()) } else { Ok(()) }
+    }
+
+    fn all_restarted(&self) {
+        *self.started.lock().unwrap() = Utc::now();
     }
 
     fn taken(&self) -> Vec<String> {
@@ -42,15 +49,23 @@ impl Reloader for Fake {
         self.say("stop", units)
     }
 
-    async fn running(&self, units: &[String]) -> Result<Vec<String>, ReloaderError> {
-        Ok(units.to_vec())
+    async fn running(&self, units: &[String]) -> Result<Vec<Running>, ReloaderError> {
+        let started = *self.started.lock().unwrap();
+        let running = |unit: &String| Running {
+            unit: unit.clone(),
+            started,
+            changed: started,
+        };
+        Ok(units.iter().map(running).collect())
     }
 
     async fn reload(&self, units: &[String]) -> Result<(), ReloaderError> {
+        *self.started.lock().unwrap() = Utc::now();
         self.say("reload", units)
     }
 
     async fn restart(&self, units: &[String]) -> Result<(), ReloaderError> {
+        *self.started.lock().unwrap() = Utc::now();
         self.say("restart", units)
     }
 }
@@ -179,6 +194,7 @@ fn a_second_apply_writes_nothing_and_tells_nobody() {
 fn one_change_writes_one_file_and_says_who_needs_a_restart() {
     let bed = Bed::new("");
     bed.apply();
+    bed.systemd.all_restarted();
     bed.systemd.taken();
     let kage = stamps(bed.unit("recon@kage.service.d").as_path());
     bed.set("[agents.kaze]\nmemory_max = \"1G\"\n");
@@ -201,6 +217,7 @@ fn one_change_writes_one_file_and_says_who_needs_a_restart() {
 fn changed_settings_need_a_reload_of_that_agent_only() {
     let bed = Bed::new("");
     bed.apply();
+    bed.systemd.all_restarted();
     bed.systemd.taken();
     bed.set("[agents.kaze.config]\nmax_scans = 3\n");
     let applied = bed.apply();
@@ -208,6 +225,31 @@ fn changed_settings_need_a_reload_of_that_agent_only() {
     assert_eq!(applied.needs_reload, ["recon@kaze.service"]);
     // systemd compares the time of SourcePath= and would warn about every unit.
     assert_eq!(bed.systemd.taken(), ["daemon-reload"]);
+}
+
+#[test]
+fn what_was_not_restarted_is_remembered_until_it_was() {
+    let bed = Bed::new("");
+    bed.apply();
+    bed.systemd.all_restarted();
+    bed.set("[agents.kaze]\nmemory_max = \"1G\"\n[agents.kage.config]\nmax_scans = 3\n");
+    for _ in 0..2 {
+        let applied = bed.apply();
+        assert_eq!(applied.needs_restart, ["recon@kaze.service"]);
+        assert_eq!(applied.needs_reload, ["recon@kage.service"]);
+    }
+    bed.systemd.taken();
+    let applied = bed.try_apply(Permissions::default(), true, true).unwrap();
+    assert!(applied.done_now && applied.plan.is_empty());
+    let said = ["restart recon@kaze.service", "reload recon@kage.service"];
+    assert_eq!(bed.systemd.taken(), said);
+    let applied = bed.apply();
+    assert!(applied.needs_restart.is_empty() && applied.needs_reload.is_empty());
+    // Restarted by somebody else in between: the same.
+    bed.set("[agents.kaze]\nmemory_max = \"2G\"\n");
+    bed.apply();
+    bed.systemd.all_restarted();
+    assert!(bed.apply().needs_restart.is_empty());
 }
 
 #[test]

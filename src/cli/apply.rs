@@ -5,9 +5,9 @@ use serde::Serialize;
 
 use super::{Failure, Global, Outcome, check, diff, generator, output, render, scope};
 use crate::api::ExitCode;
-use crate::systemd::{self, JobKind, Manager};
+use crate::systemd::{self, JobKind, Manager, UnitState};
 use crate::units::{
-    self, Applied, ApplyError, Note, Options, Permissions, Plan, Reloader, ReloaderError,
+    self, Applied, ApplyError, Note, Options, Permissions, Plan, Reloader, ReloaderError, Running,
     SystemdVersion,
 };
 
@@ -183,10 +183,17 @@ impl Reloader for Bus {
         self.all(JobKind::Stop, units).await
     }
 
-    async fn running(&self, units: &[String]) -> Result<Vec<String>, ReloaderError> {
+    async fn running(&self, units: &[String]) -> Result<Vec<Running>, ReloaderError> {
         let statuses = self.0.states(units).await?;
-        let active = statuses.into_iter().filter(|s| s.active_state == "active");
-        Ok(active.map(|s| s.unit).collect())
+        let active = statuses.into_iter().filter(UnitState::is_active);
+        let running = |unit: UnitState| {
+            Some(Running {
+                started: unit.since?,
+                changed: unit.changed?,
+                unit: unit.unit,
+            })
+        };
+        Ok(active.filter_map(running).collect())
     }
 
     async fn reload(&self, units: &[String]) -> Result<(), ReloaderError> {

@@ -33,6 +33,9 @@ pub struct UnitState {
     pub restarts: u32,
     /// When it got into its present state (when it became ready, if it is up).
     pub since: Option<DateTime<Utc>>,
+    /// When systemd last saw it change, which a reload is too.
+    #[serde(skip)]
+    pub changed: Option<DateTime<Utc>>,
     /// What the agent says about itself.
     pub status_text: Option<String>,
     /// Seconds since the last sign of progress, when a watchdog is set.
@@ -134,6 +137,7 @@ impl UnitState {
             pid: None,
             restarts: 0,
             since: None,
+            changed: None,
             status_text: None,
             watchdog_age_s: None,
             watchdog_s: None,
@@ -229,6 +233,7 @@ impl UnitState {
             _ => "StateChangeTimestamp",
         };
         self.since = unit.time(since);
+        self.changed = unit.time("StateChangeTimestamp");
     }
 
     fn read_service(&mut self, service: &Props) {

@@ -1,16 +1,17 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::diff::ChangeKind;
 use super::disk::{Destination, mtime};
-use super::manifest::{Manifest, hash};
+use super::manifest::{Manifest, Pending, hash};
 use super::plan::{Permissions, Plan, plan, touched};
 use super::render::Rendered;
-use crate::fleet::Fleet;
+use crate::fleet::{AgentKind, Fleet};
 
 /// Why nothing, or not everything, was applied.
 #[derive(Debug, thiserror::Error)]
@@ -58,12 +59,25 @@ pub trait Reloader {
     /// Stops units and waits until they have.
     fn stop(&self, units: &[String]) -> impl Future<Output = Result<(), ReloaderError>>;
     /// Those of these units that run.
-    fn running(&self, units: &[String])
-    -> impl Future<Output = Result<Vec<String>, ReloaderError>>;
+    fn running(
+        &self,
+        units: &[String],
+    ) -> impl Future<Output = Result<Vec<Running>, ReloaderError>>;
     /// Reloads the configuration of running units.
     fn reload(&self, units: &[String]) -> impl Future<Output = Result<(), ReloaderError>>;
     /// Restarts units.
     fn restart(&self, units: &[String]) -> impl Future<Output = Result<(), ReloaderError>>;
+}
+
+/// A unit that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Running {
+    /// Its name.
+    pub unit: String,
+    /// When it was started.
+    pub started: DateTime<Utc>,
+    /// When it last changed: it was started or reloaded.
+    pub changed: DateTime<Utc>,
 }
 
 /// How to apply.
@@ -132,7 +146,13 @@ pub async fn apply<R: Reloader>(
         manifest.source_mtime = source_mtime;
         manifest.reload_pending = false;
         let reread = changed_settings(fleet, &mut manifest);
-        follow_up(&mut applied, &stale, &reread, options.now, systemd).await?;
+        settle(&mut manifest.pending, systemd).await?;
+        remember(&mut manifest.pending, &reread, false);
+        remember(&mut manifest.pending, &stale, true);
+        // On record before anything can go wrong.
+        to.save(&manifest)?;
+        settle(&mut manifest.pending, systemd).await?;
+        follow_up(&mut applied, &mut manifest.pending, options.now, systemd).await?;
     }
     to.save(&manifest)?;
     Ok(applied)
@@ -224,7 +244,9 @@ fn changed_settings(fleet: &Fleet, manifest: &mut Manifest) -> Vec<String> {
     let shared = hash(&format!("{:?} {:?}", fleet.hub, fleet.scope));
     for agent in fleet.agents.values() {
         let now = hash(&format!("{:?} {shared}", agent.settings));
-        if before.get(&agent.name).is_some_and(|then| *then != now) {
+        // A program of somebody's own does not read the fleet file.
+        let reads = agent.kind != AgentKind::Custom;
+        if reads && before.get(&agent.name).is_some_and(|then| *then != now) {
             changed.push(agent.name.unit());
         }
         manifest.settings.insert(agent.name.clone(), now);
@@ -232,33 +254,68 @@ fn changed_settings(fleet: &Fleet, manifest: &mut Manifest) -> Vec<String> {
     changed
 }
 
+/// Notes what units need. A restart is a reload as well.
+fn remember(pending: &mut BTreeMap<String, Pending>, units: &[String], restart: bool) {
+    let since = Utc::now();
+    for unit in units {
+        let restart = restart || pending.get(unit).is_some_and(|p| p.restart);
+        pending.insert(unit.clone(), Pending { restart, since });
+    }
+}
+
+/// Forgets what has been dealt with: what does not run will start with what is new, and so did what
+/// was restarted since it was noted.
+async fn settle<R: Reloader>(
+    pending: &mut BTreeMap<String, Pending>,
+    systemd: &R,
+) -> Result<(), ApplyError> {
+    if pending.is_empty() {
+        return Ok(());
+    }
+    let units: Vec<String> = pending.keys().cloned().collect();
+    let running = systemd.running(&units).await;
+    let running = running.map_err(|source| systemd_error("see which agents run", source))?;
+    let running: BTreeMap<&str, &Running> = running.iter().map(|r| (r.unit.as_str(), r)).collect();
+    pending.retain(|unit, need| {
+        running.get(unit.as_str()).is_some_and(|unit| {
+            let dealt_with = if need.restart {
+                unit.started
+            } else {
+                unit.changed
+            };
+            dealt_with < need.since
+        })
+    });
+    Ok(())
+}
+
+/// Tells what running units need of what is pending or, with `now`, does it.
 async fn follow_up<R: Reloader>(
     applied: &mut Applied,
-    stale: &[String],
-    reread: &[String],
+    pending: &mut BTreeMap<String, Pending>,
     now: bool,
     systemd: &R,
 ) -> Result<(), ApplyError> {
-    let stale: BTreeSet<&String> = stale.iter().collect();
-    let mut units: Vec<String> = stale.iter().map(|unit| (*unit).clone()).collect();
-    units.extend(reread.iter().filter(|unit| !stale.contains(unit)).cloned());
-    if units.is_empty() {
+    if pending.is_empty() {
         return Ok(());
     }
-    let running = systemd.running(&units).await;
-    let running = running.map_err(|source| systemd_error("see which agents run", source))?;
-    (applied.needs_restart, applied.needs_reload) =
-        running.into_iter().partition(|unit| stale.contains(unit));
-    if now {
-        if !applied.needs_restart.is_empty() {
-            let restarted = systemd.restart(&applied.needs_restart).await;
-            restarted.map_err(|source| systemd_error("restart agents", source))?;
-        }
-        if !applied.needs_reload.is_empty() {
-            let reloaded = systemd.reload(&applied.needs_reload).await;
-            reloaded.map_err(|source| systemd_error("reload agents", source))?;
-        }
-        applied.done_now = true;
+    let of = |restart: bool| {
+        let those = pending.iter().filter(|(_, need)| need.restart == restart);
+        those.map(|(unit, _)| unit.clone()).collect()
+    };
+    (applied.needs_restart, applied.needs_reload) = (of(true), of(false));
+    if !now {
+        return Ok(());
     }
+    if !applied.needs_restart.is_empty() {
+        let restarted = systemd.restart(&applied.needs_restart).await;
+        restarted.map_err(|source| systemd_error("restart agents", source))?;
+    }
+    if !applied.needs_reload.is_empty() {
+        let reloaded = systemd.reload(&applied.needs_reload).await;
+        reloaded.map_err(|source| systemd_error("reload agents", source))?;
+    }
+    pending.clear();
+    applied.done_now = true;
     Ok(())
 }

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -22,6 +23,17 @@ pub struct Manifest {
     pub source_mtime: Option<i64>,
     /// Files changed, and systemd was not told yet.
     pub reload_pending: bool,
+    /// Units that ran while something of theirs changed, and what they need to follow it.
+    pub pending: BTreeMap<String, Pending>,
+}
+
+/// What a running unit needs to follow the fleet file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pending {
+    /// A restart; else a reload is enough.
+    pub restart: bool,
+    /// When apply made the change: what happened to the unit later has dealt with it.
+    pub since: DateTime<Utc>,
 }
 
 impl Manifest {

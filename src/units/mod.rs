@@ -5,7 +5,7 @@
 //! profile targets. [`apply()`] puts the result on disk: only files that it owns, atomically, under a
 //! lock, and tells which units are affected. Talking to systemd is left to a [`Reloader`].
 //!
-//! May depend on `fleet` only. No clock, no environment, no D-Bus, no subprocess.
+//! May depend on `fleet` only. No environment, no D-Bus, no subprocess.
 
 mod apply;
 mod diff;
@@ -22,7 +22,7 @@ mod sandbox;
 mod targets;
 mod version;
 
-pub use apply::{Applied, ApplyError, Options, Reloader, ReloaderError, apply, retract};
+pub use apply::{Applied, ApplyError, Options, Reloader, ReloaderError, Running, apply, retract};
 pub use diff::{Change, ChangeKind, changes, unified};
 pub use disk::{Destination, UserDirs};
 pub use file::{UnitFile, quote_arg, unit_value};

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use futures_util::future::{join, try_join, try_join_all};
+use futures_util::future::{try_join, try_join_all};
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use zbus::proxy::{CacheProperties, MethodFlags};
 use zbus::{Connection, DynamicType, OwnedVariant};
@@ -132,7 +132,10 @@ impl Manager {
 
     /// How a unit is that exists; one that systemd has unloaded has stopped, and is not loaded again.
     pub(super) async fn unit_if_loaded(&self, name: &str) -> Result<UnitState, Error> {
-        match self.proxy.get_unit(name).await {
+        let turn = self.turn(1).await;
+        let found = self.proxy.get_unit(name).await;
+        drop(turn);
+        match found {
             Ok(_) => self.unit(name).await,
             Err(_) => Ok(UnitState::unloaded(name)),
         }
@@ -195,6 +198,7 @@ impl Manager {
         if names.is_empty() {
             return Ok(Vec::new());
         }
+        let _turn = self.turn(1).await;
         let rows = self
             .proxy
             .list_units_by_names(names)
@@ -391,20 +395,14 @@ impl Manager {
         try_join_all(names.iter().map(|name| self.read(name))).await
     }
 
-    /// One GetAll an interface, both at once: hundreds of properties in two round trips.
+    /// All properties of all interfaces in one call (the empty name means that to systemd, and
+    /// `systemctl show` asks so): hundreds in one round trip.
     pub(super) async fn read(&self, name: &str) -> Result<UnitState, Error> {
         let proxy = self.properties(&unit_path(name)).await;
         let proxy = proxy.map_err(read("reading properties"))?;
-        let _turn = self.turn(2).await;
-        let unit = proxy.get_all("org.freedesktop.systemd1.Unit");
-        let service = proxy.get_all("org.freedesktop.systemd1.Service");
-        let (unit, service) = join(unit, service).await;
-        Ok(UnitState::from_properties(
-            name,
-            &props(unit)?,
-            &props(service)?,
-            self.clock(),
-        ))
+        let _turn = self.turn(1).await;
+        let props = props(proxy.get_all("").await)?;
+        Ok(UnitState::from_properties(name, &props, self.clock()))
     }
 
     fn clock(&self) -> Clock {

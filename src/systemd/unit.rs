@@ -178,23 +178,23 @@ impl UnitState {
         }
     }
 
-    /// Reads the properties of the interfaces `Unit` and `Service`.
+    /// Reads the properties of the interfaces `Unit` and `Service`, which have no name in common.
     ///
     /// Ages are counted from `now`.
-    pub fn from_properties(name: &str, unit: &Props, service: &Props, now: Clock) -> Self {
+    pub fn from_properties(name: &str, props: &Props, now: Clock) -> Self {
         let mut state = Self::absent(name);
-        state.read_unit(unit);
-        state.read_service(service);
-        let watchdog_us = service.nonzero("WatchdogUSec");
+        state.read_unit(props);
+        state.read_service(props);
+        let watchdog_us = props.nonzero("WatchdogUSec");
         state.watchdog_s = watchdog_us.map(seconds);
         if state.pid.is_some() && watchdog_us.is_some() {
-            state.watchdog_age_s = now.since(service, "WatchdogTimestamp").map(seconds);
+            state.watchdog_age_s = now.since(props, "WatchdogTimestamp").map(seconds);
         }
         // systemd keeps the last words of a process that is gone ("stopping: …").
         if matches!(state.active_state.as_str(), "inactive" | "failed") {
             state.status_text = None;
         }
-        state.restart_limit_reached = limit_reached(&state, unit, service);
+        state.restart_limit_reached = limit_reached(&state, props);
         state.explain();
         state
     }
@@ -310,7 +310,7 @@ fn kind_of_name(name: &str) -> AgentKind {
 
 /// systemd does not tell that it gave up: the unit is just failed, with the result of the last
 /// attempt. It gave up when its policy covers that result and the restarts are used up.
-fn limit_reached(state: &UnitState, unit: &Props, service: &Props) -> bool {
+fn limit_reached(state: &UnitState, props: &Props) -> bool {
     let result = state.result.as_deref().unwrap_or("success");
     if state.active_state != "failed" || state.sub_state != "failed" {
         return false;
@@ -320,12 +320,12 @@ fn limit_reached(state: &UnitState, unit: &Props, service: &Props) -> bool {
     }
     let prevented = state.exec_main_code == Some(1)
         && state.exec_main_status.is_some_and(|status| {
-            service
+            props
                 .exit_statuses("RestartPreventExitStatus")
                 .contains(&status)
         });
-    let policy = service.text("Restart").unwrap_or_default();
-    let burst = unit.nonzero("StartLimitBurst");
+    let policy = props.text("Restart").unwrap_or_default();
+    let burst = props.nonzero("StartLimitBurst");
     !prevented
         && reason::restart_covers(&policy, result)
         && burst.is_some_and(|burst| u64::from(state.restarts) >= burst)

@@ -416,10 +416,18 @@ fn properties(world: &Mutex<World>, path: &str, interface: &str) -> HashMap<Stri
         .iter()
         .find(|(name, _)| unit_path(name).as_str() == path)
         .map(|(_, unit)| unit);
-    let props = match (unit, interface) {
-        (Some(unit), "org.freedesktop.systemd1.Unit") => &unit.unit,
-        (Some(unit), _) => &unit.service,
-        (None, _) => {
+    // The empty name is every interface.
+    let (of_unit, of_service) = match interface {
+        "org.freedesktop.systemd1.Unit" => (true, false),
+        "" => (true, true),
+        _ => (false, true),
+    };
+    let props = match unit {
+        Some(unit) => {
+            let of_unit = unit.unit.iter().filter(|_| of_unit);
+            of_unit.chain(unit.service.iter().filter(|_| of_service))
+        }
+        None => {
             return HashMap::from([
                 ("LoadState".to_owned(), value("not-found")),
                 ("ActiveState".to_owned(), value("inactive")),
@@ -428,7 +436,6 @@ fn properties(world: &Mutex<World>, path: &str, interface: &str) -> HashMap<Stri
         }
     };
     props
-        .iter()
         .map(|(key, value)| ((*key).to_owned(), value.clone()))
         .collect()
 }

@@ -305,7 +305,6 @@ async fn last_of(from: impl AsyncRead + Unpin) -> String {
 
 #[cfg(test)]
 mod tests {
-
     use crate::engines::ports::Unobserved;
     use crate::engines::ports::fake_nmap::fake_nmap as fake;
     use crate::engines::ports::scan::open_port;

@@ -33,9 +33,10 @@ pub struct DownArgs {}
 pub async fn up(global: &Global, args: UpArgs) -> Outcome {
     let fleet = Fleet::connect(global).await?;
     let chosen = fleet.chosen().await?;
-    let profile = match args.profile.or_else(|| chosen.clone()) {
-        Some(profile) => profile,
-        None => return Err(anyhow!("no profile is chosen: name one with --profile").into()),
+    // Before the first apply systemd does not know which one the fleet file chooses.
+    let in_file = fleet.roster.fleet().map(|f| f.profile.clone());
+    let Some(profile) = args.profile.or(chosen.clone()).or(in_file) else {
+        return Err(anyhow!("no profile is chosen: name one with --profile").into());
     };
     let target = format!("recon-{profile}.target");
     let members = fleet.members(&profile, &target).await?;

@@ -376,7 +376,7 @@ fn a_masked_agent_is_not_enabled() {
 fn a_second_apply_at_a_time_is_refused() {
     let bed = Bed::new("");
     bed.apply();
-    let lock = fs::File::open(bed.root.path().join("var/lib/recon/reconctl/lock")).unwrap();
+    let lock = fs::File::open(bed.root.path().join("var/lib/reconctl/lock")).unwrap();
     fs2::FileExt::lock_exclusive(&lock).unwrap();
     let refused = bed.try_apply(Permissions::default(), false, true);
     assert!(matches!(refused, Err(ApplyError::Locked(_))), "{refused:?}");
@@ -406,7 +406,7 @@ fn an_apply_that_was_cut_off_is_no_hand_edit() {
     bed.set("[agents.kaze]\nmemory_max = \"1G\"\n");
     // As if it had lost its power after the first rename: the manifest knows both texts.
     let (_, rendered) = bed.rendered();
-    let manifest = bed.root.path().join("var/lib/recon/reconctl/manifest.json");
+    let manifest = bed.root.path().join("var/lib/reconctl/manifest.json");
     let text = fs::read_to_string(&manifest).unwrap();
     bed.apply();
     let after = fs::read_to_string(&manifest).unwrap();
@@ -462,10 +462,6 @@ fn a_users_files_go_to_their_own_directories() {
         let masked = units.join("recon-full.target.wants/recon@hub.service");
         assert!(!masked.is_symlink());
     }
-    assert!(
-        home.path()
-            .join("state/recon/reconctl/manifest.json")
-            .is_file()
-    );
+    assert!(home.path().join("state/reconctl/manifest.json").is_file());
     assert!(!bed.root.path().join("etc/systemd/system").exists());
 }

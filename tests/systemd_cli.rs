@@ -146,7 +146,13 @@ fn start_says_what_became_of_it() {
         .assert()
         .code(0)
         .stdout("kaze: already running (pid 42)\n");
-    assert_eq!(fake.world().calls, ["StartUnit recon@kaze.service"]);
+    assert_eq!(
+        fake.world().calls,
+        [
+            "ResetFailedUnit recon@kaze.service",
+            "StartUnit recon@kaze.service"
+        ]
+    );
 }
 
 #[test]

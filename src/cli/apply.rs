@@ -54,6 +54,13 @@ pub async fn run(global: &Global, args: Args) -> Outcome {
     let loaded = check::load(global)?;
     let rendered = render::rendered(global, &loaded, args.target_systemd)?;
     let to = global.destination(args.runtime);
+    if args.runtime && !global.destination(false).manifest()?.files.is_empty() {
+        let error = anyhow::anyhow!(
+            "what was applied to stay hides what would be written until the next boot: run apply \
+             without --runtime"
+        );
+        return Err(Failure::new(ExitCode::Usage, error));
+    }
     let options = Options {
         may: Permissions {
             force: args.force,

@@ -39,8 +39,14 @@ pub async fn up(global: &Global, args: UpArgs) -> Outcome {
         return Err(anyhow!("no profile is chosen: name one with --profile").into());
     };
     let target = format!("recon-{profile}.target");
+    let part = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
+    if !profile.bytes().all(part) {
+        return Err(fleet.no_profile(&profile).await);
+    }
     let members = fleet.members(&profile, &target).await?;
-    let (wanted, others) = fleet.split(&members).await?;
+    let (mut wanted, others) = fleet.split(&members).await?;
+    let masked = wanted.extract_if(.., |u| u.load_state == "masked");
+    let masked: Vec<String> = masked.map(|u| u.name).collect();
     let mut reports = fleet
         .driver(Verb::Stop { no_wait: false })
         .drive(others)
@@ -59,7 +65,7 @@ pub async fn up(global: &Global, args: UpArgs) -> Outcome {
     reports.extend(fleet.driver(start).drive(wanted).await?);
     whole.wait().await.map_err(failed)?;
     fleet.end_other_profiles(&target).await?;
-    fleet.tell_left_out(&profile, &members)?;
+    fleet.tell_left_out(&profile, &members, &masked)?;
     finish(global, reports)
 }
 
@@ -180,7 +186,6 @@ impl<'a> Fleet<'a> {
             states.iter_mut().for_each(|u| self.roster.complete(u));
             wanted.append(&mut states);
         }
-        wanted.retain(|u| u.load_state != "masked");
         let mut others = self.units().await?;
         others.retain(|u| {
             let runs = u.state != AgentState::Stopped && !u.state.is_failed();
@@ -209,7 +214,12 @@ impl<'a> Fleet<'a> {
     }
 
     /// Members that were not started, and why.
-    fn tell_left_out(&self, profile: &str, members: &[String]) -> anyhow::Result<()> {
+    fn tell_left_out(
+        &self,
+        profile: &str,
+        members: &[String],
+        masked: &[String],
+    ) -> anyhow::Result<()> {
         let all = self.roster.fleet().and_then(|f| f.profiles.get(profile));
         let left = all
             .into_iter()
@@ -217,6 +227,11 @@ impl<'a> Fleet<'a> {
             .filter(|a| !members.contains(&a.unit()));
         if self.global.json || self.global.jsonl {
             return Ok(());
+        }
+        for agent in masked {
+            output::text(&format!(
+                "{agent}: not started: it is masked (reconctl unmask {agent})\n"
+            ))?;
         }
         for agent in left {
             output::text(&format!(

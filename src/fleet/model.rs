@@ -40,6 +40,9 @@ impl AgentName {
     }
 }
 
+/// `all` means every agent; the others are programs beside the agents' (`recon-NAME`).
+const RESERVED: [&str; 4] = ["all", "reconctl", "shim", "generator"];
+
 impl FromStr for AgentName {
     type Err = String;
 
@@ -48,7 +51,11 @@ impl FromStr for AgentName {
             && s.starts_with(|c: char| c.is_ascii_lowercase())
             && s.bytes()
                 .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b));
-        if ok {
+        if RESERVED.contains(&s) {
+            Err(format!(
+                "{s:?} means something else to recon: take another name"
+            ))
+        } else if ok {
             Ok(Self(s.to_owned()))
         } else {
             Err(format!(

@@ -41,7 +41,7 @@ pub enum Error {
         unit: String,
     },
     /// The unit is masked.
-    #[error("{unit} is masked; allow it with `systemctl unmask {unit}`")]
+    #[error("{unit} is masked; allow it with `reconctl unmask`")]
     Masked {
         /// Its name.
         unit: String,
@@ -152,12 +152,17 @@ impl Error {
             "org.freedesktop.systemd1.UnitMasked" => Self::Masked {
                 unit: call.unit.unwrap_or("").to_owned(),
             },
-            "org.freedesktop.DBus.Error.NoReply"
-            | "org.freedesktop.DBus.Error.Timeout"
-            | "org.freedesktop.DBus.Error.TimedOut" => Self::Timeout {
-                what: call.to_string(),
-                after: call.timeout,
-            },
+            // Not ours, which would have taken its time: the bus tells that systemd went away.
+            "org.freedesktop.DBus.Error.NoReply" => Self::Bus(format!(
+                "systemd went away while {call}, as it does for a moment when it executes itself \
+                 anew; try again"
+            )),
+            "org.freedesktop.DBus.Error.Timeout" | "org.freedesktop.DBus.Error.TimedOut" => {
+                Self::Timeout {
+                    what: call.to_string(),
+                    after: call.timeout,
+                }
+            }
             "org.freedesktop.DBus.Error.ServiceUnknown"
             | "org.freedesktop.DBus.Error.NameHasNoOwner"
             | "org.freedesktop.DBus.Error.NoServer"

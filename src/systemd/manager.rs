@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use futures_util::future::{try_join, try_join_all};
+use futures_util::future::try_join_all;
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use zbus::proxy::{CacheProperties, MethodFlags};
 use zbus::{Connection, DynamicType, OwnedVariant};
@@ -150,12 +150,12 @@ impl Manager {
     /// # Errors
     /// systemd cannot be asked.
     pub async fn units(&self, expected: &[String]) -> Result<Vec<UnitState>, Error> {
-        let (rows, files) = try_join(self.loaded_units(), self.agent_files()).await?;
+        let rows = self.loaded_units().await?;
         let loaded: BTreeSet<&str> = rows.iter().map(|row| row.0.as_str()).collect();
-        let idle = expected
-            .iter()
-            .filter(|name| !loaded.contains(name.as_str()));
-        let mut states: Vec<UnitState> = idle.map(|name| files.idle(name)).collect();
+        let idle = expected.iter().map(String::as_str);
+        let idle: Vec<&str> = idle.filter(|name| !loaded.contains(name)).collect();
+        let files = self.agent_files(&idle).await?;
+        let mut states: Vec<UnitState> = idle.iter().map(|name| files.idle(name)).collect();
         let expected: BTreeSet<&str> = expected.iter().map(String::as_str).collect();
         let real = rows
             .iter()
@@ -369,13 +369,14 @@ impl Manager {
             self.judge_dependencies(&mut states).await?;
             return Ok(states);
         }
-        let (rows, files) = try_join(self.loaded_units(), self.agent_files()).await?;
+        let rows = self.loaded_units().await?;
         let loaded: BTreeSet<String> = rows.into_iter().map(|row| row.0).collect();
         let (there, idle): (Vec<String>, Vec<String>) = names
             .iter()
             .cloned()
             .partition(|name| loaded.contains(name));
         let idle: Vec<&str> = idle.iter().map(String::as_str).collect();
+        let files = self.agent_files(&idle).await?;
         let rows = match idle.is_empty() {
             true => Vec::new(),
             false => {

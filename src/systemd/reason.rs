@@ -13,7 +13,7 @@ pub(super) fn last_error(unit: &UnitState) -> Option<String> {
         return None;
     }
     match unit.load_state.as_str() {
-        "masked" => return Some(format!("masked: systemctl unmask {}", unit.unit)),
+        "masked" => return Some(format!("masked: reconctl unmask {}", unit.name)),
         "not-found" => return Some("no unit file: see reconctl apply".to_owned()),
         "bad-setting" | "error" => {
             let why = unit

@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use futures_util::future::join_all;
+
 use super::bus::CALL_TIMEOUT;
 use super::error::{Call, Error};
 use super::manager::{Manager, read};
@@ -42,12 +44,20 @@ impl AgentFiles {
 }
 
 impl Manager {
-    /// The agents' unit files.
-    pub(super) async fn agent_files(&self) -> Result<AgentFiles, Error> {
+    /// The agents' unit files, and how these units are enabled: only the template is listed, not its
+    /// instances.
+    pub(super) async fn agent_files(&self, units: &[&str]) -> Result<AgentFiles, Error> {
         let files = self.unit_files(AGENT_UNITS).await?;
         let name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
         let files = files.into_iter().map(|(path, state)| (name(&path), state));
-        Ok(AgentFiles(files.collect()))
+        let mut files: BTreeMap<String, String> = files.collect();
+        let asked = units.iter().map(|unit| async move {
+            let _turn = self.turn(1).await;
+            let state = self.proxy.get_unit_file_state(unit).await.ok()?;
+            Some(((*unit).to_owned(), state))
+        });
+        files.extend(join_all(asked).await.into_iter().flatten());
+        Ok(AgentFiles(files))
     }
 
     /// Unit files that match a pattern, and their states.

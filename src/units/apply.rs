@@ -20,7 +20,7 @@ pub enum ApplyError {
     #[error("another reconctl apply is running (it holds {0}); try again when it is done")]
     Locked(PathBuf),
     /// The disk.
-    #[error("cannot {verb} {path}: {source}")]
+    #[error("cannot {verb} {path}")]
     Io {
         /// What was tried.
         verb: &'static str,
@@ -30,7 +30,7 @@ pub enum ApplyError {
         source: io::Error,
     },
     /// systemd.
-    #[error("cannot {verb}: {source}")]
+    #[error("cannot {verb}")]
     Systemd {
         /// What was tried.
         verb: &'static str,

@@ -40,7 +40,7 @@ impl Destination {
         Self {
             root: root.to_owned(),
             units: root.join("etc/systemd/system"),
-            state: root.join("var/lib/recon/reconctl"),
+            state: root.join("var/lib/reconctl"),
             unit_path: system_unit_path(root),
         }
     }
@@ -50,7 +50,7 @@ impl Destination {
         Self {
             root: root.to_owned(),
             units: root.join("run/systemd/system"),
-            state: root.join("run/recon/reconctl"),
+            state: root.join("run/reconctl"),
             unit_path: system_unit_path(root),
         }
     }
@@ -58,9 +58,9 @@ impl Destination {
     /// A user's own directory; `runtime` is the one that is gone with their last session.
     pub fn user(root: &Path, dirs: &UserDirs, runtime: bool) -> Self {
         let (units, state) = if runtime {
-            (&dirs.runtime, dirs.runtime.join("recon/reconctl"))
+            (&dirs.runtime, dirs.runtime.join("reconctl"))
         } else {
-            (&dirs.config, dirs.state.join("recon/reconctl"))
+            (&dirs.config, dirs.state.join("reconctl"))
         };
         Self {
             root: root.to_owned(),
@@ -87,13 +87,12 @@ impl Destination {
     pub fn manifest(&self) -> Result<Manifest, ApplyError> {
         let path = self.manifest_path();
         match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|source| {
-                ApplyError::io(
-                    "read",
-                    &path,
-                    io::Error::new(ErrorKind::InvalidData, source),
-                )
-            }),
+            Ok(bytes) => {
+                let invalid = |source| io::Error::new(ErrorKind::InvalidData, source);
+                let manifest: Manifest = serde_json::from_slice(&bytes)
+                    .map_err(|source| ApplyError::io("read", &path, invalid(source)))?;
+                Ok(manifest.confined())
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Manifest::default()),
             Err(error) => Err(ApplyError::io("read", &path, error)),
         }

@@ -37,6 +37,16 @@ pub struct Pending {
 }
 
 impl Manifest {
+    /// Without paths that lead out of the unit directory, whoever wrote them.
+    pub(super) fn confined(mut self) -> Self {
+        let below = |path: &std::path::Path| {
+            let mut parts = path.components();
+            parts.all(|part| matches!(part, std::path::Component::Normal(_)))
+        };
+        self.files.retain(|path, _| below(path));
+        self
+    }
+
     /// Whether apply wrote this text to this path.
     pub fn wrote(&self, path: &std::path::Path, text: &str) -> bool {
         let hash = hash(text);

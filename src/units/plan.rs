@@ -111,6 +111,8 @@ fn enablement(
         let decided = seen.unwrap_or(&no_targets);
         let on = match seen {
             None => preset.auto_start,
+            // In no profile until now: nobody has decided anything.
+            Some(targets) if targets.is_empty() => preset.auto_start,
             Some(targets) => targets
                 .iter()
                 .any(|target| to.has_link(&link(target, name))),

@@ -1,8 +1,10 @@
 //! start, stop, restart, reload.
 
+use chrono::{DateTime, Utc};
+
 use super::{Done, Driver, Step, Verb};
 use crate::cli::table::duration;
-use crate::systemd::{AgentState, Error, JobKind, JobOutcome, UnitState};
+use crate::systemd::{AgentState, Error, JobKind, JobOutcome, Journal, Query, UnitState};
 
 impl Driver<'_> {
     /// Queues the job of one agent, if it needs one.
@@ -29,12 +31,14 @@ impl Driver<'_> {
         if starts && unit.load_state == "masked" {
             return Err(Error::Masked { unit: unit.unit });
         }
-        if force {
-            self.clear(&unit.unit).await?;
-        } else if starts && unit.restart_limit_reached {
+        if starts && unit.restart_limit_reached && !force {
             // systemd refuses it as well while the window lasts, with words that name no way out.
             let message = format!("failed: {}", limit(&unit));
             return Ok(Step::Done(Done::failed(message, unit)));
+        }
+        if starts {
+            // systemd counts a start by hand towards the limit of restarts after failures.
+            self.clear(&unit.unit).await?;
         }
         if no_wait {
             self.manager.enqueue(kind, &unit.unit).await?;
@@ -45,8 +49,37 @@ impl Driver<'_> {
     }
 
     /// What the end of a job means.
-    pub(super) fn judge(&self, outcome: JobOutcome) -> Done {
-        judge(self.verb, outcome)
+    pub(super) async fn judge(&self, outcome: JobOutcome) -> Done {
+        let refused = matches!(self.verb, Verb::Reload { .. }) && !outcome.is_done();
+        let began = Utc::now() - outcome.took;
+        let mut done = judge(self.verb, outcome);
+        if refused && let Some(why) = self.refusal(&done.unit, began).await {
+            done.message = format!("failed, and it goes on as before: {why}");
+        }
+        done
+    }
+
+    /// Why a configuration was refused: what the command said that looks at it before the agent
+    /// does. systemd itself knows only that it failed.
+    async fn refusal(&self, unit: &UnitState, began: DateTime<Utc>) -> Option<String> {
+        let query = Query {
+            units: vec![unit.unit.clone()],
+            since: Some(format!("@{}", began.timestamp())),
+            user: self.global.user,
+            host: self.global.host.clone(),
+            ..Query::default()
+        };
+        let mut journal = Journal::open(&query).ok()?;
+        let mut said = Vec::new();
+        while let Ok(Some(entry)) = journal.next().await {
+            let command = entry
+                .pid
+                .is_some_and(|pid| pid != 1 && Some(pid) != unit.pid);
+            if command && entry.time >= began {
+                said.push(entry.message);
+            }
+        }
+        (!said.is_empty()).then(|| said.join("; "))
     }
 
     /// Clears the failed state; a unit that is not even loaded has none.

@@ -16,6 +16,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::agents::{ALL, Roster, failed};
 use super::{Failure, Global, Outcome, output};
+use crate::api::ExitCode;
 use crate::fleet::AgentName;
 use crate::systemd::{AgentState, Error, Manager, Pending, UnitState};
 pub use options::{
@@ -111,12 +112,21 @@ impl Driver<'_> {
             let names = self.roster.resolve(agents, self.manager).await?;
             self.states(&names).await?
         } else if matches!(self.verb, Verb::Start { .. }) {
+            if self.roster.fleet().is_none() {
+                let error = anyhow::anyhow!(
+                    "which agents are all is for the fleet file to say, and it cannot be read: name them, or use reconctl up"
+                );
+                return Err(Failure::new(ExitCode::Usage, error));
+            }
             // Starting everything that has a unit would start what is not meant to run.
             self.states(&self.roster.profile()).await?
         } else {
             let units = self.manager.units(&self.roster.units()).await;
             let mut units = units.map_err(failed)?;
+            let restart = matches!(self.verb, Verb::Restart { .. });
             units.retain(|u| self.verb.is_for_idle() || u.state != AgentState::Stopped);
+            // What failed for good waits for somebody to look, not for a restart of the rest.
+            units.retain(|u| !(restart && u.state.is_failed()));
             units
         };
         for unit in &mut units {
@@ -177,7 +187,7 @@ impl Driver<'_> {
     async fn finish(&self, step: Step) -> Result<Done, Error> {
         let unit = match step {
             Step::Done(done) => return Ok(done),
-            Step::Queued(pending) => return Ok(self.judge(pending.wait().await?)),
+            Step::Queued(pending) => return Ok(self.judge(pending.wait().await?).await),
             Step::Later(unit) => unit,
         };
         match self.verb {

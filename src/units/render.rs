@@ -334,6 +334,7 @@ fn restart(file: &mut UnitFile, agent: &Agent, version: SystemdVersion, notes: &
         },
     );
     file.set("RestartSec", seconds(agent.backoff.initial));
+    notes.extend(endless(agent, version));
     if !agent.auto_restart || agent.backoff.max <= agent.backoff.initial {
         return;
     }
@@ -347,6 +348,33 @@ fn restart(file: &mut UnitFile, agent: &Agent, version: SystemdVersion, notes: &
             agent.backoff.initial, agent.backoff.max
         ));
     }
+}
+
+/// A note when the restarts up to the limit take longer than the window that they are counted in.
+fn endless(agent: &Agent, version: SystemdVersion) -> Option<String> {
+    let (first, last) = (agent.backoff.initial.0, agent.backoff.max.0);
+    let grows = version.has_restart_steps() && last > first;
+    // systemd.service(5): RestartSteps= steps from the first to the last delay, exponentially.
+    let ratio = match grows {
+        true => (last.as_secs_f64() / first.as_secs_f64().max(1e-3))
+            .powf(1.0 / f64::from(agent.backoff.steps.max(1))),
+        false => 1.0,
+    };
+    let most = if grows { last } else { first }.as_secs_f64();
+    let mut delay = first.as_secs_f64();
+    let mut total = 0.0;
+    for _ in 0..agent.max_restarts {
+        total += delay.min(most);
+        delay *= ratio;
+    }
+    let endless = agent.auto_restart && total >= agent.restart_window.0.as_secs_f64();
+    (endless && agent.max_restarts > 0).then(|| {
+        format!(
+            "it is restarted for ever: {} restarts with this backoff take {total:.0} s, and \
+             restart_window is {}",
+            agent.max_restarts, agent.restart_window
+        )
+    })
 }
 
 /// A length of time as systemd.time(7) reads it; whole seconds as a plain number.

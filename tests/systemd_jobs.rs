@@ -188,7 +188,7 @@ async fn refusals_have_kinds_and_exit_codes() {
         ),
         (
             "org.freedesktop.DBus.Error.NoReply",
-            ErrorKind::Timeout,
+            ErrorKind::Other,
             ExitCode::Failure,
         ),
         (

@@ -61,6 +61,8 @@ pub struct Manager {
     pub(super) job_poll: Duration,
     interactive: bool,
     remote: bool,
+    /// The unit directories are those of this host's system.
+    pub(super) reads_links: bool,
     subscribed: Arc<OnceCell<()>>,
     ends: Arc<OnceCell<Arc<JobEnds>>>,
     calls: Arc<Semaphore>,
@@ -93,6 +95,7 @@ impl Manager {
             job_poll: options.job_poll.unwrap_or(Duration::from_secs(2)),
             interactive: options.interactive,
             remote: options.bus.is_remote(),
+            reads_links: options.bus == Bus::System,
             subscribed: Arc::default(),
             ends: Arc::default(),
             calls: Arc::new(Semaphore::new(CALLS_AT_A_TIME)),

@@ -206,7 +206,11 @@ fn unit_section(file: &mut UnitFile, shared: &Shared<'_>, agent: &Agent, targets
         file.set("Wants", SCOPE_SERVICE).set("After", SCOPE_SERVICE);
     }
     if needs_stable_timer(agent, context.version) {
-        file.set("Wants", stable_timer(agent));
+        // In this order: systemd starts what a unit wants and is not ordered after, if it is not
+        // there, when the unit waits for its restart; the timer would pull the agent in with it and
+        // make an end of the wait.
+        let timer = stable_timer(agent);
+        file.set("Wants", &timer).set("After", &timer);
     }
     // The first start counts.
     file.set("StartLimitIntervalSec", seconds(agent.restart_window));

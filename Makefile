@@ -18,7 +18,7 @@ BINARIES   := reconctl $(addprefix recon-,$(AGENTS) $(HELPERS))
 BUILD_DIR   = $(TARGET_DIR)/$(PROFILE)
 CARGO_PROFILE = $(if $(filter debug,$(PROFILE)),dev,$(PROFILE))
 
-.PHONY: help build install uninstall demo test test-fmt test-clippy test-unit test-system bench bench-ports bench-units
+.PHONY: help tools postgres build install uninstall demo test test-fmt test-clippy test-unit test-system bench bench-ports bench-units
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 18
@@ -56,7 +56,7 @@ uninstall: ## Remove what install put there (not /etc/recon, not /var/lib/recon)
 demo: tools build ## Boot the fleet in a private systemd, scan real servers, show what it found (DEMO_OUT=DIR).
 	tests/system/demo $(if $(DEMO_OUT),--out $(DEMO_OUT))
 
-test: tools test-fmt test-clippy test-unit test-system ## Everything that must pass.
+test: tools postgres test-fmt test-clippy test-unit test-system ## Everything that must pass.
 
 test-fmt: ## Formatting.
 	$(CARGO) fmt --check
@@ -90,3 +90,13 @@ tools:
 	@command -v cc >/dev/null || { \
 	    echo "installing a C compiler (TLS and SQLite are built from source)"; \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev make; }
+
+# The server that the tests start themselves. The package would start one of its own, which nobody
+# asked for: a wish of the administrator's about that is left alone.
+postgres:
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null || { \
+	    echo "installing PostgreSQL (the tests run one of their own)"; \
+	    mkdir -p /etc/postgresql-common; \
+	    [ -e /etc/postgresql-common/createcluster.conf ] || \
+	        echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql; }

@@ -151,7 +151,7 @@ impl Default for AssessSettings {
 pub struct HubSettings {
     /// Address and port to listen on.
     pub listen: String,
-    /// Where the data is: `sqlite:///PATH`. Default: what the credential `database-url` says, else
+    /// Where the data is: `sqlite:///PATH` or `postgres://USER@HOST/NAME`. Default: what the credential `database-url` says, else
     /// `hub.db` in the state directory.
     pub database: Option<String>,
     /// Whether callers on loopback need no token (old agents).

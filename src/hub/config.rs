@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::env;
+use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,7 +24,8 @@ pub struct Args {
     /// Listen on this address and port.
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<String>,
-    /// Keep the data here: sqlite:///PATH.
+    /// Keep the data here: sqlite:///PATH, or postgres://USER@HOST/NAME (with a password: in the
+    /// credential database-url, or in PGPASSFILE).
     #[arg(long, value_name = "URL")]
     pub database: Option<String>,
     /// What may be touched: networks, addresses, names (may be repeated).
@@ -59,12 +61,12 @@ pub enum ConfigError {
     #[error("listen: {0:?} is not an address and port, like 127.0.0.1:9000")]
     Listen(String),
     /// Not a database that this version knows.
-    #[error("database: {0:?} is not sqlite:///PATH (this version has SQLite only)")]
+    #[error("database: {0:?} is neither sqlite:///PATH nor postgres://USER@HOST/NAME")]
     Database(String),
     /// The same, from a credential.
     #[error(
-        "database: the credential {DATABASE_CREDENTIAL} is not sqlite:///PATH (this version has \
-         SQLite only)"
+        "database: the credential {DATABASE_CREDENTIAL} is neither sqlite:///PATH nor \
+         postgres://USER:PASSWORD@HOST/NAME"
     )]
     SecretDatabase,
     /// A credential that cannot be read.
@@ -80,13 +82,59 @@ pub enum ConfigError {
     NoStateDirectory,
 }
 
+/// Where the data is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Database {
+    /// A file of this hub alone.
+    Sqlite(PathBuf),
+    /// A server that several hubs can share: its URL, which may hold a password.
+    Postgres(String),
+}
+
+impl Database {
+    fn parse(url: &str) -> Result<Self, ConfigError> {
+        let scheme = |scheme: &str| {
+            url.strip_prefix(scheme)
+                .is_some_and(|rest| !rest.is_empty())
+        };
+        if scheme("postgres://") || scheme("postgresql://") {
+            return Ok(Self::Postgres(url.to_owned()));
+        }
+        let path = url
+            .strip_prefix("sqlite://")
+            .or_else(|| url.strip_prefix("sqlite:"))
+            .filter(|path| !path.is_empty() && !path.contains(['?', '\0']) && *path != ":memory:")
+            .ok_or_else(|| ConfigError::Database(without_password(url)))?;
+        Ok(Self::Sqlite(PathBuf::from(path)))
+    }
+}
+
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => path.display().fmt(f),
+            Self::Postgres(url) => f.write_str(&without_password(url)),
+        }
+    }
+}
+
+/// A URL as messages may show it.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let rest = rest.split(['?', '#']).next().unwrap_or(rest);
+    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+    format!("{scheme}://{place}")
+}
+
 /// What the hub runs with.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
-    /// The database file.
-    pub database: PathBuf,
+    /// The database.
+    pub database: Database,
     /// What a reload can change.
     pub live: Live,
     pub(super) access: Access,
@@ -97,7 +145,7 @@ impl Config {
     pub fn new(listen: SocketAddr, database: PathBuf, live: Live) -> Self {
         Self {
             listen,
-            database,
+            database: Database::Sqlite(database),
             live,
             access: Access {
                 anonymous_loopback: true,
@@ -129,11 +177,11 @@ impl Args {
         };
         let listen = self.listen.as_ref().unwrap_or(&settings.listen);
         let database = match self.database.as_ref().or(settings.database.as_ref()) {
-            Some(url) => database_path(url)?,
+            Some(url) => Database::parse(url)?,
             None => match credential(DATABASE_CREDENTIAL)? {
                 // It may contain a password, which no message may repeat.
-                Some(url) => database_path(&url).map_err(|_| ConfigError::SecretDatabase)?,
-                None => state_directory()?.join("hub.db"),
+                Some(url) => Database::parse(&url).map_err(|_| ConfigError::SecretDatabase)?,
+                None => Database::Sqlite(state_directory()?.join("hub.db")),
             },
         };
         let scope = if self.scope.is_empty() {
@@ -195,15 +243,6 @@ fn listen_address(text: &str) -> Result<SocketAddr, ConfigError> {
         .ok_or_else(|| ConfigError::Listen(text.to_owned()))
 }
 
-fn database_path(url: &str) -> Result<PathBuf, ConfigError> {
-    let path = url
-        .strip_prefix("sqlite://")
-        .or_else(|| url.strip_prefix("sqlite:"))
-        .filter(|path| !path.is_empty() && !path.contains(['?', '\0']) && *path != ":memory:")
-        .ok_or_else(|| ConfigError::Database(url.to_owned()))?;
-    Ok(PathBuf::from(path))
-}
-
 /// A secret that systemd hands over as a file; `None` when it has none of this name.
 fn credential(name: &'static str) -> Result<Option<String>, ConfigError> {
     let Some(dir) = env::var_os("CREDENTIALS_DIRECTORY").filter(|dir| !dir.is_empty()) else {
@@ -256,7 +295,7 @@ mod tests {
         ])
         .resolve()
         .unwrap();
-        assert_eq!(config.database, Path::new("/tmp/x.db"));
+        assert_eq!(config.database, Database::Sqlite("/tmp/x.db".into()));
         assert!(config.live.scope.check_addr([10, 1, 1, 1].into()).is_ok());
         assert!(config.live.scope.check_addr([10, 9, 1, 1].into()).is_err());
         assert!(config.live.scope.check_addr([127, 0, 0, 2].into()).is_err());
@@ -266,7 +305,7 @@ mod tests {
     fn what_is_wrong_is_said() {
         for (list, says) in [
             (["--listen", "nowhere"], "listen"),
-            (["--database", "postgres://x"], "SQLite only"),
+            (["--database", "mysql://me:secret@x/y"], "mysql://x/y"),
             (["--database", "sqlite://"], "sqlite:///PATH"),
         ] {
             let error = args(&list).resolve().unwrap_err().to_string();

@@ -19,7 +19,7 @@ mod state;
 pub mod store;
 
 pub use clock::Clock;
-pub use config::{Args, Config, ConfigError};
+pub use config::{Args, Config, ConfigError, Database};
 pub use server::{Server, ServerError};
 pub use service::main;
 pub use state::{Hub, Live};

@@ -22,9 +22,10 @@ use tower_http::normalize_path::NormalizePath;
 use tracing::{debug, warn};
 
 use super::clock::Clock;
-use super::config::Config;
+use super::config::{Config, Database};
 use super::routes;
 use super::state::Hub;
+use super::store::postgres::PostgresStore;
 use super::store::sqlite::SqliteStore;
 use super::store::{Store, StoreError};
 
@@ -61,10 +62,10 @@ pub enum ServerError {
         source: io::Error,
     },
     /// The database.
-    #[error("cannot open the database {}: {source}", path.display())]
+    #[error("cannot open the database {database}: {source}")]
     Database {
         /// Which.
-        path: PathBuf,
+        database: Database,
         /// Why not.
         source: StoreError,
     },
@@ -92,14 +93,7 @@ impl Server {
                 source,
                 hint: "",
             })?;
-        make_parent(&config.database)?;
-        let store = SqliteStore::open(&config.database)
-            .await
-            .map_err(|source| ServerError::Database {
-                path: config.database.clone(),
-                source,
-            })?;
-        let store: Arc<dyn Store> = Arc::new(store);
+        let store = open(&config.database).await?;
         Ok(Self {
             hub: Arc::new(Hub::new(store, config.live, config.access, clock)),
             listener,
@@ -191,6 +185,20 @@ fn connection(
         .max_headers(HEADERS)
         .max_header_size(HEADER_BYTES)
         .serve_connection(TokioIo::new(stream), handler)
+}
+
+async fn open(database: &Database) -> Result<Arc<dyn Store>, ServerError> {
+    let failed = |source| ServerError::Database {
+        database: database.clone(),
+        source,
+    };
+    Ok(match database {
+        Database::Sqlite(path) => {
+            make_parent(path)?;
+            Arc::new(SqliteStore::open(path).await.map_err(failed)?)
+        }
+        Database::Postgres(url) => Arc::new(PostgresStore::open(url).await.map_err(failed)?),
+    })
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {

@@ -38,8 +38,7 @@ pub fn main() -> ProcessExit {
     if args.check_config {
         println!(
             "configuration is good: listen {}, database {}",
-            config.listen,
-            config.database.display()
+            config.listen, config.database
         );
         return ExitCode::Ok.into();
     }

@@ -1,12 +1,14 @@
 //! What the hub keeps, and the only way to it.
 //!
 //! [`Store`] says in domain terms what the hub needs of a database; each database has a folder with
-//! its own migrations and SQL, and every one must pass the same contract tests (`contract`). A store
+//! its migrations, its transactions and what it says in its own way; what all say alike is in `sql`,
+//! and every one must pass the same contract tests (`contract`). A store
 //! knows no HTTP, no scope and no clock: the time is an argument, so that tests need not wait. May
 //! depend on `api` only. A change that the store has acknowledged outlives a crash.
 
 #[cfg(test)]
 mod contract;
+pub mod postgres;
 pub mod sqlite;
 mod types;
 
@@ -17,8 +19,9 @@ use uuid::Uuid;
 use crate::api::{Event, Heartbeat, LeaseRenewal, Scan, Target};
 
 pub use types::{
-    Answer, Attempt, Claim, Claimed, Counts, Created, Daemon, EventQuery, Idempotency, NewEvent,
-    NewRecord, NewScan, Page, PutOff, Record, ScanQuery, Submission, Submitted, TargetQuery,
+    Answer, Attempt, Claim, Claimed, Counts, Created, Daemon, EventQuery, Idempotency, NewChange,
+    NewEvent, NewRecord, NewScan, Page, PutOff, Record, ScanQuery, Submission, Submitted,
+    TargetQuery,
 };
 
 /// Why a store did not do what it was asked.

@@ -318,3 +318,27 @@ pub struct Counts {
     /// Scans.
     pub scans: u64,
 }
+
+/// A difference between a result and the one of its kind before.
+#[derive(Debug, Clone)]
+pub struct NewChange {
+    /// The record.
+    pub record_id: Uuid,
+    /// Its name as scanned.
+    pub target: String,
+    /// Type: `port_opened`, `port_closed`, `service_changed`, `certificate_changed`,
+    /// `path_appeared`, `path_disappeared`, `technology_changed`, `risk_changed`.
+    pub kind: &'static str,
+    /// What differs (`443/tcp`, `/admin`).
+    pub subject: String,
+    /// As it was; `None`: not there.
+    pub before: Option<Value>,
+    /// As it is; `None`: not there.
+    pub after: Option<Value>,
+    /// The result that showed it.
+    pub source_id: Uuid,
+    /// The agent that sent it, when known.
+    pub daemon_name: Option<String>,
+    /// Its host.
+    pub hostname: Option<String>,
+}

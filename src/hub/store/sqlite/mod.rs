@@ -5,48 +5,38 @@
 //! cut. (`NORMAL` would outlive only the first.) What the flush costs is shared by all jobs of a
 //! batch.
 
-mod daemons;
-mod idempotency;
-mod rows;
-mod scans;
-mod targets;
-mod work;
+mod dialect;
+#[path = "../sql/mod.rs"]
+mod sql;
 mod writer;
 
 use std::path::Path;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqlSafeStr};
-use uuid::Uuid;
 
-use super::{
-    Answer, Claim, Claimed, Counts, Created, Daemon, EventQuery, Idempotency, NewEvent, NewRecord,
-    Page, PutOff, Record, Render, Result, ScanQuery, Store, StoreError, Submission, Submitted,
-    TargetQuery,
-};
-use crate::api::{Event, Heartbeat, LeaseRenewal, Scan, Target};
-use rows::failed;
+use super::{Result, StoreError};
+use dialect::failed;
 use writer::Writer;
 
+/// A SQLite database.
+pub use sql::SqlStore as SqliteStore;
+
 /// Every migration, oldest first. One that was released is never changed.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "spine", include_str!("migrations/0001_spine.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 3] = [
+    (1, "spine", include_str!("migrations/0001_spine.sql")),
+    (
+        2,
+        "compact_work",
+        include_str!("migrations/0002_compact_work.sql"),
+    ),
+    (3, "changes", include_str!("migrations/0003_changes.sql")),
+];
 
 /// Connections that read.
 const READERS: u32 = 4;
-
-/// A SQLite database.
-#[derive(Debug)]
-pub struct SqliteStore {
-    read: SqlitePool,
-    write: Writer,
-}
 
 impl SqliteStore {
     /// Opens a database, makes it if it is not there, and brings its tables up to date.
@@ -90,149 +80,12 @@ impl SqliteStore {
     }
 }
 
-#[async_trait]
-impl Store for SqliteStore {
-    async fn create_records(
-        &self,
-        records: Vec<NewRecord>,
-        key: Option<Idempotency>,
-        now: DateTime<Utc>,
-        render: Render<Created>,
-    ) -> Result<Answer> {
-        self.write
-            .run(move |c| {
-                Box::pin(async move {
-                    idempotency::once(c, key, now, async |c: &mut _| {
-                        Ok(render(&targets::create(c, &records, now).await?))
-                    })
-                    .await
-                })
-            })
-            .await
-    }
-
-    async fn record(&self, id: Uuid) -> Result<Option<Record>> {
-        targets::record(&self.read, id).await
-    }
-
-    async fn target(&self, id: Uuid) -> Result<Option<Target>> {
-        targets::target(&self.read, id).await
-    }
-
-    async fn targets(&self, query: TargetQuery) -> Result<Page<Target>> {
-        targets::list(&self.read, &query).await
-    }
-
-    async fn delete_target(&self, id: Uuid) -> Result<bool> {
-        self.write
-            .run(move |c| Box::pin(targets::delete(c, id)))
-            .await
-    }
-
-    async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
-        self.write
-            .run(move |c| Box::pin(async move { work::claim(c, &claim).await }))
-            .await
-    }
-
-    async fn put_off(&self, items: Vec<PutOff>, now: DateTime<Utc>) -> Result<()> {
-        self.write
-            .run(move |c| Box::pin(async move { work::put_off(c, &items, now).await }))
-            .await
-    }
-
-    async fn release(&self, lease: Uuid, now: DateTime<Utc>) -> Result<bool> {
-        self.write
-            .run(move |c| Box::pin(work::release(c, lease, now)))
-            .await
-    }
-
-    async fn submit_scan(
-        &self,
-        submission: Submission,
-        key: Option<Idempotency>,
-        render: Render<Submitted>,
-    ) -> Result<Answer> {
-        let now = submission.now;
-        self.write
-            .run(move |c| {
-                Box::pin(async move {
-                    idempotency::once(c, key, now, async |c: &mut _| {
-                        Ok(render(&scans::submit(c, &submission).await?))
-                    })
-                    .await
-                })
-            })
-            .await
-    }
-
-    async fn scan(&self, id: Uuid) -> Result<Option<Scan>> {
-        scans::get(&self.read, id).await
-    }
-
-    async fn scans(&self, query: ScanQuery) -> Result<Page<Scan>> {
-        scans::list(&self.read, &query).await
-    }
-
-    async fn heartbeat(
-        &self,
-        personality: String,
-        heartbeat: Heartbeat,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<LeaseRenewal>> {
-        self.write
-            .run(move |c| {
-                Box::pin(async move {
-                    daemons::heartbeat(c, &personality, &heartbeat, now).await?;
-                    let owner = format!("{}@{}", heartbeat.agent, heartbeat.host);
-                    work::renew(c, &heartbeat.leases, &owner, now).await
-                })
-            })
-            .await
-    }
-
-    async fn daemons(&self) -> Result<Vec<Daemon>> {
-        daemons::list(&self.read).await
-    }
-
-    async fn add_event(&self, event: NewEvent, now: DateTime<Utc>) -> Result<()> {
-        self.write
-            .run(move |c| Box::pin(async move { daemons::add_event(c, &event, now).await }))
-            .await
-    }
-
-    async fn events(&self, query: EventQuery) -> Result<Vec<Event>> {
-        daemons::events(&self.read, &query).await
-    }
-
-    async fn counts(&self, now: DateTime<Utc>) -> Result<Counts> {
-        daemons::counts(&self.read, now).await
-    }
-
-    async fn check(&self) -> Result<()> {
-        sqlx::query("SELECT 1 FROM work LIMIT 1")
-            .fetch_optional(&self.read)
-            .await
-            .map_err(failed)?;
-        self.write.run(|_| Box::pin(async { Ok(()) })).await
-    }
-
-    async fn purge_answers(&self, before: DateTime<Utc>) -> Result<u64> {
-        self.write
-            .run(move |c| Box::pin(idempotency::purge(c, before)))
-            .await
-    }
-
-    async fn close(&self) {
-        // Readers first: the log can be emptied only when nobody reads from it.
-        self.read.close().await;
-        self.write.close().await;
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use chrono::Utc;
+
     use super::*;
+    use crate::hub::store::{EventQuery, NewEvent, Store};
 
     #[test]
     fn every_migration_is_listed() {
@@ -299,9 +152,9 @@ mod tests {
         let store = SqliteStore::open(&dir.path().join("hub.db")).await.unwrap();
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
             "EXPLAIN QUERY PLAN {}",
-            work::DUE
+            dialect::DUE
         )))
-        .bind("kaze_port_scan")
+        .bind(2)
         .bind(0)
         .bind(0)
         .bind(10)

@@ -13,8 +13,8 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
-use super::super::{Result, StoreError};
-use super::rows::failed;
+use super::dialect::failed;
+use crate::hub::store::{Result, StoreError};
 
 /// Jobs that may wait; more callers wait outside.
 const QUEUE: usize = 1024;

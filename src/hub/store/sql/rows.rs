@@ -4,11 +4,11 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
-use super::super::{NewRecord, Record, Result, StoreError};
+use super::dialect::{Db, DbRow, failed};
 use crate::api::{Event, Scan, Target, TargetWork, WorkKind};
+use crate::hub::store::{Daemon, NewRecord, Record, Result, StoreError};
 
 /// Microseconds since 1970.
 pub(super) fn micros(time: DateTime<Utc>) -> i64 {
@@ -21,26 +21,9 @@ pub(super) fn time(micros: i64) -> Result<DateTime<Utc>> {
         .ok_or_else(|| StoreError::Internal(format!("{micros} is not a time")))
 }
 
-fn time_option(micros: Option<i64>) -> Result<Option<DateTime<Utc>>> {
+/// A time that may be missing.
+pub(super) fn time_option(micros: Option<i64>) -> Result<Option<DateTime<Utc>>> {
     micros.map(time).transpose()
-}
-
-/// Sorts SQLite's errors: those that pass, and those that do not (sqlite.org/rescode.html).
-pub(super) fn failed(error: sqlx::Error) -> StoreError {
-    const PASSING: [u32; 6] = [5, 6, 8, 10, 13, 14]; // BUSY LOCKED READONLY IOERR FULL CANTOPEN
-    let passing = match &error {
-        sqlx::Error::Database(db) => db
-            .code()
-            .and_then(|code| code.parse::<u32>().ok())
-            .is_some_and(|code| PASSING.contains(&(code & 0xff))),
-        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => true,
-        _ => false,
-    };
-    if passing {
-        StoreError::Unavailable(error.to_string())
-    } else {
-        StoreError::Internal(error.to_string())
-    }
 }
 
 /// JSON for a column.
@@ -48,24 +31,45 @@ pub(super) fn to_json<T: Serialize>(value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(|e| StoreError::Internal(e.to_string()))
 }
 
-fn from_json<T: DeserializeOwned>(text: &str) -> Result<T> {
+/// JSON of a column.
+pub(super) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(|e| StoreError::Internal(e.to_string()))
 }
 
-fn get<'r, T>(row: &'r SqliteRow, column: &'static str) -> Result<T>
+/// A column.
+pub(super) fn get<'r, T>(row: &'r DbRow, column: &'static str) -> Result<T>
 where
-    T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
+    T: sqlx::Decode<'r, Db> + sqlx::Type<Db>,
 {
     row.try_get(column).map_err(failed)
 }
 
+/// A number that is never negative.
+pub(super) fn count<T: TryFrom<i64> + Default>(row: &DbRow, column: &'static str) -> Result<T> {
+    Ok(T::try_from(get::<i64>(row, column)?).unwrap_or_default())
+}
+
+/// The number of a kind of work in the database: it stands in the index of what is due, once for
+/// every target.
+pub(super) fn code(kind: WorkKind) -> i64 {
+    match kind {
+        WorkKind::KagePortScan => 1,
+        WorkKind::KazePortScan => 2,
+        WorkKind::RyuPortScan => 3,
+        WorkKind::KumoSpider => 4,
+        WorkKind::SuzuEnum => 5,
+        WorkKind::RyuAssessment => 6,
+    }
+}
+
 /// A kind of work; none for one that a later version wrote.
-pub(super) fn kind(row: &SqliteRow) -> Result<Option<WorkKind>> {
-    Ok(get::<&str>(row, "kind")?.parse().ok())
+pub(super) fn kind(row: &DbRow) -> Result<Option<WorkKind>> {
+    let number: i64 = get(row, "kind")?;
+    Ok(WorkKind::ALL.into_iter().find(|k| code(*k) == number))
 }
 
 /// A row of `egg_records`.
-pub(super) fn record(row: &SqliteRow) -> Result<Record> {
+pub(super) fn record(row: &DbRow) -> Result<Record> {
     let address: Option<&str> = get(row, "ip_address")?;
     Ok(Record {
         id: get(row, "id")?,
@@ -86,7 +90,7 @@ pub(super) fn record(row: &SqliteRow) -> Result<Record> {
 }
 
 /// A row of `egg_records` as a target without its work.
-pub(super) fn target(row: &SqliteRow) -> Result<Target> {
+pub(super) fn target(row: &DbRow) -> Result<Target> {
     let record = record(row)?;
     Ok(Target {
         id: record.id,
@@ -102,7 +106,7 @@ pub(super) fn target(row: &SqliteRow) -> Result<Target> {
 }
 
 /// A row of `work`, with the record that it belongs to.
-pub(super) fn work(row: &SqliteRow) -> Result<Option<(Uuid, TargetWork)>> {
+pub(super) fn work(row: &DbRow) -> Result<Option<(Uuid, TargetWork)>> {
     let Some(kind) = kind(row)? else {
         return Ok(None);
     };
@@ -113,13 +117,13 @@ pub(super) fn work(row: &SqliteRow) -> Result<Option<(Uuid, TargetWork)>> {
             due_at: time_option(get(row, "due_at")?)?,
             last_done_at: time_option(get(row, "last_done_at")?)?,
             lease_owner: get(row, "lease_owner")?,
-            attempts: get(row, "attempts")?,
+            attempts: count(row, "attempts")?,
         },
     )))
 }
 
 /// A row of `nmap`.
-pub(super) fn scan(row: &SqliteRow) -> Result<Scan> {
+pub(super) fn scan(row: &DbRow) -> Result<Scan> {
     Ok(Scan {
         id: get(row, "id")?,
         eggrecord_id: get(row, "record_id")?,
@@ -132,14 +136,14 @@ pub(super) fn scan(row: &SqliteRow) -> Result<Scan> {
         started_at: time_option(get(row, "started_at")?)?,
         finished_at: time(get(row, "finished_at")?)?,
         scan_duration: get(row, "scan_duration")?,
-        ports_scanned: get(row, "ports_scanned")?,
+        ports_scanned: count(row, "ports_scanned")?,
         port_counts: from_json(get(row, "port_counts")?)?,
         open_ports: from_json(get(row, "open_ports")?)?,
     })
 }
 
 /// A row of `events`.
-pub(super) fn event(row: &SqliteRow) -> Result<Event> {
+pub(super) fn event(row: &DbRow) -> Result<Event> {
     Ok(Event {
         id: get(row, "id")?,
         seq: get(row, "seq")?,
@@ -152,8 +156,8 @@ pub(super) fn event(row: &SqliteRow) -> Result<Event> {
 }
 
 /// A row of `daemons`.
-pub(super) fn daemon(row: &SqliteRow) -> Result<super::super::Daemon> {
-    Ok(super::super::Daemon {
+pub(super) fn daemon(row: &DbRow) -> Result<Daemon> {
+    Ok(Daemon {
         personality: get(row, "personality")?,
         heartbeat: from_json(get(row, "heartbeat")?)?,
         seen_at: time(get(row, "seen_at")?)?,

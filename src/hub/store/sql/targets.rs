@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::QueryBuilder;
 use uuid::Uuid;
 
-use super::super::{Created, NewRecord, Page, Record, Result, TargetQuery};
-use super::rows::{self, failed, micros};
+use super::dialect::{Conn, Db, Pool, failed};
+use super::rows::{self, code, micros};
 use crate::api::{Target, TargetWork, WorkKind};
+use crate::hub::store::{Created, NewRecord, Page, Record, Result, TargetQuery};
 
 /// Adds records; one that is known is left as it is.
 pub(super) async fn create(
-    c: &mut SqliteConnection,
+    c: &mut Conn,
     records: &[NewRecord],
     now: DateTime<Utc>,
 ) -> Result<Created> {
@@ -22,7 +23,7 @@ pub(super) async fn create(
         let inserted = sqlx::query(
             "INSERT INTO egg_records (id, target_key, sub_domain, domainname, ip_address, cidr,
                                       eggname, projectegg, alive, created_at, updated_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)
              ON CONFLICT (target_key) DO NOTHING",
         )
         .bind(id)
@@ -44,7 +45,7 @@ pub(super) async fn create(
             result.created.push(new_target(id, record, now, work));
             continue;
         }
-        let row = sqlx::query("SELECT * FROM egg_records WHERE target_key = ?1")
+        let row = sqlx::query("SELECT * FROM egg_records WHERE target_key = $1")
             .bind(&record.key)
             .fetch_one(&mut *c)
             .await
@@ -70,54 +71,72 @@ fn new_target(id: Uuid, r: &NewRecord, now: DateTime<Utc>, work: Vec<TargetWork>
     }
 }
 
-/// What needs no earlier result is due at once; enumeration and assessment wait for one. Nothing is
-/// due for a record that takes no part. One statement for all kinds: targets come by the thousand.
+/// Work that needs no earlier result. Enumeration and assessment have no row until there is one:
+/// with ten million targets, rows that say nothing cost gigabytes.
+const FIRST: [WorkKind; 4] = [
+    WorkKind::KagePortScan,
+    WorkKind::KazePortScan,
+    WorkKind::RyuPortScan,
+    WorkKind::KumoSpider,
+];
+
+/// What needs no earlier result is due at once. Nothing is due for a record that takes no part. One
+/// statement for all kinds: targets come by the thousand.
 async fn add_work(
-    c: &mut SqliteConnection,
+    c: &mut Conn,
     id: Uuid,
     alive: bool,
     now: DateTime<Utc>,
 ) -> Result<Vec<TargetWork>> {
-    let mut work = WorkKind::ALL.map(|kind| TargetWork {
-        kind,
-        due_at: (alive && !matches!(kind, WorkKind::SuzuEnum | WorkKind::RyuAssessment))
-            .then_some(now),
-        last_done_at: None,
-        lease_owner: None,
-        attempts: 0,
+    let due_at = alive.then_some(now);
+    let mut insert = QueryBuilder::<Db>::new("INSERT INTO work (record_id, kind, due_at) ");
+    insert.push_values(FIRST, |mut row, kind| {
+        row.push_bind(id)
+            .push_bind(code(kind))
+            .push_bind(due_at.map(micros));
     });
-    work.sort_by_key(|w| w.kind.as_str());
-    let list: Vec<_> = work
-        .iter()
-        .map(|w| (w.kind.as_str(), w.due_at.map(micros)))
-        .collect();
-    sqlx::query(
-        "INSERT INTO work (record_id, kind, due_at)
-         SELECT ?1, value ->> 0, value ->> 1 FROM json_each(?2)",
-    )
-    .bind(id)
-    .bind(rows::to_json(&list)?)
-    .execute(c)
-    .await
-    .map_err(failed)?;
-    Ok(work.into())
+    insert.build().execute(c).await.map_err(failed)?;
+    let work = |kind| TargetWork {
+        due_at: due_at.filter(|_| FIRST.contains(&kind)),
+        ..waiting(kind)
+    };
+    Ok(WorkKind::ALL.map(work).into())
 }
 
-async fn work_of(c: &mut SqliteConnection, id: Uuid) -> Result<Vec<TargetWork>> {
-    let rows = sqlx::query("SELECT * FROM work WHERE record_id = ?1 ORDER BY kind")
+async fn work_of(c: &mut Conn, id: Uuid) -> Result<Vec<TargetWork>> {
+    let rows = sqlx::query("SELECT * FROM work WHERE record_id = $1 ORDER BY kind")
         .bind(id)
         .fetch_all(c)
         .await
         .map_err(failed)?;
-    rows.iter()
+    let found: Result<Vec<_>> = rows
+        .iter()
         .filter_map(|row| rows::work(row).transpose())
         .map(|work| work.map(|(_, work)| work))
-        .collect()
+        .collect();
+    Ok(every_kind(found?))
+}
+
+/// With what has no row yet, which is not due.
+fn every_kind(found: Vec<TargetWork>) -> Vec<TargetWork> {
+    let mut found: BTreeMap<_, _> = found.into_iter().map(|w| (w.kind, w)).collect();
+    let one = |kind| found.remove(&kind).unwrap_or_else(|| waiting(kind));
+    WorkKind::ALL.map(one).into()
+}
+
+fn waiting(kind: WorkKind) -> TargetWork {
+    TargetWork {
+        kind,
+        due_at: None,
+        last_done_at: None,
+        lease_owner: None,
+        attempts: 0,
+    }
 }
 
 /// One record.
-pub(super) async fn record(pool: &SqlitePool, id: Uuid) -> Result<Option<Record>> {
-    let row = sqlx::query("SELECT * FROM egg_records WHERE id = ?1")
+pub(super) async fn record(pool: &Pool, id: Uuid) -> Result<Option<Record>> {
+    let row = sqlx::query("SELECT * FROM egg_records WHERE id = $1")
         .bind(id)
         .fetch_optional(pool)
         .await
@@ -126,9 +145,9 @@ pub(super) async fn record(pool: &SqlitePool, id: Uuid) -> Result<Option<Record>
 }
 
 /// One target with its work.
-pub(super) async fn target(pool: &SqlitePool, id: Uuid) -> Result<Option<Target>> {
+pub(super) async fn target(pool: &Pool, id: Uuid) -> Result<Option<Target>> {
     let mut c = pool.acquire().await.map_err(failed)?;
-    let row = sqlx::query("SELECT * FROM egg_records WHERE id = ?1")
+    let row = sqlx::query("SELECT * FROM egg_records WHERE id = $1")
         .bind(id)
         .fetch_optional(&mut *c)
         .await
@@ -142,18 +161,18 @@ pub(super) async fn target(pool: &SqlitePool, id: Uuid) -> Result<Option<Target>
 }
 
 /// Targets by id, which is by time of creation.
-pub(super) async fn list(pool: &SqlitePool, query: &TargetQuery) -> Result<Page<Target>> {
+pub(super) async fn list(pool: &Pool, query: &TargetQuery) -> Result<Page<Target>> {
     let mut c = pool.acquire().await.map_err(failed)?;
     let limit = query.limit as usize;
     let found = sqlx::query(
         "SELECT * FROM egg_records
-         WHERE (?1 IS NULL OR id > ?1)
-           AND (?2 IS NULL OR instr(target_key, ?2) > 0 OR instr(lower(eggname), ?2) > 0)
-         ORDER BY id LIMIT ?3",
+         WHERE ($1 IS NULL OR id > $1)
+           AND ($2 IS NULL OR target_key LIKE $2 ESCAPE '\\' OR lower(eggname) LIKE $2 ESCAPE '\\')
+         ORDER BY id LIMIT $3",
     )
     .bind(query.after)
-    .bind(query.text.as_ref().map(|t| t.to_lowercase()))
-    .bind(query.limit + 1)
+    .bind(query.text.as_deref().map(containing))
+    .bind(i64::from(query.limit) + 1)
     .fetch_all(&mut *c)
     .await
     .map_err(failed)?;
@@ -174,7 +193,7 @@ pub(super) async fn list(pool: &SqlitePool, query: &TargetQuery) -> Result<Page<
             work_between(&mut c, first.id, last.id).await?
         };
         for target in &mut items {
-            target.work = work.remove(&target.id).unwrap_or_default();
+            target.work = every_kind(work.remove(&target.id).unwrap_or_default());
         }
     }
     let next = if more {
@@ -185,14 +204,24 @@ pub(super) async fn list(pool: &SqlitePool, query: &TargetQuery) -> Result<Page<
     Ok(Page { items, next })
 }
 
+/// A pattern for what contains a text.
+fn containing(text: &str) -> String {
+    let text = text.to_lowercase();
+    let text = text
+        .replace('\\', "\\\\")
+        .replace('%', "\\%")
+        .replace('_', "\\_");
+    format!("%{text}%")
+}
+
 /// Work of all records of a page, in one go.
 async fn work_between(
-    c: &mut SqliteConnection,
+    c: &mut Conn,
     first: Uuid,
     last: Uuid,
 ) -> Result<BTreeMap<Uuid, Vec<TargetWork>>> {
     let rows = sqlx::query(
-        "SELECT * FROM work WHERE record_id BETWEEN ?1 AND ?2 ORDER BY record_id, kind",
+        "SELECT * FROM work WHERE record_id BETWEEN $1 AND $2 ORDER BY record_id, kind",
     )
     .bind(first)
     .bind(last)
@@ -209,8 +238,8 @@ async fn work_between(
 }
 
 /// Removes a record and its work.
-pub(super) async fn delete(c: &mut SqliteConnection, id: Uuid) -> Result<bool> {
-    sqlx::query("DELETE FROM egg_records WHERE id = ?1")
+pub(super) async fn delete(c: &mut Conn, id: Uuid) -> Result<bool> {
+    sqlx::query("DELETE FROM egg_records WHERE id = $1")
         .bind(id)
         .execute(c)
         .await

@@ -1,6 +1,5 @@
-//! What every store must do, whichever database is under it.
+//! Targets, work, scans, heartbeats, events.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -8,24 +7,9 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::sqlite::SqliteStore;
-use super::*;
+use super::contract;
 use crate::api::{AgentStatus, PortCounts, ScanPort, WorkKind};
-
-/// A store in a directory that goes with it.
-struct Bed {
-    store: Arc<dyn Store>,
-    _dir: tempfile::TempDir,
-}
-
-async fn sqlite() -> Bed {
-    let dir = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&dir.path().join("hub.db")).await.unwrap();
-    Bed {
-        store: Arc::new(store),
-        _dir: dir,
-    }
-}
+use crate::hub::store::*;
 
 fn t0() -> DateTime<Utc> {
     "2026-11-21T06:00:00Z".parse().unwrap()
@@ -456,22 +440,8 @@ async fn a_closed_store_fails_and_says_so(store: &dyn Store) {
     assert!(matches!(late, Err(StoreError::Unavailable(_))));
 }
 
-macro_rules! contract {
-    ($open:ident: $($name:ident),* $(,)?) => {
-        mod $open {
-            $(
-                #[tokio::test]
-                async fn $name() {
-                    let bed = super::$open().await;
-                    super::$name(bed.store.as_ref()).await;
-                }
-            )*
-        }
-    };
-}
-
 contract!(
-    sqlite: the_same_target_is_never_twice,
+    the_same_target_is_never_twice,
     nobody_gets_what_another_has,
     an_expired_lease_goes_back,
     a_heartbeat_renews,

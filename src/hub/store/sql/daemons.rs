@@ -1,25 +1,25 @@
 //! Agents, events and counts.
 
 use chrono::{DateTime, Utc};
-use sqlx::{Row, SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
-use super::super::{Counts, Daemon, EventQuery, NewEvent, Result};
-use super::rows::{self, failed, micros, to_json};
+use super::dialect::{Conn, Pool, failed};
+use super::rows::{self, micros, to_json};
 use crate::api::{Event, Heartbeat};
+use crate::hub::store::{Counts, Daemon, EventQuery, NewEvent, Result};
 
 /// Notes a heartbeat.
 pub(super) async fn heartbeat(
-    c: &mut SqliteConnection,
+    c: &mut Conn,
     personality: &str,
     heartbeat: &Heartbeat,
     now: DateTime<Utc>,
 ) -> Result<()> {
     sqlx::query(
         "INSERT INTO daemons (agent, host, personality, heartbeat, seen_at)
-         VALUES (?1, ?2, ?3, ?4, ?5)
+         VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT (agent, host) DO UPDATE
-         SET personality = ?3, heartbeat = ?4, seen_at = ?5",
+         SET personality = $3, heartbeat = $4, seen_at = $5",
     )
     .bind(&heartbeat.agent)
     .bind(&heartbeat.host)
@@ -33,7 +33,7 @@ pub(super) async fn heartbeat(
 }
 
 /// Every agent.
-pub(super) async fn list(pool: &SqlitePool) -> Result<Vec<Daemon>> {
+pub(super) async fn list(pool: &Pool) -> Result<Vec<Daemon>> {
     let rows = sqlx::query("SELECT * FROM daemons ORDER BY agent, host")
         .fetch_all(pool)
         .await
@@ -42,14 +42,10 @@ pub(super) async fn list(pool: &SqlitePool) -> Result<Vec<Daemon>> {
 }
 
 /// Records an event.
-pub(super) async fn add_event(
-    c: &mut SqliteConnection,
-    event: &NewEvent,
-    now: DateTime<Utc>,
-) -> Result<()> {
+pub(super) async fn add_event(c: &mut Conn, event: &NewEvent, now: DateTime<Utc>) -> Result<()> {
     sqlx::query(
         "INSERT INTO events (id, type, daemon_name, hostname, timestamp, data)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+         VALUES ($1, $2, $3, $4, $5, $6)",
     )
     .bind(Uuid::now_v7())
     .bind(event.kind)
@@ -64,10 +60,10 @@ pub(super) async fn add_event(
 }
 
 /// Events, oldest first.
-pub(super) async fn events(pool: &SqlitePool, query: &EventQuery) -> Result<Vec<Event>> {
-    let rows = sqlx::query("SELECT * FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2")
+pub(super) async fn events(pool: &Pool, query: &EventQuery) -> Result<Vec<Event>> {
+    let rows = sqlx::query("SELECT * FROM events WHERE seq > $1 ORDER BY seq LIMIT $2")
         .bind(query.after)
-        .bind(query.limit)
+        .bind(i64::from(query.limit))
         .fetch_all(pool)
         .await
         .map_err(failed)?;
@@ -75,20 +71,19 @@ pub(super) async fn events(pool: &SqlitePool, query: &EventQuery) -> Result<Vec<
 }
 
 /// How much there is.
-pub(super) async fn counts(pool: &SqlitePool, now: DateTime<Utc>) -> Result<Counts> {
+pub(super) async fn counts(pool: &Pool, now: DateTime<Utc>) -> Result<Counts> {
     let row = sqlx::query(
         "SELECT (SELECT count(*) FROM egg_records) AS targets,
-                (SELECT count(*) FROM work WHERE lease_until > ?1) AS leases,
+                (SELECT count(*) FROM work WHERE lease_until > $1) AS leases,
                 (SELECT count(*) FROM nmap) AS scans",
     )
     .bind(micros(now))
     .fetch_one(pool)
     .await
     .map_err(failed)?;
-    let count = |column| row.try_get::<i64, _>(column).map_err(failed);
     Ok(Counts {
-        targets: count("targets")?.unsigned_abs(),
-        leases: count("leases")?.unsigned_abs(),
-        scans: count("scans")?.unsigned_abs(),
+        targets: rows::count(&row, "targets")?,
+        leases: rows::count(&row, "leases")?,
+        scans: rows::count(&row, "scans")?,
     })
 }

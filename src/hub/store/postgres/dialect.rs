@@ -1,0 +1,77 @@
+//! What is PostgreSQL's own in the statements of `sql`.
+
+use crate::hub::store::{Result, StoreError};
+
+/// The database.
+pub(super) type Db = sqlx::Postgres;
+/// One connection to it.
+pub(super) type Conn = sqlx::PgConnection;
+/// Several.
+pub(super) type Pool = sqlx::PgPool;
+/// One row.
+pub(super) type DbRow = sqlx::postgres::PgRow;
+
+/// Due records of one kind and priority, longest due first. What another hub is just leasing is
+/// passed over.
+pub(super) const DUE: &str = "SELECT e.* FROM work w JOIN egg_records e ON e.id = w.record_id
+     WHERE w.kind = $1 AND w.priority = $2 AND w.due_at <= $3
+       AND e.alive AND NOT e.skip_scan
+     ORDER BY w.due_at, w.record_id LIMIT $4 FOR UPDATE OF w SKIP LOCKED";
+
+/// Finds a record and holds it: results for the same one come one after the other. Keys that refer
+/// to it are not in the way.
+pub(super) const LOCK_RECORD: &str = "SELECT 1 FROM egg_records WHERE id = $1 FOR NO KEY UPDATE";
+
+/// Only one numbers events at a time (an arbitrary number of ours).
+const EVENTS_LOCK: i64 = 0x7265_636f_6e01;
+
+/// Numbers the events that were committed since. A number given on insertion would be in the order
+/// of insertions, and who asks for what came after the last one would miss what was inserted before
+/// it and committed later.
+pub(super) async fn settle_events(pool: &Pool) -> Result<()> {
+    let unsettled = sqlx::query("SELECT 1 FROM events WHERE seq IS NULL LIMIT 1")
+        .fetch_optional(pool)
+        .await
+        .map_err(failed)?;
+    if unsettled.is_none() {
+        return Ok(());
+    }
+    let mut tx = pool.begin().await.map_err(failed)?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+        .bind(EVENTS_LOCK)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+    sqlx::query(
+        "UPDATE events SET seq = s.seq
+         FROM (SELECT ord, nextval('event_seq') AS seq
+               FROM (SELECT ord FROM events WHERE seq IS NULL ORDER BY ord) AS o) AS s
+         WHERE events.ord = s.ord",
+    )
+    .execute(&mut *tx)
+    .await
+    .map_err(failed)?;
+    tx.commit().await.map_err(failed)
+}
+
+/// Sorts PostgreSQL's errors: those that pass, and those that do not (PostgreSQL manual, appendix A).
+pub(super) fn failed(error: sqlx::Error) -> StoreError {
+    // Connection, resources, intervention by an operator, system errors; conflicts of transactions.
+    const PASSING: [&str; 5] = ["08", "53", "57", "58", "40"];
+    let passing = match &error {
+        sqlx::Error::Database(db) => db
+            .code()
+            .is_some_and(|code| PASSING.contains(&code.get(..2).unwrap_or_default())),
+        sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::Io(_)
+        | sqlx::Error::Protocol(_) => true,
+        _ => false,
+    };
+    if passing {
+        StoreError::Unavailable(error.to_string())
+    } else {
+        StoreError::Internal(error.to_string())
+    }
+}

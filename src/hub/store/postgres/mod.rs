@@ -1,0 +1,70 @@
+//! The shared database: several hubs, on several hosts, over one PostgreSQL.
+//!
+//! Each hub has a few connections. What two hubs want at once is settled by row locks: leasing
+//! passes over what is locked (SKIP LOCKED), results for one record wait for each other.
+
+mod dialect;
+#[path = "../sql/mod.rs"]
+mod sql;
+mod writer;
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, SqlSafeStr};
+
+use super::{Result, StoreError};
+use dialect::failed;
+use writer::Writer;
+
+/// A PostgreSQL database.
+pub use sql::SqlStore as PostgresStore;
+
+/// Every migration, oldest first. One that was released is never changed.
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "spine", include_str!("migrations/0001_spine.sql")),
+    (2, "changes", include_str!("migrations/0002_changes.sql")),
+];
+
+/// Connections of one hub. A server has 100 by default, and each is a process.
+const CONNECTIONS: u32 = 12;
+
+impl PostgresStore {
+    /// Opens a database (`postgres://USER:PASSWORD@HOST/NAME`) and brings its tables up to date;
+    /// hubs that start at once do so one after the other.
+    ///
+    /// # Errors
+    /// It cannot be reached or written, or a later version of this program made it.
+    pub async fn open(url: &str) -> Result<Self> {
+        let options = PgConnectOptions::from_str(url)
+            .map_err(|_| StoreError::Internal("it is not a PostgreSQL address".to_owned()))?
+            .application_name("recon-hub")
+            .disable_statement_logging();
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .min_connections(0)
+            .acquire_timeout(Duration::from_secs(10))
+            .connect_with(options)
+            .await
+            .map_err(failed)?;
+        let migrations = MIGRATIONS.map(|(version, name, sql)| {
+            let sql = sql.into_sql_str();
+            Migration::new(version, name.into(), MigrationType::Simple, sql, false)
+        });
+        Migrator::with_migrations(migrations.to_vec())
+            .run(&pool)
+            .await
+            .map_err(|error| match error {
+                sqlx::migrate::MigrateError::VersionMissing(version) => StoreError::Internal(
+                    format!("it was written by a newer recon (migration {version})"),
+                ),
+                error => StoreError::Internal(error.to_string()),
+            })?;
+        Ok(Self {
+            write: Writer::new(pool.clone()),
+            read: pool,
+        })
+    }
+}

@@ -1,0 +1,44 @@
+//! Transactions. PostgreSQL lets several write at once and shares one flush among those that commit
+//! together, so each job has a connection of its own.
+
+use futures_util::future::BoxFuture;
+
+use super::dialect::{Conn, Pool, failed};
+use crate::hub::store::Result;
+
+/// The way to a transaction.
+#[derive(Debug, Clone)]
+pub(super) struct Writer {
+    pool: Pool,
+}
+
+impl Writer {
+    /// Over these connections.
+    pub(super) fn new(pool: Pool) -> Self {
+        Self { pool }
+    }
+
+    /// Runs a job in a transaction and gives its result once that is committed. A caller that goes
+    /// away does not interrupt it.
+    pub(super) async fn run<T, F>(&self, job: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<T>> + Send + 'static,
+    {
+        let pool = self.pool.clone();
+        let work = tokio::spawn(async move {
+            let mut tx = pool.begin().await.map_err(failed)?;
+            let result = job(&mut tx).await?;
+            tx.commit().await.map_err(failed)?;
+            Ok(result)
+        });
+        work.await.map_err(|problem| {
+            crate::hub::store::StoreError::Internal(format!("a write job failed: {problem}"))
+        })?
+    }
+
+    /// Finishes what is under way and closes the connections.
+    pub(super) async fn close(&self) {
+        self.pool.close().await;
+    }
+}

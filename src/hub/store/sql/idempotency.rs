@@ -1,0 +1,75 @@
+//! The same key and body get the same answer; the work behind it is done once.
+
+use chrono::{DateTime, Utc};
+use sqlx::Row;
+
+use super::dialect::{Conn, failed};
+use super::rows::{self, micros};
+use crate::hub::store::{Answer, Idempotency, Result, StoreError};
+
+/// Does the work and keeps its answer under the key, or gives the answer that is kept.
+pub(super) async fn once(
+    c: &mut Conn,
+    key: Option<Idempotency>,
+    now: DateTime<Utc>,
+    work: impl AsyncFnOnce(&mut Conn) -> Result<Answer>,
+) -> Result<Answer> {
+    let Some(key) = key else {
+        return work(c).await;
+    };
+    // First of all, so that of two at once the second waits here until the first is through.
+    let fresh = sqlx::query(
+        "INSERT INTO idempotency (key, route, body_sha256, status, answer, created_at)
+         VALUES ($1, $2, $3, 0, '', $4) ON CONFLICT (key, route) DO NOTHING",
+    )
+    .bind(&key.key)
+    .bind(&key.route)
+    .bind(key.body_sha256.as_slice())
+    .bind(micros(now))
+    .execute(&mut *c)
+    .await
+    .map_err(failed)?
+    .rows_affected();
+    if fresh == 0 {
+        return earlier(c, &key).await;
+    }
+    let answer = work(c).await?;
+    sqlx::query("UPDATE idempotency SET status = $3, answer = $4 WHERE key = $1 AND route = $2")
+        .bind(&key.key)
+        .bind(&key.route)
+        .bind(i64::from(answer.status))
+        .bind(&answer.body)
+        .execute(c)
+        .await
+        .map_err(failed)?;
+    Ok(answer)
+}
+
+async fn earlier(c: &mut Conn, key: &Idempotency) -> Result<Answer> {
+    let row = sqlx::query(
+        "SELECT body_sha256, status, answer FROM idempotency WHERE key = $1 AND route = $2",
+    )
+    .bind(&key.key)
+    .bind(&key.route)
+    .fetch_one(c)
+    .await
+    .map_err(failed)?;
+    let body: &[u8] = row.try_get("body_sha256").map_err(failed)?;
+    if body != key.body_sha256 {
+        return Err(StoreError::KeyReused);
+    }
+    Ok(Answer {
+        status: rows::count(&row, "status")?,
+        body: row.try_get("answer").map_err(failed)?,
+    })
+}
+
+/// Forgets old answers.
+pub(super) async fn purge(c: &mut Conn, before: DateTime<Utc>) -> Result<u64> {
+    sqlx::query("DELETE FROM idempotency WHERE created_at < $1")
+        .bind(micros(before))
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected())
+        .map_err(failed)
+}

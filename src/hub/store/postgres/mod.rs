@@ -23,7 +23,7 @@ use writer::Writer;
 pub use sql::SqlStore as PostgresStore;
 
 /// Every migration, oldest first. One that was released is never changed.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "spine", include_str!("migrations/0001_spine.sql")),
     (2, "changes", include_str!("migrations/0002_changes.sql")),
 ];
@@ -49,11 +49,11 @@ impl PostgresStore {
             .connect_with(options)
             .await
             .map_err(failed)?;
-        let migrations = MIGRATIONS.map(|(version, name, sql)| {
+        let migrations = MIGRATIONS.iter().map(|&(version, name, sql)| {
             let sql = sql.into_sql_str();
             Migration::new(version, name.into(), MigrationType::Simple, sql, false)
         });
-        Migrator::with_migrations(migrations.to_vec())
+        Migrator::with_migrations(migrations.collect())
             .run(&pool)
             .await
             .map_err(|error| match error {

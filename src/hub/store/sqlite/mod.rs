@@ -25,7 +25,7 @@ use writer::Writer;
 pub use sql::SqlStore as SqliteStore;
 
 /// Every migration, oldest first. One that was released is never changed.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "spine", include_str!("migrations/0001_spine.sql")),
     (
         2,
@@ -53,11 +53,11 @@ impl SqliteStore {
             .busy_timeout(Duration::from_secs(5))
             .disable_statement_logging();
         let mut connection = options.connect().await.map_err(failed)?;
-        let migrations = MIGRATIONS.map(|(version, name, sql)| {
+        let migrations = MIGRATIONS.iter().map(|&(version, name, sql)| {
             let sql = sql.into_sql_str();
             Migration::new(version, name.into(), MigrationType::Simple, sql, false)
         });
-        Migrator::with_migrations(migrations.to_vec())
+        Migrator::with_migrations(migrations.collect())
             .run(&mut connection)
             .await
             .map_err(|error| match error {

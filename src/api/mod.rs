@@ -4,6 +4,7 @@
 //! the renaming). May depend on nothing else of this crate: whatever talks to whatever, it talks in
 //! these types. Unknown JSON fields are ignored on input, so that old and new programs can mix.
 
+mod access;
 mod answer;
 mod eggrecord;
 mod event;
@@ -13,6 +14,7 @@ mod kind;
 mod scan;
 mod target;
 
+pub use access::{AuditEntry, AuditList, CreateToken, CreatedToken, Role, Token, TokenList};
 pub use answer::{ErrorBody, FieldError};
 pub use eggrecord::{EggRecord, EggRecordList, LeaseAnswer};
 pub use event::{Event, EventList};

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use reqwest::header::WWW_AUTHENTICATE;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::hub_place::{Place, authority, token};
 use super::table::display;
 use super::{Failure, Global};
 use crate::api::{ErrorBody, ExitCode};
-use crate::fleet::{self, Sources};
 
 /// The hub ends a request after 30 s; this is the network's share on top.
 const TIMEOUT: Duration = Duration::from_secs(40);
@@ -19,7 +20,10 @@ const TIMEOUT: Duration = Duration::from_secs(40);
 #[derive(Debug)]
 pub struct HubClient {
     base: String,
+    /// Its address for people.
+    shown: String,
     http: reqwest::Client,
+    token: Option<String>,
 }
 
 /// An answer that is not a success.
@@ -29,6 +33,8 @@ pub struct Refused {
     pub status: StatusCode,
     /// Its body, as sent.
     pub body: String,
+    /// Whether another token could have had it.
+    not_permitted: bool,
 }
 
 impl Refused {
@@ -42,50 +48,57 @@ impl Refused {
 
     /// As the failure of a verb.
     pub fn into_failure(self) -> Failure {
-        let code = match self.status {
-            StatusCode::UNAUTHORIZED => ExitCode::NotPermitted,
-            _ => ExitCode::Failure,
+        let advice = match self.status {
+            StatusCode::UNAUTHORIZED => "; be root on the hub's host, or name a token with --token-file",
+            _ => "",
         };
-        Failure::new(code, anyhow!("{}", self.message()))
+        let code = match self.not_permitted || self.status == StatusCode::UNAUTHORIZED {
+            true => ExitCode::NotPermitted,
+            false => ExitCode::Failure,
+        };
+        Failure::new(code, anyhow!("{}{advice}", self.message()))
     }
 }
 
 impl HubClient {
-    /// The hub of `--hub`, else of the fleet file.
+    /// The hub of `--hub`, else of the fleet file. A token is sent if there is one; without one, root
+    /// (and who runs a fleet of their own) talks to the hub of this host by its control socket.
     ///
     /// # Errors
-    /// The fleet file has errors, or the address is no URL.
+    /// The fleet file has errors, the address is no URL, or a file that was named cannot be read.
     pub fn new(global: &Global) -> Result<Self, Failure> {
-        let base = match &global.hub {
-            Some(url) => url.clone(),
-            None => {
-                let sources = Sources {
-                    root: global.root.clone(),
-                    file: global.fleet.clone(),
-                    ..Sources::system()
-                };
-                let loaded = fleet::load(&sources).map_err(|e| Failure::new(ExitCode::Usage, e))?;
-                loaded.fleet.hub
-            }
-        };
-        let url = reqwest::Url::parse(&base)
-            .with_context(|| format!("{base:?} is not a URL (http://127.0.0.1:9000)"))
-            .map_err(|e| Failure::new(ExitCode::Usage, e))?;
+        let usage = |error: anyhow::Error| Failure::new(ExitCode::Usage, error);
+        let place = Place::find(global)?;
+        let url = reqwest::Url::parse(&place.url)
+            .with_context(|| format!("{:?} is not a URL (http://127.0.0.1:9000)", place.url))
+            .map_err(usage)?;
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-            return Err(Failure::new(
-                ExitCode::Usage,
-                anyhow!("{base:?} is not the URL of a hub (http://127.0.0.1:9000)"),
-            ));
+            let error = anyhow!(
+                "{:?} is not the URL of a hub (http://127.0.0.1:9000)",
+                place.url
+            );
+            return Err(usage(error));
         }
+        let token = token(global).map_err(usage)?;
         // A hub is on this host or in this network; a proxy for the web does not lead to it.
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(TIMEOUT)
-            .build()
-            .context("cannot make an HTTP client")?;
+        let mut builder = reqwest::Client::builder().no_proxy().timeout(TIMEOUT);
+        if let Some(path) = &global.ca {
+            builder = builder.tls_certs_only(authority(path).map_err(usage)?);
+        }
+        let mut base = url.as_str().trim_end_matches('/').to_owned();
+        let mut shown = base.clone();
+        if let Some(socket) = place.socket.filter(|socket| socket.required || token.is_none()) {
+            // TLS is for the network only.
+            base = "http://localhost".to_owned();
+            shown = format!("unix:{}", socket.path.display());
+            builder = builder.unix_socket(socket.path);
+        }
+        let http = builder.build().context("cannot make an HTTP client")?;
         Ok(Self {
-            base: base.trim_end_matches('/').to_owned(),
+            base,
+            shown,
             http,
+            token,
         })
     }
 
@@ -125,7 +138,11 @@ impl HubClient {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.base))
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
     }
 
     async fn send<T: DeserializeOwned>(
@@ -134,14 +151,19 @@ impl HubClient {
     ) -> Result<Result<T, Refused>, Failure> {
         let response = request.send().await.map_err(|e| self.unreachable(e))?;
         let status = response.status();
+        let not_permitted = response.headers().contains_key(WWW_AUTHENTICATE);
         let body = response.text().await.map_err(|e| self.unreachable(e))?;
         if !status.is_success() {
-            return Ok(Err(Refused { status, body }));
+            return Ok(Err(Refused {
+                status,
+                body,
+                not_permitted,
+            }));
         }
         serde_json::from_str(&body).map(Ok).map_err(|error| {
             Failure::from(anyhow!(
                 "{} answered something that is not a hub's answer: {error}",
-                self.base
+                self.shown
             ))
         })
     }
@@ -162,7 +184,7 @@ impl HubClient {
             anyhow!(
                 "cannot reach the hub at {}: {why}; start it (reconctl start hub) or name another \
                  with --hub URL",
-                self.base
+                self.shown
             ),
         )
     }

@@ -17,7 +17,9 @@ mod diff;
 mod generate;
 mod generator;
 mod health;
+mod hub;
 mod hub_client;
+mod hub_place;
 mod init;
 mod list;
 mod logs;
@@ -76,9 +78,16 @@ pub struct Global {
     /// Drive and show the agents of another host over SSH, as systemctl -H does.
     #[arg(short = 'H', long, global = true, value_name = "[USER@]HOST[:PORT]")]
     pub host: Option<String>,
-    /// Base URL of the hub (default: the fleet file's).
+    /// Base URL of the hub (default: the fleet file's); unix:PATH for its control socket.
     #[arg(long, global = true, value_name = "URL")]
     pub hub: Option<String>,
+    /// File with a token for the hub (default: recon/token in the configuration directory of the
+    /// user; root on the hub's host needs none).
+    #[arg(long, global = true, value_name = "FILE", env = "RECON_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Certificates (PEM) that the hub's must be signed by (default: the system's).
+    #[arg(long, global = true, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
     /// When to use colours.
     #[arg(long, global = true, value_enum, default_value_t = clap::ColorChoice::Auto)]
     pub color: clap::ColorChoice,
@@ -158,6 +167,9 @@ enum Command {
     /// List and show scans.
     #[command(subcommand)]
     Scans(scans::Command),
+    /// See to the hub itself: who may use it, and what they changed.
+    #[command(subcommand)]
+    Hub(hub::Command),
     /// Print a script that makes a shell complete reconctl.
     Completions(completions::Args),
     /// Show a manual page.
@@ -251,6 +263,7 @@ impl Cli {
             Command::Logs(args) => logs::run(&global, args).await,
             Command::Targets(command) => targets::run(&global, command).await,
             Command::Scans(command) => scans::run(&global, command).await,
+            Command::Hub(command) => hub::run(&global, command).await,
             Command::Completions(args) => completions::run(&global, args).await,
             Command::Man(args) => man::run(&global, args).await,
             Command::Generate(args) => generate::run(&global, args).await,

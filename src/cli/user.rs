@@ -48,6 +48,16 @@ pub(super) fn config_dir() -> PathBuf {
     user_dirs().config.join("recon")
 }
 
+/// The user's own token for the hub.
+pub(super) fn token_file() -> PathBuf {
+    config_dir().join("token")
+}
+
+/// The runtime directory of the user's own agents.
+pub(super) fn runtime_dir() -> PathBuf {
+    user_dirs().runtime.join("recon")
+}
+
 /// The directories of this user, as the XDG base directory specification has them.
 fn user_dirs() -> UserDirs {
     let set = |name| env::var_os(name).map(PathBuf::from);

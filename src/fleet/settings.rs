@@ -154,8 +154,11 @@ pub struct HubSettings {
     /// Where the data is: `sqlite:///PATH` or `postgres://USER@HOST/NAME`. Default: what the credential `database-url` says, else
     /// `hub.db` in the state directory.
     pub database: Option<String>,
-    /// Whether callers on loopback need no token (old agents).
+    /// Whether callers on loopback need no token. For the agents of the earlier system, which have
+    /// none; every user of the host is let in with them.
     pub anonymous_loopback: bool,
+    /// Requests a second with one token, twice as many for a moment; without a token half of that for one address. 0: no limit.
+    pub max_requests: u32,
     /// How long a lease lasts when the caller names none.
     pub lease: Span,
 }
@@ -165,7 +168,8 @@ impl Default for HubSettings {
         Self {
             listen: "127.0.0.1:9000".to_owned(),
             database: None,
-            anonymous_loopback: true,
+            anonymous_loopback: false,
+            max_requests: 2000,
             lease: Span::secs(600),
         }
     }

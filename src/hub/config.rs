@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use super::guard::Access;
+use super::access::Access;
 use super::state::Live;
+use super::tls::TlsFiles;
 use crate::api::WorkKind;
 use crate::fleet::{
     self, AgentKind, Diagnostics, HubSettings, Loaded, Rule, Scope, Settings, Sources,
@@ -37,6 +38,19 @@ pub struct Args {
     /// Let callers on loopback in without a token.
     #[arg(long)]
     pub anonymous_loopback: bool,
+    /// Requests a second with one token; half of that without one from one address. 0: no limit.
+    #[arg(long, value_name = "N")]
+    pub max_requests: Option<u32>,
+    /// Listen on this Unix socket, too, where root and the hub's own user need no token (default:
+    /// control.sock in RUNTIME_DIRECTORY).
+    #[arg(long, value_name = "PATH")]
+    pub control_socket: Option<PathBuf>,
+    /// Speak TLS with this certificate chain, PEM (default: the credential tls-cert).
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The private key of --tls-cert, PEM (default: the credential tls-key).
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
     /// Let the hub be called by this host name, too; * for any (may be repeated).
     #[arg(long, value_name = "NAME")]
     pub allow_host: Vec<String>,
@@ -50,6 +64,12 @@ pub struct Args {
 
 /// The credential (`LoadCredential=`) that names the database where no setting does.
 const DATABASE_CREDENTIAL: &str = "database-url";
+/// A body may pause for so long before it is given up.
+const BODY_PAUSE: Duration = Duration::from_secs(10);
+/// The socket of root and the hub's own user, in the runtime directory.
+const CONTROL_SOCKET: &str = "control.sock";
+/// The token of the agents of this host, in the state directory: recon@.service names it.
+const LOCAL_TOKEN: &str = "agent-token";
 
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +97,9 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
+    /// A certificate without its key, or a key without its certificate.
+    #[error("TLS takes both credentials, tls-cert and tls-key; {0} is missing")]
+    HalfTls(&'static str),
     /// There is nowhere to keep the data.
     #[error("database: give one (sqlite:///PATH), or set STATE_DIRECTORY, XDG_STATE_HOME or HOME")]
     NoStateDirectory,
@@ -138,6 +161,9 @@ pub struct Config {
     /// What a reload can change.
     pub live: Live,
     pub(super) access: Access,
+    pub(super) control_socket: Option<PathBuf>,
+    pub(super) local_token: Option<PathBuf>,
+    pub(super) tls: Option<TlsFiles>,
 }
 
 impl Config {
@@ -150,8 +176,54 @@ impl Config {
             access: Access {
                 anonymous_loopback: true,
                 names: Vec::new(),
+                max_requests: 0,
+                body_pause: BODY_PAUSE,
             },
+            control_socket: None,
+            local_token: None,
+            tls: None,
         }
+    }
+
+    /// The same where callers on loopback need a token, too.
+    pub fn without_anonymous(mut self) -> Self {
+        self.access.anonymous_loopback = false;
+        self
+    }
+
+    /// The same with so many requests a second for one token.
+    pub fn max_requests(mut self, most: u32) -> Self {
+        self.access.max_requests = most;
+        self
+    }
+
+    /// The same with so much patience for a body that pauses.
+    pub fn body_pause(mut self, pause: Duration) -> Self {
+        self.access.body_pause = pause;
+        self
+    }
+
+    /// The same with a socket for root and the hub's own user.
+    pub fn control_socket(mut self, path: PathBuf) -> Self {
+        self.control_socket = Some(path);
+        self
+    }
+
+    /// The same with a token for the agents of this host, kept in this file.
+    pub fn local_token(mut self, path: PathBuf) -> Self {
+        self.local_token = Some(path);
+        self
+    }
+
+    /// The same with TLS.
+    pub fn tls(mut self, certificate: PathBuf, key: PathBuf) -> Self {
+        self.tls = Some(TlsFiles { certificate, key });
+        self
+    }
+
+    /// Whether tokens and results can be read on their way by whoever carries them.
+    pub(super) fn is_exposed(&self) -> bool {
+        self.tls.is_none() && !self.listen.ip().to_canonical().is_loopback()
     }
 }
 
@@ -200,8 +272,31 @@ impl Args {
             access: Access {
                 anonymous_loopback: self.anonymous_loopback || settings.anonymous_loopback,
                 names: self.allow_host.clone(),
+                max_requests: self.max_requests.unwrap_or(settings.max_requests),
+                body_pause: BODY_PAUSE,
             },
+            control_socket: self
+                .control_socket
+                .clone()
+                .or_else(|| Some(first_of("RUNTIME_DIRECTORY")?.join(CONTROL_SOCKET))),
+            local_token: first_of("STATE_DIRECTORY").map(|dir| dir.join(LOCAL_TOKEN)),
+            tls: self.tls_files()?,
         })
+    }
+
+    fn tls_files(&self) -> Result<Option<TlsFiles>, ConfigError> {
+        let credential = |name| {
+            let dir = set("CREDENTIALS_DIRECTORY")?;
+            Some(Path::new(&dir).join(name)).filter(|path| path.exists())
+        };
+        let certificate = self.tls_cert.clone().or_else(|| credential("tls-cert"));
+        let key = self.tls_key.clone().or_else(|| credential("tls-key"));
+        match (certificate, key) {
+            (None, None) => Ok(None),
+            (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
+            (Some(_), None) => Err(ConfigError::HalfTls("tls-key")),
+            (None, Some(_)) => Err(ConfigError::HalfTls("tls-cert")),
+        }
     }
 }
 
@@ -245,7 +340,7 @@ fn listen_address(text: &str) -> Result<SocketAddr, ConfigError> {
 
 /// A secret that systemd hands over as a file; `None` when it has none of this name.
 fn credential(name: &'static str) -> Result<Option<String>, ConfigError> {
-    let Some(dir) = env::var_os("CREDENTIALS_DIRECTORY").filter(|dir| !dir.is_empty()) else {
+    let Some(dir) = set("CREDENTIALS_DIRECTORY") else {
         return Ok(None);
     };
     match std::fs::read_to_string(Path::new(&dir).join(name)) {
@@ -255,14 +350,20 @@ fn credential(name: &'static str) -> Result<Option<String>, ConfigError> {
     }
 }
 
+/// A variable that is set and not empty.
+fn set(name: &str) -> Option<std::ffi::OsString> {
+    env::var_os(name).filter(|v| !v.is_empty())
+}
+
+/// A directory that systemd made for the hub; of several, separated by colons, the first is ours.
+fn first_of(variable: &str) -> Option<PathBuf> {
+    env::split_paths(&set(variable)?).next()
+}
+
 /// As systemd gives it, else the user's own (XDG base directories).
 fn state_directory() -> Result<PathBuf, ConfigError> {
-    let set = |name| env::var_os(name).filter(|v| !v.is_empty());
-    if let Some(dirs) = set("STATE_DIRECTORY") {
-        // Several are separated by colons; the first is ours.
-        return env::split_paths(&dirs)
-            .next()
-            .ok_or(ConfigError::NoStateDirectory);
+    if let Some(dir) = first_of("STATE_DIRECTORY") {
+        return Ok(dir);
     }
     let state = set("XDG_STATE_HOME")
         .map(PathBuf::from)

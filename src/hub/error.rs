@@ -1,6 +1,7 @@
 //! Errors as callers see them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -23,7 +24,13 @@ pub(super) struct ApiError {
     status: StatusCode,
     body: Box<ErrorBody>,
     extra: Map<String, Value>,
+    challenge: Option<&'static str>,
+    retry_after: Option<u64>,
 }
+
+/// The id of a request.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct RequestId(pub(super) Uuid);
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, error: impl Into<String>) -> Self {
@@ -44,6 +51,8 @@ impl ApiError {
             status,
             body: Box::new(body),
             extra: Map::new(),
+            challenge: None,
+            retry_after: None,
         }
     }
 
@@ -57,6 +66,28 @@ impl ApiError {
 
     pub(super) fn forbidden(error: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, error)
+    }
+
+    /// 403: it is the token that does not suffice (RFC 6750 §3.1), not what was asked for. By that
+    /// an agent knows that its result is good.
+    pub(super) fn insufficient(error: impl Into<String>) -> Self {
+        Self::forbidden(error).challenge("Bearer realm=\"recon\", error=\"insufficient_scope\"")
+    }
+
+    /// 429: it may come again after this.
+    pub(super) fn too_many(wait: Duration) -> Self {
+        let mut answer = Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too many requests; come again after Retry-After seconds",
+        );
+        answer.retry_after = Some(wait.as_secs() + 1);
+        answer
+    }
+
+    /// The same with what a token would have to be.
+    pub(super) fn challenge(mut self, challenge: &'static str) -> Self {
+        self.challenge = Some(challenge);
+        self
     }
 
     /// 422 for these fields.
@@ -97,10 +128,14 @@ impl ApiError {
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER);
         }
-        if self.status == StatusCode::UNAUTHORIZED {
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        let plain = (self.status == StatusCode::UNAUTHORIZED).then_some("Bearer realm=\"recon\"");
+        if let Some(challenge) = self.challenge.or(plain) {
             headers.insert(
                 header::WWW_AUTHENTICATE,
-                HeaderValue::from_static("Bearer realm=\"recon\""),
+                HeaderValue::from_static(challenge),
             );
         }
         response
@@ -156,8 +191,9 @@ impl IntoResponse for ApiError {
 }
 
 /// Gives every request an id and every error the same shape, whichever layer it comes from.
-pub(super) async fn shape(request: Request, next: Next) -> Response {
+pub(super) async fn shape(mut request: Request, next: Next) -> Response {
     let id = Uuid::now_v7();
+    request.extensions_mut().insert(RequestId(id));
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let span = info_span!("request", request_id = %id, %method, path);

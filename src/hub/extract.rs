@@ -13,8 +13,10 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use sha2::{Digest, Sha256};
+use tower_http::timeout::TimeoutError;
 use uuid::Uuid;
 
+use super::access::Identity;
 use super::error::ApiError;
 use super::store::Idempotency;
 use crate::api::{IDEMPOTENCY_KEY, RECON_AGENT};
@@ -105,6 +107,10 @@ impl<S: Send + Sync> FromRequest<S> for Post {
                 StatusCode::PAYLOAD_TOO_LARGE => {
                     ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large")
                 }
+                _ if is_slow(&r) => ApiError::new(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "the body came too slowly; send it again",
+                ),
                 _ => ApiError::bad_request("the body could not be read to its end"),
             })?;
         let key = key.map(|key| Idempotency {
@@ -114,6 +120,11 @@ impl<S: Send + Sync> FromRequest<S> for Post {
         });
         Ok(Self { bytes, key })
     }
+}
+
+/// Whether a body was given up because it paused too long.
+fn is_slow(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.is::<TimeoutError>() || error.source().is_some_and(is_slow)
 }
 
 impl Post {
@@ -229,6 +240,8 @@ impl<S: Sync> FromRequestParts<S> for Caller {
                 "agent must be NAME@HOST (letters, digits, '.', '-', '_')",
             ));
         }
+        // A token that is for one agent says who an old agent is, too.
+        let agent = agent.or_else(|| parts.extensions.get::<Identity>()?.own_agent());
         let ConnectInfo(peer) = parts
             .extensions
             .get::<ConnectInfo<SocketAddr>>()

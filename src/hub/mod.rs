@@ -5,6 +5,7 @@
 //! table, one file a resource), what is kept is behind [`store::Store`]. May depend on `api` and
 //! `fleet`; the agents know it only by its wire types.
 
+mod access;
 mod clock;
 mod config;
 mod error;
@@ -15,11 +16,14 @@ mod plan;
 mod routes;
 mod server;
 mod service;
+mod sockets;
 mod state;
 pub mod store;
+mod tls;
 
 pub use clock::Clock;
 pub use config::{Args, Config, ConfigError, Database};
 pub use server::{Server, ServerError};
 pub use service::main;
 pub use state::{Hub, Live};
+pub use tls::TlsError;

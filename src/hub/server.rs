@@ -12,31 +12,33 @@ use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tower_http::normalize_path::NormalizePath;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
+use super::access::{LocalToken, Peer};
 use super::clock::Clock;
 use super::config::{Config, Database};
 use super::routes;
+use super::sockets::{Accepted, Sockets, Stream};
 use super::state::Hub;
 use super::store::postgres::PostgresStore;
 use super::store::sqlite::SqliteStore;
 use super::store::{Store, StoreError};
+use super::tls::{Tls, TlsError};
 
-/// Connections at once; more wait to be accepted.
-const CONNECTIONS: usize = 1024;
 /// A client must have sent its headers by then. It bounds a pause between two requests, too, and is
 /// longer than that of any agent, so that no connection is closed under a request.
 const HEADER_TIME: Duration = Duration::from_secs(75);
 /// Headers of one request, at most: bytes and number.
 const HEADER_BYTES: usize = 32 * 1024;
 const HEADERS: usize = 100;
+/// A client must have agreed on TLS by then.
+const TLS_TIME: Duration = Duration::from_secs(10);
 /// Requests under way have so long to end.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
 
@@ -53,6 +55,17 @@ pub enum ServerError {
         /// What to do.
         hint: &'static str,
     },
+    /// The control socket.
+    #[error("cannot listen on the socket {}: {source}", path.display())]
+    Control {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The certificate.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
     /// The directory of the database.
     #[error("cannot make the directory {}: {source}", path.display())]
     Directory {
@@ -74,7 +87,7 @@ pub enum ServerError {
 /// A hub that listens.
 pub struct Server {
     hub: Arc<Hub>,
-    listener: TcpListener,
+    sockets: Sockets,
     address: SocketAddr,
 }
 
@@ -82,21 +95,41 @@ impl Server {
     /// Opens the database, brings it up to date, and listens.
     ///
     /// # Errors
-    /// The database or the socket cannot be had.
+    /// The database or a socket cannot be had, or the certificate cannot be used.
     pub async fn bind(config: Config, clock: Clock) -> Result<Self, ServerError> {
+        if config.is_exposed() {
+            warn!(
+                listen = %config.listen,
+                "tokens and results cross the network in the clear; give the hub a certificate \
+                 (credentials tls-cert and tls-key)"
+            );
+        }
+        let tls = config.tls.map(Tls::load).transpose()?;
         // The socket first: a second hub must not touch the first one's database.
-        let listener = listen(config.listen).await?;
-        let address = listener
-            .local_addr()
-            .map_err(|source| ServerError::Listen {
-                address: config.listen,
-                source,
-                hint: "",
-            })?;
+        let failed = |source: io::Error| ServerError::Listen {
+            address: config.listen,
+            hint: listen_hint(&source),
+            source,
+        };
+        let mut sockets = Sockets::listen(config.listen).await.map_err(failed)?;
+        let address = sockets.address().map_err(failed)?;
+        if let Some(path) = config.control_socket {
+            let listening = sockets.listen_control(&path).await;
+            listening.map_err(|source| ServerError::Control { path, source })?;
+        }
         let store = open(&config.database).await?;
+        let mut hub = Hub::new(store, config.live, config.access, clock);
+        hub.tls = tls;
+        hub.local = config.local_token.map(LocalToken::new);
+        if let Some(local) = &hub.local
+            && let Err(problem) = local.keep(hub.store.as_ref(), hub.clock.now()).await
+        {
+            // Everything else works without it.
+            error!(%problem, "there is no token for the agents of this host");
+        }
         Ok(Self {
-            hub: Arc::new(Hub::new(store, config.live, config.access, clock)),
-            listener,
+            hub: Arc::new(hub),
+            sockets,
             address,
         })
     }
@@ -114,24 +147,18 @@ impl Server {
     /// Serves until told to stop; then finishes the requests under way and closes the database.
     pub async fn run(self, stop: CancellationToken) {
         let service = routes::service(Arc::clone(&self.hub));
-        let connections = Arc::new(Semaphore::new(CONNECTIONS));
         let graceful = GracefulShutdown::new();
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => break,
-                accepted = accept(&self.listener, &connections) => accepted,
+                accepted = self.sockets.accept() => accepted,
             };
-            if let Some((stream, peer, permit)) = accepted {
-                let connection = graceful.watch(connection(stream, peer, service.clone()));
-                tokio::spawn(async move {
-                    if let Err(error) = connection.await {
-                        debug!(%peer, %error, "a connection ended early");
-                    }
-                    drop(permit);
-                });
+            if let Some(accepted) = accepted {
+                let (hub, service) = (Arc::clone(&self.hub), service.clone());
+                tokio::spawn(connection(hub, accepted, service, graceful.watcher()));
             }
         }
-        drop(self.listener);
+        drop(self.sockets);
         if timeout(DRAIN_TIME, graceful.shutdown()).await.is_err() {
             warn!("some requests did not end in time");
         }
@@ -139,52 +166,49 @@ impl Server {
     }
 }
 
-type Permit = tokio::sync::OwnedSemaphorePermit;
-
-/// The next connection. Running out of file descriptors passes; giving up would not.
-async fn accept(
-    listener: &TcpListener,
-    connections: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, Permit)> {
-    let permit = Arc::clone(connections).acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, peer)) => Some((stream, peer, permit)),
-        Err(error) => {
-            warn!(%error, "a connection could not be accepted");
-            sleep(Duration::from_millis(100)).await;
-            None
-        }
+/// One connection, from beginning to end.
+async fn connection(hub: Arc<Hub>, accepted: Accepted, service: Service, watcher: Watcher) {
+    let peer = accepted.peer;
+    match accepted.stream {
+        Stream::Unix(stream) => serve(stream, peer, service, watcher).await,
+        Stream::Tcp(stream) => match &hub.tls {
+            None => serve(stream, peer, service, watcher).await,
+            Some(tls) => match timeout(TLS_TIME, tls.acceptor().accept(stream)).await {
+                Ok(Ok(stream)) => serve(stream, peer, service, watcher).await,
+                Ok(Err(error)) => debug!(?peer, %error, "no TLS with this client"),
+                Err(_) => debug!(?peer, "a client took too long to agree on TLS"),
+            },
+        },
     }
+    drop(accepted.permit);
 }
 
-fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    service: NormalizePath<Router>,
-) -> http1::Connection<
-    TokioIo<TcpStream>,
-    impl hyper::service::HttpService<
-        Incoming,
-        ResBody = Body,
-        Error = std::convert::Infallible,
-        Future: Send,
-    > + Send,
-> {
-    // Answers are small and wanted at once.
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!(%peer, %error, "TCP_NODELAY could not be set");
-    }
+type Service = NormalizePath<Router>;
+
+async fn serve<S>(stream: S, peer: Peer, service: Service, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let address = match peer {
+        Peer::Network(address) => address,
+        // It is on this host.
+        Peer::Socket { .. } => SocketAddr::from(([127, 0, 0, 1], 0)),
+    };
     let handler = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(ConnectInfo(address));
+        request.extensions_mut().insert(peer);
         service.clone().oneshot(request)
     });
-    http1::Builder::new()
+    let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIME)
         .max_headers(HEADERS)
         .max_header_size(HEADER_BYTES)
-        .serve_connection(TokioIo::new(stream), handler)
+        .serve_connection(TokioIo::new(stream), handler);
+    if let Err(error) = watcher.watch(connection).await {
+        debug!(?peer, %error, "a connection ended early");
+    }
 }
 
 async fn open(database: &Database) -> Result<Arc<dyn Store>, ServerError> {
@@ -201,21 +225,15 @@ async fn open(database: &Database) -> Result<Arc<dyn Store>, ServerError> {
     })
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| ServerError::Listen {
-            address,
-            hint: match source.kind() {
-                io::ErrorKind::AddrInUse => {
-                    "; another program (or another hub) has it: stop that one, or choose another \
-                     with --listen"
-                }
-                io::ErrorKind::PermissionDenied => "; choose a port above 1023 with --listen",
-                _ => "",
-            },
-            source,
-        })
+fn listen_hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; another program (or another hub) has it: stop that one, or choose another with \
+             --listen"
+        }
+        io::ErrorKind::PermissionDenied => "; choose a port above 1023 with --listen",
+        _ => "",
+    }
 }
 
 fn make_parent(path: &Path) -> Result<(), ServerError> {

@@ -15,6 +15,7 @@ use super::clock::Clock;
 use super::config::{Args, Config};
 use super::server::Server;
 use super::state::Hub;
+use super::tls::Tls;
 use crate::api::ExitCode;
 use crate::runtime::notify::{self, Notifier};
 use crate::runtime::{logging, text::grouped};
@@ -130,6 +131,11 @@ async fn reload(args: &Args, hub: &Hub, notifier: &Notifier) {
     match args.resolve() {
         Ok(config) => {
             hub.set_live(config.live);
+            if let Some(Err(problem)) = hub.tls.as_ref().map(Tls::reload) {
+                error!(%problem, "the new certificate is refused; the old one stays in force");
+                notifier.ready_with("degraded: new certificate refused, the old one stays in force");
+                return;
+            }
             info!("the configuration was read again");
             notifier.ready_with(&status_line(hub).await);
         }

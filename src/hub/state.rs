@@ -3,13 +3,17 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tracing::error;
+use serde_json::Value;
+use tracing::{error, info};
+use uuid::Uuid;
 
 use super::clock::Clock;
 use super::gate::Gate;
-use super::guard::Access;
+use super::access::{Access, Identity, LocalToken};
+use super::guard::Guard;
 use super::store::{NewEvent, Store};
-use crate::api::WorkKind;
+use super::tls::Tls;
+use crate::api::{AuditEntry, WorkKind};
 use crate::fleet::Scope;
 
 /// What a reload can change.
@@ -51,7 +55,10 @@ pub struct Hub {
     pub(super) store: Arc<dyn Store>,
     pub(super) gate: Gate,
     pub(super) clock: Clock,
-    pub(super) access: Access,
+    pub(super) guard: Guard,
+    /// The token of the agents of this host, where the hub keeps one.
+    pub(super) local: Option<LocalToken>,
+    pub(super) tls: Option<Tls>,
     pub(super) started_at: DateTime<Utc>,
     live: RwLock<Arc<Live>>,
 }
@@ -64,7 +71,9 @@ impl Hub {
             gate: Gate::default(),
             started_at: clock.now(),
             clock,
-            access,
+            guard: Guard::new(access),
+            local: None,
+            tls: None,
             live: RwLock::new(Arc::new(live)),
         }
     }
@@ -79,6 +88,35 @@ impl Hub {
     /// Puts other settings in force; requests that are under way finish with the old ones.
     pub fn set_live(&self, live: Live) {
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
+    }
+
+    /// Notes what an operator did, how it was before, and how it is now; what was done is not undone
+    /// when it cannot be noted.
+    pub(super) async fn audit(
+        &self,
+        identity: &Identity,
+        action: &str,
+        object: impl Into<String>,
+        old: Option<Value>,
+        new: Option<Value>,
+    ) {
+        let entry = AuditEntry {
+            id: Uuid::now_v7(),
+            time: self.clock.now(),
+            who: identity.name(),
+            role: identity.role(),
+            peer: identity.place(),
+            action: action.to_owned(),
+            object: object.into(),
+            old,
+            new,
+            request_id: identity.request_id,
+        };
+        let (who, object) = (&entry.who, &entry.object);
+        info!(EVENT = "audit", who, action, object, peer = entry.peer, "an operator's change");
+        if let Err(problem) = self.store.add_audit(entry).await {
+            error!(%problem, action, "a change was not noted in the audit trail");
+        }
     }
 
     /// Records an event; the request that it belongs to does not fail with it.

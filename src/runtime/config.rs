@@ -2,7 +2,7 @@ use crate::fleet::{
     self, Agent, AgentKind, AgentName, Diagnostics, Fleet, Scope, Settings, Sources,
 };
 
-use super::{HubClient, HubError, Options, process};
+use super::{Credentials, HubClient, HubError, Options, process};
 
 /// Where an agent's configuration comes from; read at start and at every reload.
 #[derive(Debug, Clone)]
@@ -128,7 +128,9 @@ impl ConfigSource {
             scope.max_rate = max_rate;
         }
         let caller = format!("{}@{}", self.name, process::host_name());
-        let hub = HubClient::new(options.hub.as_deref().unwrap_or(&fleet.hub), caller)?;
+        let credentials = Credentials::find(options.token_file.as_deref(), options.ca.as_deref());
+        let url = options.hub.as_deref().unwrap_or(&fleet.hub);
+        let hub = HubClient::new(url, caller, &credentials)?;
         let by_hand = options.once;
         let max_rate = options
             .max_rate

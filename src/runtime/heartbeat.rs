@@ -51,6 +51,9 @@ pub async fn keep(ctx: Arc<Context>, outbox: Arc<Mutex<Outbox>>) {
             Pulse::Failed(error) => {
                 tracing::debug!(%error, "heartbeat");
                 ctx.vitals.update(|f| {
+                    if let HubError::Token(advice) = &error {
+                        f.degraded = Some(advice.clone());
+                    }
                     f.degraded
                         .get_or_insert_with(|| "hub unreachable".to_owned());
                 });

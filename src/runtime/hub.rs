@@ -1,6 +1,7 @@
+use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
@@ -9,6 +10,8 @@ use crate::api::{
     WorkKind,
 };
 
+use super::credentials::{Credentials, TokenFile};
+
 /// The hub as an agent sees it: ours, or the earlier Django server, which leases nothing and ignores
 /// what it does not know.
 #[derive(Debug, Clone)]
@@ -16,6 +19,7 @@ pub struct HubClient {
     http: Client,
     base: Url,
     caller: String,
+    token: Arc<TokenFile>,
 }
 
 /// Why the hub did not do it.
@@ -42,6 +46,9 @@ pub enum HubError {
         /// When it wants to be asked again.
         retry_after: Option<Duration>,
     },
+    /// It does not let this agent in; worth another try, as somebody has to mend that.
+    #[error("{0}")]
+    Token(String),
     /// It will not; the same request will fail again.
     #[error("hub refuses ({status}): {message}")]
     Refused {
@@ -62,7 +69,7 @@ impl HubError {
     pub fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::Unreachable(_) | Self::Busy { .. } | Self::Nonsense(_)
+            Self::Unreachable(_) | Self::Busy { .. } | Self::Token(_) | Self::Nonsense(_)
         )
     }
 
@@ -101,8 +108,8 @@ impl HubClient {
     /// A client for the hub at this URL; `caller` is `NAME@HOST`.
     ///
     /// # Errors
-    /// The URL is none.
-    pub fn new(url: &str, caller: String) -> Result<Self, HubError> {
+    /// The URL is none, or the certificates cannot be read.
+    pub fn new(url: &str, caller: String, credentials: &Credentials) -> Result<Self, HubError> {
         let bad = |reason: String| HubError::Url {
             url: url.to_owned(),
             reason,
@@ -120,9 +127,19 @@ impl HubClient {
         if base.scheme() == "http" {
             // Reading the system's certificates costs memory and start-up time for nothing.
             builder = builder.tls_certs_only([]);
+        } else if let Some(path) = &credentials.authority {
+            let pem = std::fs::read(path).map_err(|e| bad(format!("{}: {e}", path.display())))?;
+            let authority = Certificate::from_pem_bundle(&pem)
+                .map_err(|e| bad(format!("{}: {}", path.display(), chain(&e))))?;
+            builder = builder.tls_certs_only(authority);
         }
         let http = builder.build().map_err(|e| bad(chain(&e)))?;
-        Ok(Self { http, base, caller })
+        Ok(Self {
+            http,
+            base,
+            caller,
+            token: Arc::new(TokenFile::new(credentials.token.clone())),
+        })
     }
 
     /// The URL, for messages.
@@ -153,7 +170,7 @@ impl HubClient {
                 ("lease", &lease.as_secs().to_string()),
             ])
             .timeout(Self::LEASE_TIMEOUT);
-        let list: EggRecordList = answer(request).await?;
+        let list: EggRecordList = self.answer(request).await?;
         if !list.success {
             return Err(HubError::Nonsense(
                 "success is false in a list of records".to_owned(),
@@ -181,7 +198,7 @@ impl HubClient {
             .header(reqwest::header::CONTENT_TYPE, "application/json")
             .timeout(Self::SUBMIT_TIMEOUT)
             .body(body);
-        match answer::<ErrorOrAnswer>(request).await {
+        match self.answer::<ErrorOrAnswer>(request).await {
             Ok(answer) if answer.success => Ok(Submitted::Stored),
             // The earlier server answers 200 with success: false on a route that it does not have.
             Ok(answer) => Err(HubError::Refused {
@@ -208,7 +225,7 @@ impl HubClient {
             .delete(self.path(&format!("daemon/leases/{lease}/")))
             .query(&[("agent", &self.caller)])
             .timeout(Self::TIMEOUT);
-        match answer::<ErrorOrAnswer>(request).await {
+        match self.answer::<ErrorOrAnswer>(request).await {
             Ok(_) | Err(HubError::Refused { .. }) => Ok(()),
             Err(HubError::Busy {
                 status: StatusCode::NOT_FOUND,
@@ -232,7 +249,7 @@ impl HubClient {
             .post(self.path(&format!("daemon/{kind}/heartbeat/")))
             .timeout(Self::TIMEOUT)
             .json(beat);
-        match answer(request).await {
+        match self.answer(request).await {
             Ok(answer) => Ok(Some(answer)),
             Err(
                 HubError::Refused {
@@ -248,6 +265,47 @@ impl HubClient {
         }
     }
 
+    /// Sends a request and reads its JSON answer. When the hub refuses the token and there is another
+    /// one now, it is sent again with that.
+    async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, HubError> {
+        let again = request.try_clone();
+        let refused = match self.send(request).await? {
+            Sent::Answer(answer) => return Ok(answer),
+            Sent::TokenRefused(message) => message,
+        };
+        if self.token.read_again()
+            && let Some(again) = again
+            && let Sent::Answer(answer) = self.send(again).await?
+        {
+            return Ok(answer);
+        }
+        Err(HubError::Token(self.token_advice(&refused)))
+    }
+
+    async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<Sent<T>, HubError> {
+        let request = match self.token.get() {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        };
+        answer(request).await
+    }
+
+    /// What to do about a token that the hub refuses. What systemd gives an agent it gives at its
+    /// start: another one takes a restart.
+    fn token_advice(&self, refused: &str) -> String {
+        let name = self.caller.split('@').next().unwrap_or_default();
+        match self.token.get() {
+            None => format!(
+                "hub wants a token and this agent has none: reconctl restart {name} once the hub \
+                 has run, or give it credentials.hub-token"
+            ),
+            Some(_) => format!(
+                "hub refuses this agent's token ({refused}): reconctl restart {name} if it was \
+                 changed, else give it another"
+            ),
+        }
+    }
+
     fn path(&self, path: &str) -> String {
         format!("{}/reconnaissance/api/{path}", self.url())
     }
@@ -259,22 +317,36 @@ struct ErrorOrAnswer {
     error: Option<String>,
 }
 
+/// What became of a request.
+enum Sent<T> {
+    Answer(T),
+    /// With what the hub said.
+    TokenRefused(String),
+}
+
 /// Sends a request and reads its JSON answer.
-async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, HubError> {
+async fn answer<T: DeserializeOwned>(request: RequestBuilder) -> Result<Sent<T>, HubError> {
     let response = request
         .send()
         .await
         .map_err(|e| HubError::Unreachable(chain(&e)))?;
     let status = response.status();
     let retry_after = retry_after(&response);
+    let token_refused = refuses_token(&response);
     let body = read(response).await?;
     if status.is_success() {
-        return serde_json::from_slice(&body).map_err(|e| HubError::Nonsense(e.to_string()));
+        let answer = serde_json::from_slice(&body);
+        return answer
+            .map(Sent::Answer)
+            .map_err(|e| HubError::Nonsense(e.to_string()));
     }
     let error = serde_json::from_slice::<ErrorBody>(&body).ok();
     let message = error
         .as_ref()
         .map_or_else(|| status.to_string(), |e| e.error.clone());
+    if token_refused {
+        return Ok(Sent::TokenRefused(message));
+    }
     if is_final(status, error.is_some()) {
         return Err(HubError::Refused {
             status,
@@ -301,6 +373,17 @@ fn is_final(status: StatusCode, own_words: bool) -> bool {
         StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => own_words,
         _ => false,
     }
+}
+
+/// Whether it is the token that the hub does not take, and not the request: 401, and 403 with a
+/// challenge (RFC 6750 §3.1). A 401 without one comes from something else.
+fn refuses_token(response: &Response) -> bool {
+    let challenged = response
+        .headers()
+        .get_all(reqwest::header::WWW_AUTHENTICATE)
+        .iter()
+        .any(|value| value.to_str().is_ok_and(|text| text.starts_with("Bearer")));
+    challenged && matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
 async fn read(mut response: Response) -> Result<Vec<u8>, HubError> {
@@ -341,108 +424,4 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use wiremock::matchers::{method, path, query_param};
-    use wiremock::{Mock, MockServer, ResponseTemplate};
-
-    async fn server(template: ResponseTemplate) -> (MockServer, HubClient) {
-        let server = MockServer::start().await;
-        Mock::given(method("POST"))
-            .respond_with(template)
-            .mount(&server)
-            .await;
-        let client = HubClient::new(&server.uri(), "kaze@here".into()).unwrap();
-        (server, client)
-    }
-
-    async fn submit(template: ResponseTemplate) -> Result<Submitted, HubError> {
-        let (_server, client) = server(template).await;
-        client
-            .submit("daemon/kaze/scan/", Uuid::nil(), b"{}".to_vec())
-            .await
-    }
-
-    #[tokio::test]
-    async fn leases_in_the_earlier_servers_shape() {
-        let server = MockServer::start().await;
-        let body = serde_json::json!({"success": true, "count": 1, "eggrecords": [{
-            "id": "11111111-1111-4111-8111-111111111111", "subDomain": "127.0.0.1",
-            "domainname": null, "alive": true, "updated_at": "2026-11-11T04:05:15.446860+00:00",
-            "egg_id_id": null}]});
-        Mock::given(method("GET"))
-            .and(path("/reconnaissance/api/daemon/kaze/eggrecords/"))
-            .and(query_param("limit", "10"))
-            .and(query_param("agent", "kaze@here"))
-            .respond_with(ResponseTemplate::new(200).set_body_json(body))
-            .mount(&server)
-            .await;
-        let client = HubClient::new(&server.uri(), "kaze@here".into()).unwrap();
-        let records = client
-            .lease(
-                Personality::Kaze,
-                WorkKind::KazePortScan,
-                10,
-                Duration::from_secs(600),
-            )
-            .await
-            .unwrap();
-        assert_eq!(records[0].target().as_deref(), Some("127.0.0.1"));
-        assert_eq!(records[0].lease_id, None);
-    }
-
-    #[tokio::test]
-    async fn tells_final_from_transient() {
-        let ok = ResponseTemplate::new(200).set_body_json(serde_json::json!({"success": true}));
-        assert_eq!(submit(ok).await.unwrap(), Submitted::Stored);
-
-        let recent = serde_json::json!({"success": false, "error": "x", "skip_reason": "very_recent_scan_exists"});
-        let recent = ResponseTemplate::new(409).set_body_json(recent);
-        assert_eq!(submit(recent).await.unwrap(), Submitted::Superseded);
-
-        let busy = ResponseTemplate::new(503).insert_header("retry-after", "7");
-        let busy = submit(busy).await.unwrap_err();
-        assert!(busy.is_transient());
-        assert_eq!(busy.retry_after(), Some(Duration::from_secs(7)));
-
-        assert!(
-            !submit(ResponseTemplate::new(422))
-                .await
-                .unwrap_err()
-                .is_transient()
-        );
-        // What stands between us and the hub, or a token that is missing, gets better.
-        for status in [301, 401, 403, 404, 407, 500, 502] {
-            let error = submit(ResponseTemplate::new(status)).await.unwrap_err();
-            assert!(error.is_transient(), "{status}");
-        }
-        let own = serde_json::json!({"success": false, "error": "unknown record"});
-        let own = ResponseTemplate::new(404).set_body_json(own);
-        assert!(!submit(own).await.unwrap_err().is_transient());
-        let shadowed = serde_json::json!({"success": false, "error": "Invalid personality"});
-        let shadowed = ResponseTemplate::new(200).set_body_json(shadowed);
-        assert!(!submit(shadowed).await.unwrap_err().is_transient());
-    }
-
-    #[tokio::test]
-    async fn nobody_there_is_transient() {
-        let client = HubClient::new("http://127.0.0.1:1/", "kaze@here".into()).unwrap();
-        assert!(
-            client
-                .release(Uuid::nil())
-                .await
-                .unwrap_err()
-                .is_transient()
-        );
-    }
-
-    #[test]
-    fn refuses_what_is_no_hub() {
-        for url in ["", "hub:9000", "ftp://hub", "unix:/x"] {
-            assert!(HubClient::new(url, String::new()).is_err(), "{url}");
-        }
-    }
 }

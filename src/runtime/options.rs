@@ -21,6 +21,13 @@ pub struct Options {
     /// Base URL of the hub (default: the fleet file's).
     #[arg(long, value_name = "URL")]
     pub hub: Option<String>,
+    /// File with the token for the hub (default: the credential hub-token).
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Certificates (PEM) that the hub's must be signed by (default: the credential hub-ca, else the
+    /// system's).
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
     /// Work on --target once, print the result and end; nothing is sent to a hub.
     #[arg(long, requires = "target")]
     pub once: bool,

@@ -119,7 +119,9 @@ impl Outbox {
         }
         ctx.vitals.update(|f| {
             f.errors += 1;
-            f.degraded = Some(if failures >= Backoff::ATTEMPTS {
+            f.degraded = Some(if let HubError::Token(advice) = error {
+                advice.clone()
+            } else if failures >= Backoff::ATTEMPTS {
                 format!("hub down ({failures} attempts)")
             } else {
                 format!("hub unreachable (attempt {failures})")

@@ -1,8 +1,12 @@
 use super::file::{UnitFile, unit_value};
-use crate::fleet::{Agent, AgentKind, Settings};
+use std::net::SocketAddr;
+
+use crate::fleet::{Agent, AgentKind, AgentName, Fleet, Settings};
 
 /// Name of the credential in which a hub finds its database.
 const DATABASE: &str = "database-url";
+/// Name of the credential in which an agent finds its token for the hub.
+const TOKEN: &str = "hub-token";
 
 /// Adds what an agent may take of the machine, and the secrets that it is given.
 pub(super) fn limits(file: &mut UnitFile, agent: &Agent, notes: &mut Vec<String>) {
@@ -23,12 +27,46 @@ pub(super) fn limits(file: &mut UnitFile, agent: &Agent, notes: &mut Vec<String>
     for (name, path) in &agent.credentials {
         file.set("LoadCredential", format!("{name}:{}", unit_value(path)));
     }
+    if let Some(listen) = exposed(agent) {
+        notes.push(format!(
+            "it listens on {listen} without TLS: tokens and results cross the network in the clear; \
+             give it credentials tls-cert and tls-key"
+        ));
+    }
     if has_secret_database(agent) {
         notes.push(format!(
             "the firewall cannot know the address of its database, which is in the credential \
              {DATABASE}: unless it is on this host, add IPAddressAllow= in a drop-in of your own"
         ));
     }
+}
+
+/// The template takes the token from the hub of the usual name; this is for a hub of another.
+pub(super) fn local_token(file: &mut UnitFile, fleet: &Fleet, agent: &Agent) {
+    let hubs = || fleet.agents.values().filter(|a| a.kind == AgentKind::Hub);
+    let usual = |name: &AgentName| name.as_str() == AgentKind::Hub.as_str();
+    let Some(hub) = hubs().next().filter(|_| !hubs().any(|a| usual(&a.name))) else {
+        return;
+    };
+    if !agent.credentials.contains_key(TOKEN) {
+        let path = format!("%S/recon/{}/agent-token", hub.name);
+        file.set("LoadCredential", format!("{TOKEN}:{path}"));
+    }
+}
+
+/// Where a hub listens beyond this host with nothing to hide what is said there.
+fn exposed(agent: &Agent) -> Option<&str> {
+    let Settings::Hub(hub) = &agent.settings else {
+        return None;
+    };
+    let local = hub.listen.starts_with("localhost:")
+        || hub
+            .listen
+            .parse()
+            .is_ok_and(|addr: SocketAddr| addr.ip().is_loopback());
+    let tls = ["tls-cert", "tls-key"];
+    let has_tls = tls.iter().all(|name| agent.credentials.contains_key(*name));
+    (!local && !has_tls).then_some(hub.listen.as_str())
 }
 
 fn has_secret_database(agent: &Agent) -> bool {

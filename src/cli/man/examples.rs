@@ -437,6 +437,55 @@ const ALL: &[(&str, Examples)] = &[
         &[("reconctl scans show 10.20.0.7", "Its last scan in detail.")],
     ),
     (
+        "hub",
+        &[(
+            "reconctl hub token list",
+            "Who may use the hub, and since when they have not.",
+        )],
+    ),
+    (
+        "hub token",
+        &[("reconctl hub token list", "Who may use the hub.")],
+    ),
+    (
+        "hub token create",
+        &[
+            (
+                "reconctl hub token create --role agent --agent kaze --host scan2 --out kaze.token",
+                "For one agent on another host; give it the file as its credential hub-token.",
+            ),
+            (
+                "reconctl hub token create --role viewer --expires 90d",
+                "For somebody who only looks, for three months.",
+            ),
+        ],
+    ),
+    (
+        "hub token list",
+        &[("reconctl hub token list", "All tokens, revoked ones, too.")],
+    ),
+    (
+        "hub token revoke",
+        &[(
+            "reconctl hub token revoke 019a9b3c-0000-7000-8000-000000000000",
+            "Put its bearer out at once.",
+        )],
+    ),
+    (
+        "hub token rotate-local",
+        &[(
+            "reconctl hub token rotate-local",
+            "Another token for the agents of this host, when somebody may have seen theirs.",
+        )],
+    ),
+    (
+        "hub audit",
+        &[(
+            "reconctl hub audit --limit 20",
+            "Who changed what, the last first.",
+        )],
+    ),
+    (
         "completions",
         &[("reconctl completions bash", "The script for bash.")],
     ),

@@ -7,13 +7,15 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
+use tokio::sync::oneshot;
 
+use super::super::access::Identity;
 use super::super::error::{ApiError, field_error};
 use super::super::extract::{Caller, Post};
 use super::super::plan::{Common, Plan, Written};
 use super::super::state::Hub;
 use super::super::store::{Created, NewRecord};
-use super::targets::refusal;
+use super::targets::{names, note_created, refusal};
 use super::{Reply, kept, to_keep};
 use crate::api::FieldError;
 
@@ -39,7 +41,12 @@ struct Form {
 }
 
 /// `POST /eggrecords/create/`.
-pub(super) async fn create(State(hub): State<Arc<Hub>>, caller: Caller, post: Post) -> Reply {
+pub(super) async fn create(
+    State(hub): State<Arc<Hub>>,
+    identity: Identity,
+    caller: Caller,
+    post: Post,
+) -> Reply {
     let (form, key) = post.json::<Form>()?;
     let projectegg = text("projectegg", form.projectegg.as_ref())?;
     let common = Common {
@@ -70,7 +77,9 @@ pub(super) async fn create(State(hub): State<Arc<Hub>>, caller: Caller, post: Po
     if !plan.refused.is_empty() {
         return Err(refusal(plan.refused));
     }
+    let (tell, created) = oneshot::channel();
     let render = move |made: &Created| {
+        tell.send(names(made)).ok();
         let ids = |list: &[crate::api::Target]| list.iter().map(|t| t.id).collect::<Vec<_>>();
         let count = made.created.len();
         let body = json!({
@@ -88,6 +97,7 @@ pub(super) async fn create(State(hub): State<Arc<Hub>>, caller: Caller, post: Po
         .store
         .create_records(plan.records, key, now, Box::new(render))
         .await?;
+    note_created(&hub, &identity, created).await;
     kept(answer)
 }
 

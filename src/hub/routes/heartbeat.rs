@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 
+use super::super::access::Identity;
 use super::super::error::{ApiError, field_error};
 use super::super::extract::{Post, is_agent_name, is_host};
 use super::super::state::Hub;
@@ -19,6 +20,7 @@ const LEASES_MAX: usize = 10_000;
 pub(super) async fn take(
     State(hub): State<Arc<Hub>>,
     Path(personality): Path<String>,
+    identity: Identity,
     post: Post,
 ) -> Reply {
     if !is_agent_name(&personality) {
@@ -26,6 +28,7 @@ pub(super) async fn take(
     }
     let (heartbeat, _) = post.json::<Heartbeat>()?;
     check(&heartbeat)?;
+    identity.may_be(&heartbeat.agent, &heartbeat.host)?;
     let now = hub.clock.now();
     let leases = hub.store.heartbeat(personality, heartbeat, now).await?;
     Ok(Json(HeartbeatAnswer {

@@ -1,15 +1,18 @@
 //! All routes, in one table; one file a resource.
 
+mod audit;
 mod create;
 mod eggrecords;
 mod events;
 mod health;
 mod heartbeat;
 mod leases;
+pub(super) mod roles;
 mod scan_body;
 mod scan_submit;
 mod scans;
 mod targets;
+mod tokens;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -82,6 +85,10 @@ fn own_api() -> Router<Arc<Hub>> {
         .route("/scans/{id}", get(scans::show))
         .route("/events", get(events::list))
         .route("/health", get(health::fleet))
+        .route("/tokens", get(tokens::list).post(tokens::create))
+        .route("/tokens/{id}", delete(tokens::revoke))
+        .route("/tokens/local", post(tokens::rotate_local))
+        .route("/audit", get(audit::list))
 }
 
 fn on_panic(panic: Box<dyn Any + Send + 'static>) -> Response {

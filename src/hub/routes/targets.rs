@@ -6,21 +6,30 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use tokio::sync::oneshot;
 
+use super::super::access::Identity;
 use super::super::error::ApiError;
 use super::super::extract::{self, Caller, Params, Post};
 use super::super::plan::{Common, Plan, RECORDS_MAX};
 use super::super::state::Hub;
-use super::super::store::TargetQuery;
+use super::super::store::{Created, TargetQuery};
 use super::{Reply, kept, to_keep};
 use crate::api::{CreateTargets, CreateTargetsAnswer, RefusedTarget, TargetList};
 
 /// Longest name of a group.
 const GROUP_MAX: usize = 255;
+/// So many of the targets of one request are named in the audit trail.
+const AUDITED_MAX: usize = 100;
 
 /// `POST /api/targets`.
-pub(super) async fn create(State(hub): State<Arc<Hub>>, caller: Caller, post: Post) -> Reply {
+pub(super) async fn create(
+    State(hub): State<Arc<Hub>>,
+    identity: Identity,
+    caller: Caller,
+    post: Post,
+) -> Reply {
     let (wish, key) = post.json::<CreateTargets>()?;
     if wish.targets.is_empty() || wish.targets.len() > RECORDS_MAX {
         return Err(ApiError::field(
@@ -50,7 +59,9 @@ pub(super) async fn create(State(hub): State<Arc<Hub>>, caller: Caller, post: Po
         return Err(refusal(plan.refused));
     }
     let skipped = plan.skipped;
-    let render = move |created: &super::super::store::Created| {
+    let (tell, made) = oneshot::channel();
+    let render = move |created: &Created| {
+        tell.send(names(created)).ok();
         let answer = CreateTargetsAnswer {
             success: true,
             created: created.created.clone(),
@@ -65,7 +76,31 @@ pub(super) async fn create(State(hub): State<Arc<Hub>>, caller: Caller, post: Po
         .store
         .create_records(plan.records, key, now, Box::new(render))
         .await?;
+    note_created(&hub, &identity, made).await;
     kept(answer)
+}
+
+/// The names of new targets, for the audit trail.
+pub(super) fn names(created: &Created) -> Vec<String> {
+    created.created.iter().map(|t| t.target.clone()).collect()
+}
+
+/// Notes new targets in the audit trail. A repetition, of which nobody tells, made none.
+pub(super) async fn note_created(
+    hub: &Hub,
+    identity: &Identity,
+    mut made: oneshot::Receiver<Vec<String>>,
+) {
+    let names = made.try_recv().unwrap_or_default();
+    let object = match names.as_slice() {
+        [] => return,
+        [one] => one.clone(),
+        many => format!("{} targets", many.len()),
+    };
+    let shown: Vec<_> = names.iter().take(AUDITED_MAX).collect();
+    let new = json!({ "count": names.len(), "targets": shown });
+    hub.audit(identity, "target.create", object, None, Some(new))
+        .await;
 }
 
 /// 403 that names each refused target and its rule.
@@ -111,11 +146,20 @@ pub(super) async fn show(State(hub): State<Arc<Hub>>, Path(id): Path<String>) ->
 }
 
 /// `DELETE /api/targets/{id}`.
-pub(super) async fn remove(State(hub): State<Arc<Hub>>, Path(id): Path<String>) -> Reply {
-    if !hub.store.delete_target(extract::id(&id)?).await? {
+pub(super) async fn remove(
+    State(hub): State<Arc<Hub>>,
+    identity: Identity,
+    Path(id): Path<String>,
+) -> Reply {
+    let id = extract::id(&id)?;
+    let target = hub.store.target(id).await?.ok_or_else(unknown)?;
+    if !hub.store.delete_target(id).await? {
         return Err(unknown());
     }
-    let body = serde_json::json!({
+    let (object, old) = (target.target.clone(), json!(target));
+    hub.audit(&identity, "target.delete", object, Some(old), None)
+        .await;
+    let body = json!({
         "success": true,
         "message": "Target removed; its scans are kept",
     });

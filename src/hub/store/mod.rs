@@ -6,6 +6,7 @@
 //! knows no HTTP, no scope and no clock: the time is an argument, so that tests need not wait. May
 //! depend on `api` only. A change that the store has acknowledged outlives a crash.
 
+mod access;
 #[cfg(test)]
 mod contract;
 pub mod postgres;
@@ -18,6 +19,7 @@ use uuid::Uuid;
 
 use crate::api::{Event, Heartbeat, LeaseRenewal, Scan, Target};
 
+pub use access::{AccessStore, NewToken, PageQuery};
 pub use types::{
     Answer, Attempt, Claim, Claimed, Counts, Created, Daemon, EventQuery, Idempotency, NewChange,
     NewEvent, NewRecord, NewScan, Page, PutOff, Record, ScanQuery, Submission, Submitted,
@@ -50,7 +52,7 @@ pub type Render<T> = Box<dyn FnOnce(&T) -> Answer + Send>;
 
 /// A database.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: AccessStore + Send + Sync {
     /// Adds records, all or none; one whose key is known is left as it is.
     async fn create_records(
         &self,

@@ -69,11 +69,11 @@ settings() {
 # apply : unit files from the fleet file; hub and agents are not touched.
 apply() { reconctl apply >/dev/null || fail "reconctl apply"; }
 
-# api PATH [CURL ARGUMENT]... : the hub's answer.
+# api PATH [CURL ARGUMENT]... : the hub's answer, to root.
 api() {
     local path=$1
     shift
-    curl -sS --max-time 10 "http://127.0.0.1:9000$path" "$@"
+    curl -sS --max-time 10 --unix-socket /run/recon/hub/control.sock "http://localhost$path" "$@"
 }
 
 # scans TARGET TYPE : number of stored scans.

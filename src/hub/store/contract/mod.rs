@@ -1,6 +1,7 @@
 //! What every store must do, whichever database is under it: one file a subject, each test run once
 //! for SQLite and once for a real PostgreSQL, which the tests start themselves.
 
+mod access;
 mod spine;
 
 use std::io::{BufRead, BufReader};

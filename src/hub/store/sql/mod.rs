@@ -8,6 +8,7 @@
 
 #[expect(dead_code, reason = "the results that show differences come next")]
 mod changes;
+mod access;
 mod daemons;
 mod idempotency;
 pub(super) mod rows;

@@ -73,7 +73,7 @@ fn command(dir: &Path) -> Command {
     let database = format!("sqlite://{}", dir.join("state/hub.db").display());
     command
         .args(["--listen", "127.0.0.1:0", "--database", &database])
-        .args(["--scope", "127.0.0.0/8"])
+        .args(["--scope", "127.0.0.0/8", "--anonymous-loopback"])
         .env_remove("NOTIFY_SOCKET")
         .env_remove("WATCHDOG_USEC");
     command

@@ -15,7 +15,6 @@ use super::clock::Clock;
 use super::config::{Args, Config};
 use super::server::Server;
 use super::state::Hub;
-use super::tls::Tls;
 use crate::api::ExitCode;
 use crate::runtime::notify::{self, Notifier};
 use crate::runtime::{logging, text::grouped};
@@ -131,7 +130,7 @@ async fn reload(args: &Args, hub: &Hub, notifier: &Notifier) {
     match args.resolve() {
         Ok(config) => {
             hub.set_live(config.live);
-            if let Some(Err(problem)) = hub.tls.as_ref().map(Tls::reload) {
+            if let Err(problem) = hub.reload_certificate() {
                 error!(%problem, "the new certificate is refused; the old one stays in force");
                 notifier.ready_with("degraded: new certificate refused, the old one stays in force");
                 return;

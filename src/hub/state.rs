@@ -12,7 +12,7 @@ use super::gate::Gate;
 use super::access::{Access, Identity, LocalToken};
 use super::guard::Guard;
 use super::store::{NewEvent, Store};
-use super::tls::Tls;
+use super::tls::{Tls, TlsError};
 use crate::api::{AuditEntry, WorkKind};
 use crate::fleet::Scope;
 
@@ -88,6 +88,14 @@ impl Hub {
     /// Puts other settings in force; requests that are under way finish with the old ones.
     pub fn set_live(&self, live: Live) {
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
+    }
+
+    /// Reads the certificate again, where there is one; a bad one is refused, and the old one stays.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn reload_certificate(&self) -> Result<(), TlsError> {
+        self.tls.as_ref().map_or(Ok(()), Tls::reload)
     }
 
     /// Notes what an operator did, how it was before, and how it is now; what was done is not undone

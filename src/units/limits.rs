@@ -1,12 +1,10 @@
 use super::file::{UnitFile, unit_value};
 use std::net::SocketAddr;
 
-use crate::fleet::{Agent, AgentKind, AgentName, Fleet, Settings};
+use crate::fleet::{Agent, AgentKind, Settings};
 
 /// Name of the credential in which a hub finds its database.
 const DATABASE: &str = "database-url";
-/// Name of the credential in which an agent finds its token for the hub.
-const TOKEN: &str = "hub-token";
 
 /// Adds what an agent may take of the machine, and the secrets that it is given.
 pub(super) fn limits(file: &mut UnitFile, agent: &Agent, notes: &mut Vec<String>) {
@@ -38,19 +36,6 @@ pub(super) fn limits(file: &mut UnitFile, agent: &Agent, notes: &mut Vec<String>
             "the firewall cannot know the address of its database, which is in the credential \
              {DATABASE}: unless it is on this host, add IPAddressAllow= in a drop-in of your own"
         ));
-    }
-}
-
-/// The template takes the token from the hub of the usual name; this is for a hub of another.
-pub(super) fn local_token(file: &mut UnitFile, fleet: &Fleet, agent: &Agent) {
-    let hubs = || fleet.agents.values().filter(|a| a.kind == AgentKind::Hub);
-    let usual = |name: &AgentName| name.as_str() == AgentKind::Hub.as_str();
-    let Some(hub) = hubs().next().filter(|_| !hubs().any(|a| usual(&a.name))) else {
-        return;
-    };
-    if !agent.credentials.contains_key(TOKEN) {
-        let path = format!("%S/recon/{}/agent-token", hub.name);
-        file.set("LoadCredential", format!("{TOKEN}:{path}"));
     }
 }
 

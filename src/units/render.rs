@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::file::{UnitFile, quote_arg, unit_value};
 use super::firewall::{Firewall, firewall, url_addresses};
-use super::limits::{limits, local_token};
+use super::limits::limits;
 use super::version::{Supervisor, SystemdVersion};
 use super::{health, sandbox, targets};
 use crate::fleet::{Agent, AgentKind, AgentName, Fleet, OnFailure, Settings, Span};
@@ -159,7 +159,6 @@ fn drop_in(
     program(&mut file, agent, context.version, notes);
     restart(&mut file, agent, context.version, notes);
     limits(&mut file, agent, notes);
-    local_token(&mut file, shared.fleet, agent);
     match context.supervisor {
         Supervisor::System => {
             let firewall = shared.firewall(agent);

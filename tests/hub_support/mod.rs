@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use recon::fleet::Scope;
@@ -20,7 +20,7 @@ pub struct Bed {
     pub http: reqwest::Client,
     stop: CancellationToken,
     serving: JoinHandle<()>,
-    _dir: tempfile::TempDir,
+    pub dir: tempfile::TempDir,
 }
 
 /// A scope of these rules.
@@ -43,11 +43,17 @@ impl Bed {
     }
 
     pub async fn with(scope: Scope) -> Self {
+        Self::configured(scope, |config, _| config).await
+    }
+
+    /// With a configuration made of the usual one; the path is that of the bed's own directory.
+    pub async fn configured(scope: Scope, change: impl FnOnce(Config, &Path) -> Config) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let database: PathBuf = dir.path().join("hub.db");
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let clock = Clock::default();
         let config = Config::new(listen, database, live(scope));
+        let config = change(config, dir.path());
         let server = Server::bind(config, clock.clone()).await.unwrap();
         let (address, hub) = (server.address(), server.hub());
         let stop = CancellationToken::new();
@@ -58,7 +64,7 @@ impl Bed {
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
             serving: tokio::spawn(server.run(stop.clone())),
             stop,
-            _dir: dir,
+            dir,
         }
     }
 

@@ -39,7 +39,12 @@ struct Root(reqwest::Client);
 impl Root {
     fn of(bed: &Bed) -> Self {
         let socket = bed.dir.path().join("control.sock");
-        Self(reqwest::Client::builder().unix_socket(socket).build().unwrap())
+        Self(
+            reqwest::Client::builder()
+                .unix_socket(socket)
+                .build()
+                .unwrap(),
+        )
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
@@ -76,7 +81,11 @@ async fn status(bed: &Bed, method: Method, path: &str, token: &str) -> StatusCod
 #[tokio::test]
 async fn nobody_gets_in_without_a_token() {
     let bed = closed().await;
-    for path in ["/api/targets", "/api/nothing", "/reconnaissance/api/daemon/kaze/eggrecords/"] {
+    for path in [
+        "/api/targets",
+        "/api/nothing",
+        "/reconnaissance/api/daemon/kaze/eggrecords/",
+    ] {
         let response = bed.request(Method::GET, path).send().await.unwrap();
         assert_eq!(response.status(), 401, "{path}");
         let challenge = &response.headers()[WWW_AUTHENTICATE];
@@ -84,9 +93,18 @@ async fn nobody_gets_in_without_a_token() {
         let body: Value = response.json().await.unwrap();
         assert!(text(&body["error"]).contains("token"), "{body}");
     }
-    for authorization in ["Bearer nonsense", "Basic eDp5", "Bearer", "Bearer recon_oAAAA"] {
+    for authorization in [
+        "Bearer nonsense",
+        "Basic eDp5",
+        "Bearer",
+        "Bearer recon_oAAAA",
+    ] {
         let request = bed.request(Method::GET, "/api/targets");
-        let response = request.header(AUTHORIZATION, authorization).send().await.unwrap();
+        let response = request
+            .header(AUTHORIZATION, authorization)
+            .send()
+            .await
+            .unwrap();
         assert_eq!(response.status(), 401, "{authorization}");
         let challenge = response.headers()[WWW_AUTHENTICATE].to_str().unwrap();
         assert!(challenge.contains("invalid_token"), "{challenge}");
@@ -141,13 +159,18 @@ async fn each_role_does_its_own() {
 async fn what_a_role_lacks_is_said() {
     let bed = closed().await;
     let (_, viewer) = Root::of(&bed).token(json!({ "role": "viewer" })).await;
-    let request = bed.request(Method::POST, "/api/targets").bearer_auth(&viewer);
+    let request = bed
+        .request(Method::POST, "/api/targets")
+        .bearer_auth(&viewer);
     let response = request.json(&json!({})).send().await.unwrap();
     assert_eq!(response.status(), 403);
     let challenge = response.headers()[WWW_AUTHENTICATE].to_str().unwrap();
     assert!(challenge.contains("insufficient_scope"), "{challenge}");
     let body: Value = response.json().await.unwrap();
-    assert_eq!(body["error"], "this takes the role operator, and the token's is viewer");
+    assert_eq!(
+        body["error"],
+        "this takes the role operator, and the token's is viewer"
+    );
     bed.end().await;
 }
 
@@ -165,12 +188,30 @@ async fn a_bound_token_is_one_agent_only() {
     let as_kaze = |method: Method, path: &str| bed.request(method, &api(path)).bearer_auth(&kaze);
     let lease = "/daemon/kaze/eggrecords/?limit=1";
     for (name, request) in [
-        ("lease", as_kaze(Method::GET, &format!("{lease}&agent=kaze@b"))),
-        ("lease as another", as_kaze(Method::GET, &format!("{lease}&agent=kage@a"))),
-        ("two names", as_kaze(Method::GET, &format!("{lease}&agent=kage@a&agent=kaze@a"))),
-        ("header", as_kaze(Method::GET, lease).header("Recon-Agent", "kage@a")),
-        ("another's work", as_kaze(Method::GET, "/daemon/kage/eggrecords/?agent=kaze@a")),
-        ("another's work, unnamed", as_kaze(Method::GET, "/daemon/kage/eggrecords/")),
+        (
+            "lease",
+            as_kaze(Method::GET, &format!("{lease}&agent=kaze@b")),
+        ),
+        (
+            "lease as another",
+            as_kaze(Method::GET, &format!("{lease}&agent=kage@a")),
+        ),
+        (
+            "two names",
+            as_kaze(Method::GET, &format!("{lease}&agent=kage@a&agent=kaze@a")),
+        ),
+        (
+            "header",
+            as_kaze(Method::GET, lease).header("Recon-Agent", "kage@a"),
+        ),
+        (
+            "another's work",
+            as_kaze(Method::GET, "/daemon/kage/eggrecords/?agent=kaze@a"),
+        ),
+        (
+            "another's work, unnamed",
+            as_kaze(Method::GET, "/daemon/kage/eggrecords/"),
+        ),
         (
             "submit",
             as_kaze(Method::POST, "/daemon/kaze/scan/?agent=kaze@b").json(&scan(&record, "kaze")),
@@ -190,7 +231,10 @@ async fn a_bound_token_is_one_agent_only() {
     ] {
         let (status, body) = bed.send(request).await;
         assert_eq!(status, 403, "{name}: {body}");
-        assert!(text(&body["error"]).contains("the token is for kaze@a"), "{body}");
+        assert!(
+            text(&body["error"]).contains("the token is for kaze@a"),
+            "{body}"
+        );
     }
     assert_eq!(root.get("/api/scans").await["scans"], json!([]));
 
@@ -202,11 +246,18 @@ async fn a_bound_token_is_one_agent_only() {
     let request = as_kaze(Method::POST, "/daemon/kaze/heartbeat/").json(&beat);
     let (_, beat) = bed.send(request).await;
     assert_eq!(text(&beat["leases"][0]["id"]), own);
-    assert!(!beat["leases"][0]["expires_at"].is_null(), "it is its own: {beat}");
+    assert!(
+        !beat["leases"][0]["expires_at"].is_null(),
+        "it is its own: {beat}"
+    );
 
     // Nor may it give back what another holds.
     let (_, other) = root
-        .send(Method::GET, "/api/daemon/kaze/eggrecords/?agent=kaze@b", None)
+        .send(
+            Method::GET,
+            "/api/daemon/kaze/eggrecords/?agent=kaze@b",
+            None,
+        )
         .await;
     let others = text(&other["eggrecords"][0]["lease_id"]);
     for (lease, wanted) in [(&others, 403), (&own, 200), (&own, 404)] {
@@ -221,10 +272,16 @@ async fn revoked_and_expired_is_out_at_once() {
     let bed = closed().await;
     let root = Root::of(&bed);
     let (id, viewer) = root.token(json!({ "role": "viewer" })).await;
-    assert_eq!(status(&bed, Method::GET, "/api/targets", &viewer).await, 200);
+    assert_eq!(
+        status(&bed, Method::GET, "/api/targets", &viewer).await,
+        200
+    );
     let path = format!("/api/tokens/{id}");
     assert_eq!(root.send(Method::DELETE, &path, None).await.0, 200);
-    assert_eq!(status(&bed, Method::GET, "/api/targets", &viewer).await, 401);
+    assert_eq!(
+        status(&bed, Method::GET, "/api/targets", &viewer).await,
+        401
+    );
     assert_eq!(root.send(Method::DELETE, &path, None).await.0, 200, "again");
 
     let (_, short) = root
@@ -254,7 +311,10 @@ async fn tokens_are_listed_without_their_secrets() {
         (json!({ "role": "agent", "agent": "K@" }), "agent"),
         (json!({ "role": "agent", "host": "a b" }), "host"),
         (json!({ "role": "agent", "name": "" }), "name"),
-        (json!({ "role": "agent", "expires_in_s": 0 }), "expires_in_s"),
+        (
+            json!({ "role": "agent", "expires_in_s": 0 }),
+            "expires_in_s",
+        ),
     ] {
         let (status, body) = root.send(Method::POST, "/api/tokens", Some(wish)).await;
         assert_eq!(status, 422, "{body}");
@@ -272,7 +332,10 @@ async fn the_agents_of_this_host_have_a_token_from_the_start() {
     let first = read();
     let lease = "/api/daemon/kaze/eggrecords/?agent=kaze@a";
     assert_eq!(status(&bed, Method::GET, lease, &first).await, 200);
-    assert_eq!(root.send(Method::POST, "/api/tokens/local", None).await.0, 200);
+    assert_eq!(
+        root.send(Method::POST, "/api/tokens/local", None).await.0,
+        200
+    );
     let second = read();
     assert_eq!(status(&bed, Method::GET, lease, &first).await, 401);
     assert_eq!(status(&bed, Method::GET, lease, &second).await, 200);
@@ -290,12 +353,17 @@ async fn a_hub_that_opens_loopback_still_gives_no_rights_to_nobody() {
         (Method::GET, "/api/audit"),
         (Method::POST, "/api/tokens/local"),
     ] {
-        let request = bed.request(method, path).json(&json!({ "role": "operator" }));
+        let request = bed
+            .request(method, path)
+            .json(&json!({ "role": "operator" }));
         let (status, body) = bed.send(request).await;
         assert_eq!(status, 403, "{path} {body}");
     }
     // Who shows a bad token is not taken for one who shows none.
-    assert_eq!(status(&bed, Method::GET, "/api/targets", "nonsense").await, 401);
+    assert_eq!(
+        status(&bed, Method::GET, "/api/targets", "nonsense").await,
+        401
+    );
     bed.end().await;
 }
 
@@ -303,11 +371,15 @@ async fn a_hub_that_opens_loopback_still_gives_no_rights_to_nobody() {
 async fn what_operators_change_is_noted() {
     let bed = closed().await;
     let root = Root::of(&bed);
-    let (id, operator) = root.token(json!({ "role": "operator", "name": "ann" })).await;
+    let (id, operator) = root
+        .token(json!({ "role": "operator", "name": "ann" }))
+        .await;
     let body = json!({ "targets": [{ "target": "127.0.0.1" }, { "target": "127.0.0.2" }] });
     let add = || {
         let request = bed.request(Method::POST, "/api/targets").json(&body);
-        request.bearer_auth(&operator).header("Idempotency-Key", "k")
+        request
+            .bearer_auth(&operator)
+            .header("Idempotency-Key", "k")
     };
     let (_, added) = bed.send(add()).await;
     bed.send(add()).await;
@@ -324,7 +396,12 @@ async fn what_operators_change_is_noted() {
     // A repetition and a failure changed nothing.
     assert_eq!(
         actions,
-        ["token.revoke", "target.delete", "target.create", "token.create"]
+        [
+            "token.revoke",
+            "target.delete",
+            "target.create",
+            "token.create"
+        ]
     );
     let [_, deleted, created, made] = &entries[..] else {
         unreachable!()
@@ -350,7 +427,9 @@ async fn what_operators_change_is_noted() {
 async fn too_many_requests_are_put_off() {
     let scope = scope(&["127.0.0.0/8"], &[]);
     let bed = Bed::configured(scope, |config, dir| {
-        config.max_requests(4).control_socket(dir.join("control.sock"))
+        config
+            .max_requests(4)
+            .control_socket(dir.join("control.sock"))
     })
     .await;
     let root = Root::of(&bed);
@@ -374,7 +453,11 @@ async fn too_many_requests_are_put_off() {
         };
         assert!(good >= burst, "{good}");
         assert_eq!(refused.status(), 429);
-        let wait: u64 = refused.headers()[RETRY_AFTER].to_str().unwrap().parse().unwrap();
+        let wait: u64 = refused.headers()[RETRY_AFTER]
+            .to_str()
+            .unwrap()
+            .parse()
+            .unwrap();
         assert!(wait >= 1);
     }
     for _ in 0..20 {
@@ -387,7 +470,10 @@ async fn too_many_requests_are_put_off() {
 async fn whoever_tries_out_tokens_is_slowed_down() {
     let bed = closed().await;
     let (_, viewer) = Root::of(&bed).token(json!({ "role": "viewer" })).await;
-    assert_eq!(status(&bed, Method::GET, "/api/targets", &viewer).await, 200);
+    assert_eq!(
+        status(&bed, Method::GET, "/api/targets", &viewer).await,
+        200
+    );
     let guess = format!("recon_o{}", "A".repeat(43));
     let mut failed = 0;
     while status(&bed, Method::GET, "/api/targets", &guess).await == 401 {
@@ -433,12 +519,17 @@ async fn the_control_socket_is_for_its_owner_and_goes_with_the_hub() {
     assert_eq!(mode & 0o777, 0o600);
     // A page in a browser cannot use it, so that any name will do.
     let client = reqwest::Client::builder().unix_socket(path.clone());
-    let request = client.build().unwrap().get("http://any.example/api/targets");
+    let request = client
+        .build()
+        .unwrap()
+        .get("http://any.example/api/targets");
     assert_eq!(request.send().await.unwrap().status(), 200);
     // A token there is still what it is elsewhere.
     let (_, viewer) = Root::of(&bed).token(json!({ "role": "viewer" })).await;
     let client = Root::of(&bed).0;
-    let request = client.post("http://localhost/api/targets").bearer_auth(viewer);
+    let request = client
+        .post("http://localhost/api/targets")
+        .bearer_auth(viewer);
     assert_eq!(request.json(&json!({})).send().await.unwrap().status(), 403);
     let dir = bed.dir.path().to_owned();
     bed.end().await;
@@ -455,7 +546,9 @@ fn certificate(dir: &Path) {
 fn trusting(path: &Path) -> reqwest::Client {
     let pem = std::fs::read(path).unwrap();
     let authority = reqwest::Certificate::from_pem_bundle(&pem).unwrap();
-    let builder = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0);
+    let builder = reqwest::Client::builder()
+        .no_proxy()
+        .pool_max_idle_per_host(0);
     builder.tls_certs_only(authority).build().unwrap()
 }
 
@@ -476,7 +569,10 @@ async fn tls_for_who_wants_it() {
     let client = trusting(&dir.join("cert.pem"));
     let alive = client.get(format!("{url}/healthz")).send().await.unwrap();
     assert_eq!(alive.status(), 200);
-    assert!(bed.http.get(bed.url("/healthz")).send().await.is_err(), "in the clear");
+    assert!(
+        bed.http.get(bed.url("/healthz")).send().await.is_err(),
+        "in the clear"
+    );
     // The control socket needs none.
     Root::of(&bed).get("/api/targets").await;
 
@@ -489,22 +585,48 @@ async fn tls_for_who_wants_it() {
     let body = serde_json::to_vec(&scan("00000000-0000-0000-0000-000000000000", "kaze")).unwrap();
     let submit = |agent: &HubClient| {
         let (agent, body) = (agent.clone(), body.clone());
-        async move { agent.submit("daemon/kaze/scan/", uuid::Uuid::nil(), body).await }
+        async move {
+            agent
+                .submit("daemon/kaze/scan/", uuid::Uuid::nil(), body)
+                .await
+        }
     };
     let answer: Result<Submitted, HubError> = submit(&agent).await;
-    assert!(matches!(answer, Err(HubError::Refused { .. })), "no such record: {answer:?}");
+    assert!(
+        matches!(answer, Err(HubError::Refused { .. })),
+        "no such record: {answer:?}"
+    );
     let stranger = HubClient::new(&url, "kaze@here".to_owned(), &Credentials::default()).unwrap();
     let answer = submit(&stranger).await;
-    assert!(matches!(answer, Err(HubError::Unreachable(_))), "{answer:?}");
+    assert!(
+        matches!(answer, Err(HubError::Unreachable(_))),
+        "{answer:?}"
+    );
 
     // Another certificate takes effect by a reload; a bad one does not.
     std::fs::write(dir.join("cert.pem"), "nonsense").unwrap();
     assert!(bed.hub.reload_certificate().is_err());
-    assert_eq!(client.get(format!("{url}/healthz")).send().await.unwrap().status(), 200);
+    assert_eq!(
+        client
+            .get(format!("{url}/healthz"))
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        200
+    );
     certificate(dir);
     bed.hub.reload_certificate().unwrap();
     assert!(client.get(format!("{url}/healthz")).send().await.is_err());
     let client = trusting(&dir.join("cert.pem"));
-    assert_eq!(client.get(format!("{url}/healthz")).send().await.unwrap().status(), 200);
+    assert_eq!(
+        client
+            .get(format!("{url}/healthz"))
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        200
+    );
     bed.end().await;
 }

@@ -49,7 +49,9 @@ impl Refused {
     /// As the failure of a verb.
     pub fn into_failure(self) -> Failure {
         let advice = match self.status {
-            StatusCode::UNAUTHORIZED => "; be root on the hub's host, or name a token with --token-file",
+            StatusCode::UNAUTHORIZED => {
+                "; be root on the hub's host, or name a token with --token-file"
+            }
             _ => "",
         };
         let code = match self.not_permitted || self.status == StatusCode::UNAUTHORIZED {
@@ -87,7 +89,10 @@ impl HubClient {
         }
         let mut base = url.as_str().trim_end_matches('/').to_owned();
         let mut shown = base.clone();
-        if let Some(socket) = place.socket.filter(|socket| socket.required || token.is_none()) {
+        if let Some(socket) = place
+            .socket
+            .filter(|socket| socket.required || token.is_none())
+        {
             // TLS is for the network only.
             base = "http://localhost".to_owned();
             shown = format!("unix:{}", socket.path.display());

@@ -143,9 +143,8 @@ mod tests {
             ("http://10.1.2.4:9000", "10.1.2.3:9000", false),
             ("http://hub.example.org:9000", "0.0.0.0:9000", false),
         ] {
-            let toml = format!(
-                "[fleet]\nhub = {url:?}\n[agents.hub.config]\nlisten = {listen:?}\n"
-            );
+            let toml =
+                format!("[fleet]\nhub = {url:?}\n[agents.hub.config]\nlisten = {listen:?}\n");
             assert_eq!(hub_of(&toml).is_some(), local, "{url} {listen}");
         }
     }

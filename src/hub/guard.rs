@@ -80,7 +80,10 @@ fn check_claims(identity: &Identity, need: Need, request: &Request) -> Result<()
     let params: Vec<(String, String)> = Query::try_from_uri(request.uri())
         .map(|Query(all)| all)
         .map_err(|_| ApiError::bad_request("the parameters after ? cannot be read"))?;
-    for (_, agent) in params.iter().filter(|(name, value)| name == "agent" && !value.is_empty()) {
+    for (_, agent) in params
+        .iter()
+        .filter(|(name, value)| name == "agent" && !value.is_empty())
+    {
         identity.may_call_itself(agent)?;
     }
     if let Some(agent) = request.headers().get(RECON_AGENT) {
@@ -91,7 +94,9 @@ fn check_claims(identity: &Identity, need: Need, request: &Request) -> Result<()
     }
     let path = roles::below_prefix(request.uri().path());
     let kinds = path.split('/').filter_map(|part| part.parse().ok());
-    kinds.take(1).try_for_each(|kind: Personality| identity.may_work_as(kind))
+    kinds
+        .take(1)
+        .try_for_each(|kind: Personality| identity.may_work_as(kind))
 }
 
 /// Who is let in, and who was just now.
@@ -162,7 +167,13 @@ impl Guard {
         text: Option<&str>,
         peer: Peer,
     ) -> Result<Arc<Token>, ApiError> {
-        let bad = |text| self.refuse(peer, text, Some("Bearer realm=\"recon\", error=\"invalid_token\""));
+        let bad = |text| {
+            self.refuse(
+                peer,
+                text,
+                Some("Bearer realm=\"recon\", error=\"invalid_token\""),
+            )
+        };
         let Some(secret) = text.and_then(Secret::parse) else {
             return Err(bad("this is no token of a hub"));
         };
@@ -193,7 +204,10 @@ impl Guard {
     fn refuse(&self, peer: Peer, text: &str, challenge: Option<&'static str>) -> ApiError {
         if let Some(address) = peer.address() {
             let rate = Rate::new(FAILURES, FAILURES);
-            if let Err(wait) = self.limiter.take(Key::Failure(address), rate, Instant::now()) {
+            if let Err(wait) = self
+                .limiter
+                .take(Key::Failure(address), rate, Instant::now())
+            {
                 return ApiError::too_many(wait);
             }
         }
@@ -209,7 +223,9 @@ impl Guard {
             return Ok(());
         };
         let rate = Rate::new(FAILURES, FAILURES);
-        let looked = self.limiter.look(Key::Failure(address), rate, Instant::now());
+        let looked = self
+            .limiter
+            .look(Key::Failure(address), rate, Instant::now());
         looked.map_err(ApiError::too_many)
     }
 
@@ -225,17 +241,23 @@ impl Guard {
         if per_second == 0 {
             return Ok(());
         }
-        let taken = self.limiter.take(key, Rate::new(per_second, burst), Instant::now());
+        let taken = self
+            .limiter
+            .take(key, Rate::new(per_second, burst), Instant::now());
         taken.map_err(ApiError::too_many)
     }
 }
 
-const NO_TOKEN: &str = "a token is needed (Authorization: Bearer …); reconctl hub token create makes one";
+const NO_TOKEN: &str =
+    "a token is needed (Authorization: Bearer …); reconctl hub token create makes one";
 
 /// Notes that a token is in use, without holding up who uses it.
 fn note_use(hub: &Hub, token: &Token) {
     let now = hub.clock.now();
-    if token.last_used_at.is_some_and(|last| now - last < NOTE_USE_EVERY) {
+    if token
+        .last_used_at
+        .is_some_and(|last| now - last < NOTE_USE_EVERY)
+    {
         return;
     }
     let (store, id) = (Arc::clone(&hub.store), token.id);

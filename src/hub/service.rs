@@ -132,7 +132,8 @@ async fn reload(args: &Args, hub: &Hub, notifier: &Notifier) {
             hub.set_live(config.live);
             if let Err(problem) = hub.reload_certificate() {
                 error!(%problem, "the new certificate is refused; the old one stays in force");
-                notifier.ready_with("degraded: new certificate refused, the old one stays in force");
+                notifier
+                    .ready_with("degraded: new certificate refused, the old one stays in force");
                 return;
             }
             info!("the configuration was read again");

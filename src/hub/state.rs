@@ -7,9 +7,9 @@ use serde_json::Value;
 use tracing::{error, info};
 use uuid::Uuid;
 
+use super::access::{Access, Identity, LocalToken};
 use super::clock::Clock;
 use super::gate::Gate;
-use super::access::{Access, Identity, LocalToken};
 use super::guard::Guard;
 use super::store::{NewEvent, Store};
 use super::tls::{Tls, TlsError};
@@ -121,7 +121,14 @@ impl Hub {
             request_id: identity.request_id,
         };
         let (who, object) = (&entry.who, &entry.object);
-        info!(EVENT = "audit", who, action, object, peer = entry.peer, "an operator's change");
+        info!(
+            EVENT = "audit",
+            who,
+            action,
+            object,
+            peer = entry.peer,
+            "an operator's change"
+        );
         if let Err(problem) = self.store.add_audit(entry).await {
             error!(%problem, action, "a change was not noted in the audit trail");
         }

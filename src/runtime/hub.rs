@@ -282,7 +282,10 @@ impl HubClient {
         Err(HubError::Token(self.token_advice(&refused)))
     }
 
-    async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<Sent<T>, HubError> {
+    async fn send<T: DeserializeOwned>(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<Sent<T>, HubError> {
         let request = match self.token.get() {
             Some(token) => request.bearer_auth(token),
             None => request,
@@ -383,7 +386,11 @@ fn refuses_token(response: &Response) -> bool {
         .get_all(reqwest::header::WWW_AUTHENTICATE)
         .iter()
         .any(|value| value.to_str().is_ok_and(|text| text.starts_with("Bearer")));
-    challenged && matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+    challenged
+        && matches!(
+            response.status(),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+        )
 }
 
 async fn read(mut response: Response) -> Result<Vec<u8>, HubError> {

@@ -15,7 +15,8 @@ async fn server(template: ResponseTemplate) -> (MockServer, HubClient) {
         .respond_with(template)
         .mount(&server)
         .await;
-    let client = HubClient::new(&server.uri(), "kaze@here".into(), &Credentials::default()).unwrap();
+    let client =
+        HubClient::new(&server.uri(), "kaze@here".into(), &Credentials::default()).unwrap();
     (server, client)
 }
 
@@ -40,7 +41,8 @@ async fn leases_in_the_earlier_servers_shape() {
         .respond_with(ResponseTemplate::new(200).set_body_json(body))
         .mount(&server)
         .await;
-    let client = HubClient::new(&server.uri(), "kaze@here".into(), &Credentials::default()).unwrap();
+    let client =
+        HubClient::new(&server.uri(), "kaze@here".into(), &Credentials::default()).unwrap();
     let records = client
         .lease(
             Personality::Kaze,
@@ -138,7 +140,12 @@ async fn a_token_of_another_agent_loses_no_result() {
 
 #[tokio::test]
 async fn nobody_there_is_transient() {
-    let client = HubClient::new("http://127.0.0.1:1/", "kaze@here".into(), &Credentials::default()).unwrap();
+    let client = HubClient::new(
+        "http://127.0.0.1:1/",
+        "kaze@here".into(),
+        &Credentials::default(),
+    )
+    .unwrap();
     assert!(
         client
             .release(Uuid::nil())
@@ -151,6 +158,9 @@ async fn nobody_there_is_transient() {
 #[test]
 fn refuses_what_is_no_hub() {
     for url in ["", "hub:9000", "ftp://hub", "unix:/x"] {
-        assert!(HubClient::new(url, String::new(), &Credentials::default()).is_err(), "{url}");
+        assert!(
+            HubClient::new(url, String::new(), &Credentials::default()).is_err(),
+            "{url}"
+        );
     }
 }

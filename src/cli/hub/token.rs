@@ -106,7 +106,11 @@ async fn create(
             output::json(&made.token)?;
         } else {
             let name = display(&made.token.name);
-            let text = format!("token {name} ({}) is in {}\n", made.token.id, path.display());
+            let text = format!(
+                "token {name} ({}) is in {}\n",
+                made.token.id,
+                path.display()
+            );
             output::text(&text)?;
         }
     } else if global.json || global.jsonl {
@@ -190,8 +194,9 @@ fn state(token: &Token, now: DateTime<Utc>) -> String {
 }
 
 async fn rotate_local(hub: &HubClient) -> Outcome {
-    let done: Result<serde_json::Value, Refused> =
-        hub.post("/api/tokens/local", &serde_json::json!({})).await?;
+    let done: Result<serde_json::Value, Refused> = hub
+        .post("/api/tokens/local", &serde_json::json!({}))
+        .await?;
     done.map_err(Refused::into_failure)?;
     output::text(
         "The agents of the hub's host have another token; the old one is revoked. Each takes the new \

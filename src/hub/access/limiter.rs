@@ -74,12 +74,22 @@ pub(in super::super) struct Limiter {
 
 impl Limiter {
     /// Counts one; when it is one too many, says how long to wait.
-    pub(in super::super) fn take(&self, key: Key, rate: Rate, now: Instant) -> Result<(), Duration> {
+    pub(in super::super) fn take(
+        &self,
+        key: Key,
+        rate: Rate,
+        now: Instant,
+    ) -> Result<(), Duration> {
         self.change(key, rate, now, true)
     }
 
     /// The same without counting it.
-    pub(in super::super) fn look(&self, key: Key, rate: Rate, now: Instant) -> Result<(), Duration> {
+    pub(in super::super) fn look(
+        &self,
+        key: Key,
+        rate: Rate,
+        now: Instant,
+    ) -> Result<(), Duration> {
         self.change(key, rate, now, false)
     }
 

@@ -127,8 +127,8 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::hub::store::{AccessStore, PageQuery};
     use crate::hub::store::sqlite::SqliteStore;
+    use crate::hub::store::{AccessStore, PageQuery};
 
     async fn valid(store: &dyn Store) -> Vec<Token> {
         let query = PageQuery {
@@ -136,9 +136,7 @@ mod tests {
             before: None,
         };
         let all = store.tokens(query).await.unwrap().items;
-        all.into_iter()
-            .filter(|t| t.revoked_at.is_none())
-            .collect()
+        all.into_iter().filter(|t| t.revoked_at.is_none()).collect()
     }
 
     #[tokio::test]

@@ -23,11 +23,7 @@ const LIFE_MAX: u64 = 10 * 366 * 86_400;
 
 /// `POST /api/tokens`. An idempotency key is no use here: the secret is not kept, so that the first
 /// answer cannot be given again.
-pub(super) async fn create(
-    State(hub): State<Arc<Hub>>,
-    identity: Identity,
-    post: Post,
-) -> Reply {
+pub(super) async fn create(State(hub): State<Arc<Hub>>, identity: Identity, post: Post) -> Reply {
     let (wish, _) = post.json::<CreateToken>()?;
     check(&wish)?;
     let now = hub.clock.now();
@@ -44,7 +40,8 @@ pub(super) async fn create(
     };
     let token = hub.store.create_token(token, now).await?;
     let (id, new) = (token.id.to_string(), json!(token));
-    hub.audit(&identity, "token.create", id, None, Some(new)).await;
+    hub.audit(&identity, "token.create", id, None, Some(new))
+        .await;
     let answer = CreatedToken {
         success: true,
         token,
@@ -80,7 +77,8 @@ fn check(wish: &CreateToken) -> Result<(), ApiError> {
         ),
         (
             "expires_in_s",
-            wish.expires_in_s.is_none_or(|s| (1..=LIFE_MAX).contains(&s)),
+            wish.expires_in_s
+                .is_none_or(|s| (1..=LIFE_MAX).contains(&s)),
             "must be from 1 s to ten years",
         ),
     ];
@@ -148,7 +146,13 @@ pub(super) async fn rotate_local(State(hub): State<Arc<Hub>>, identity: Identity
         }
     })?;
     let new = json!({ "id": token.id });
-    hub.audit(&identity, "token.rotate_local", "agents of this host", None, Some(new))
-        .await;
+    hub.audit(
+        &identity,
+        "token.rotate_local",
+        "agents of this host",
+        None,
+        Some(new),
+    )
+    .await;
     Ok(Json(json!({ "success": true, "token": token })).into_response())
 }

@@ -34,10 +34,7 @@ async fn a_token_is_found_by_its_secret(store: &dyn Store) {
     assert_eq!(made.name, "one");
     assert_eq!(made.role, Role::Agent);
     assert_eq!(made.agent.as_deref(), Some("kaze"));
-    assert_eq!(
-        (made.created_at, made.expires_at),
-        (t0(), Some(later()))
-    );
+    assert_eq!((made.created_at, made.expires_at), (t0(), Some(later())));
     let found = store.token_by_secret([1; 32]).await.unwrap();
     assert_eq!(found.as_ref(), Some(&made));
     assert_eq!(store.token_by_secret([2; 32]).await.unwrap(), None);
@@ -54,10 +51,7 @@ async fn a_token_is_found_by_its_secret(store: &dyn Store) {
         .await
         .unwrap();
     assert_eq!(twice, Some(revoked.clone()));
-    assert_eq!(
-        store.token_by_secret([1; 32]).await.unwrap(),
-        Some(revoked)
-    );
+    assert_eq!(store.token_by_secret([1; 32]).await.unwrap(), Some(revoked));
     assert_eq!(store.revoke_token(Uuid::nil(), t0()).await.unwrap(), None);
 }
 

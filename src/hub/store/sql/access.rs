@@ -35,9 +35,7 @@ impl AccessStore for SqlStore {
     }
 
     async fn revoke_token(&self, id: Uuid, now: DateTime<Utc>) -> Result<Option<Token>> {
-        self.write
-            .run(move |c| Box::pin(revoke(c, id, now)))
-            .await
+        self.write.run(move |c| Box::pin(revoke(c, id, now))).await
     }
 
     async fn token_used(&self, id: Uuid, now: DateTime<Utc>) -> Result<()> {

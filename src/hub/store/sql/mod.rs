@@ -6,9 +6,9 @@
 //! every time, JSON as text, `ON CONFLICT`, `RETURNING`, `UPDATE … FROM`; whatever they do not read
 //! alike is a constant or a function of the dialect.
 
+mod access;
 #[expect(dead_code, reason = "the results that show differences come next")]
 mod changes;
-mod access;
 mod daemons;
 mod idempotency;
 pub(super) mod rows;

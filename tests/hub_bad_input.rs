@@ -7,6 +7,8 @@
     reason = "a test ends with the first surprise"
 )]
 
+#[path = "hub_bad_input/bodies.rs"]
+mod bodies;
 mod hub_support;
 
 use hub_support::{Bed, heartbeat, text};
@@ -21,7 +23,15 @@ fn check(name: &str, status: StatusCode, body: &Value, wanted: u16) {
     assert_eq!(body["success"], false, "{name}");
     assert!(!text(&body["error"]).is_empty(), "{name}");
     assert!(body["request_id"].is_string(), "{name}");
-    for leak in ["SQL", "sqlite", "panicked", "src/"] {
+    for leak in [
+        "SQL",
+        "sqlite",
+        "postgres",
+        "constraint",
+        "database",
+        "panicked",
+        "src/",
+    ] {
         assert!(!body.to_string().contains(leak), "{name}: {body}");
     }
 }

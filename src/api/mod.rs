@@ -11,6 +11,7 @@ mod event;
 mod exit;
 mod heartbeat;
 mod kind;
+mod result;
 mod scan;
 mod target;
 
@@ -21,6 +22,10 @@ pub use event::{Event, EventList};
 pub use exit::ExitCode;
 pub use heartbeat::{AgentCommand, AgentStatus, Heartbeat, HeartbeatAnswer, LeaseRenewal};
 pub use kind::{Personality, WorkKind};
+pub use result::{
+    Assessment, AssessmentAnswer, AssessmentList, EnumerationAnswer, Finding, FindingList,
+    Progress, RiskLevel, SpiderAnswer, Technology,
+};
 pub use scan::{
     CertificateFacts, OpenPort, PortCounts, PortState, Scan, ScanAnswer, ScanList, ScanPort,
     ScanResult, ScanSubmission, TlsFacts,

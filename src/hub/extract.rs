@@ -128,6 +128,12 @@ fn is_slow(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 impl Post {
+    /// The hash of the body, as text.
+    pub(super) fn sha256(&self) -> String {
+        let hash = Sha256::digest(&self.bytes);
+        hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// The body as this type, and the key.
     pub(super) fn json<T: DeserializeOwned>(self) -> Result<(T, Option<Idempotency>), ApiError> {
         let mut json = serde_json::Deserializer::from_slice(&self.bytes);
@@ -214,7 +220,13 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
 /// Method and path; a path and its alias are the same route.
 fn route(method: &Method, path: &str) -> String {
     let path = path.strip_prefix("/reconnaissance").unwrap_or(path);
-    format!("{method} {}", path.trim_end_matches('/'))
+    let path = match path.trim_end_matches('/') {
+        "/api/daemon/spider" => "/api/daemon/kumo/spider",
+        "/api/daemon/assessment" => "/api/daemon/ryu/assessment",
+        "/api/daemon/enumeration" => "/api/daemon/suzu/enumeration",
+        path => path,
+    };
+    format!("{method} {path}")
 }
 
 /// Who calls.

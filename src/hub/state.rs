@@ -27,15 +27,24 @@ pub struct Live {
     pub rescan: BTreeMap<WorkKind, Duration>,
 }
 
-/// When the fleet file does not say how long after a scan the next is due.
-const RESCAN_AFTER: Duration = Duration::from_secs(24 * 3600);
+/// How long after a result the next is due, when the fleet file does not say.
+const fn rescan_default(kind: Option<WorkKind>) -> Duration {
+    const DAY: u64 = 24 * 3600;
+    let days = match kind {
+        Some(WorkKind::KumoSpider) => 182,
+        Some(WorkKind::SuzuEnum) => 30,
+        Some(WorkKind::RyuAssessment) => 7,
+        _ => 1,
+    };
+    Duration::from_secs(days * DAY)
+}
 
 impl Live {
     /// How long after a scan of this kind the next is due.
     pub fn rescan_after(&self, kind: Option<WorkKind>) -> Duration {
         kind.and_then(|kind| self.rescan.get(&kind))
             .copied()
-            .unwrap_or(RESCAN_AFTER)
+            .unwrap_or(rescan_default(kind))
     }
 }
 

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use chrono::TimeDelta;
+use serde_json::{Value, json};
 
 use super::super::error::ApiError;
 use super::super::extract::{Caller, Params};
@@ -45,12 +46,26 @@ pub(super) async fn list(
         agent: caller.agent(),
     };
     let eggrecords = lease_records(&hub, &wish, limit).await?;
-    Ok(Json(EggRecordList {
+    let list = EggRecordList {
         success: true,
         count: eggrecords.len(),
         eggrecords,
-    })
-    .into_response())
+    };
+    if personality == Personality::Suzu {
+        return Ok(Json(without_groups(&list)).into_response());
+    }
+    Ok(Json(list).into_response())
+}
+
+/// The earlier server names no group in this one list.
+fn without_groups(list: &EggRecordList) -> Value {
+    let mut list = json!(list);
+    for record in list["eggrecords"].as_array_mut().into_iter().flatten() {
+        if let Some(record) = record.as_object_mut() {
+            record.remove("egg_id_id");
+        }
+    }
+    list
 }
 
 /// The earlier server looks at `scan_type` for ryu only.

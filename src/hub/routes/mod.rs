@@ -1,16 +1,25 @@
 //! All routes, in one table; one file a resource.
 
+mod assessment;
 mod audit;
 mod create;
 mod eggrecords;
+mod enumeration;
 mod events;
+mod fields;
+mod findings;
 mod health;
 mod heartbeat;
 mod leases;
+mod progress;
+mod results;
 pub(super) mod roles;
 mod scan_body;
 mod scan_submit;
 mod scans;
+mod secrets;
+mod spider;
+mod summary;
 mod targets;
 mod tokens;
 
@@ -38,8 +47,9 @@ use super::store::Answer;
 const REQUEST_TIME: Duration = Duration::from_secs(30);
 /// Largest body of most requests.
 const BODY_MAX: usize = 1024 * 1024;
-/// Largest body of a scan: the earlier daemons send a line for each of 65,535 ports (10.6 MB).
-const SCAN_BODY_MAX: usize = 32 * 1024 * 1024;
+/// Largest body of a result: the earlier daemons send a line for each of 65,535 ports (10.6 MB), and
+/// the texts of scripts.
+const RESULT_BODY_MAX: usize = 32 * 1024 * 1024;
 
 /// Everything that the hub answers to.
 pub(super) fn service(hub: Arc<Hub>) -> NormalizePath<Router> {
@@ -68,12 +78,31 @@ fn recon_api() -> Router<Arc<Hub>> {
         .route("/daemon/{personality}/eggrecords", get(eggrecords::list))
         .route(
             "/daemon/{personality}/scan",
-            post(scan_submit::submit).layer(DefaultBodyLimit::max(SCAN_BODY_MAX)),
+            post(scan_submit::submit).layer(DefaultBodyLimit::max(RESULT_BODY_MAX)),
         )
         .route("/daemon/{personality}/heartbeat", post(heartbeat::take))
         .route("/daemon/{personality}/health", get(health::agent))
         .route("/daemon/leases/{id}", delete(leases::end))
+        .route("/daemon/{personality}/progress", post(progress::take))
+        .route("/{personality}/progress", get(progress::show))
         .route("/eggrecords/create", post(create::create))
+        .route("/eggrecords/{uuid}/summary", get(summary::show))
+        .route("/findings", get(findings::list))
+        .route("/assessments", get(assessment::list))
+        .merge(results_api())
+}
+
+/// Results other than scans. The second path of each is where the earlier documents or daemons look
+/// for it.
+fn results_api() -> Router<Arc<Hub>> {
+    Router::new()
+        .route("/daemon/kumo/spider", post(spider::submit))
+        .route("/daemon/spider", post(spider::submit))
+        .route("/daemon/ryu/assessment", post(assessment::submit))
+        .route("/daemon/assessment", post(assessment::submit))
+        .route("/daemon/enumeration", post(enumeration::submit))
+        .route("/daemon/suzu/enumeration", post(enumeration::submit))
+        .layer(DefaultBodyLimit::max(RESULT_BODY_MAX))
 }
 
 /// The routes that the earlier server has not.

@@ -12,15 +12,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::super::error::{ApiError, field_error};
+use super::super::error::ApiError;
 use super::super::extract::Object;
 use super::super::store::{Attempt, NewScan};
-use crate::api::{FieldError, PortCounts, ScanPort, WorkKind};
+use super::fields::{Fields, OBJECT_MAX, is_nothing};
+use crate::api::{PortCounts, ScanPort, WorkKind};
 
-/// Longest text that is kept of one field.
-const TEXT_MAX: usize = 4096;
-/// Largest of the other objects that are kept, as JSON.
-const OBJECT_MAX: usize = 64 * 1024;
 /// Ports of a web server, for a service that has no name.
 const WEB_PORTS: [u16; 4] = [80, 443, 8080, 8443];
 
@@ -118,55 +115,7 @@ impl Body {
     }
 }
 
-/// Reads fields and collects what is wrong with them.
-#[derive(Debug, Default)]
-struct Fields {
-    errors: Vec<FieldError>,
-}
-
 impl Fields {
-    fn wrong(&mut self, field: impl Into<String>, kind: &str, message: &str) {
-        if self.errors.len() < 100 {
-            self.errors.push(field_error(field, kind, message));
-        }
-    }
-
-    fn text(&mut self, field: &str, value: &Value) -> Option<String> {
-        match value {
-            Value::Null => None,
-            Value::String(text) => Some(tidy(text)).filter(|t| !t.is_empty()),
-            _ => {
-                self.wrong(field, "type", "must be text");
-                None
-            }
-        }
-    }
-
-    fn flag(&mut self, field: &str, value: &Value) -> Option<bool> {
-        if !value.is_null() && !value.is_boolean() {
-            self.wrong(field, "type", "must be true or false");
-        }
-        value.as_bool()
-    }
-
-    fn number(&mut self, field: &str, value: &Value) -> f64 {
-        match value.as_f64() {
-            Some(n) if n >= 0.0 => return n,
-            None if value.is_null() => {}
-            _ => self.wrong(field, "range", "must be a number, 0 or more"),
-        }
-        0.0
-    }
-
-    fn time(&mut self, field: &str, value: &Value) -> Option<DateTime<Utc>> {
-        let text = self.text(field, value)?;
-        let time = text.parse::<DateTime<Utc>>().ok();
-        if time.is_none() {
-            self.wrong(field, "value", "must be an RFC 3339 time");
-        }
-        time
-    }
-
     /// A type of one of ours must be a port scan; another is stored under its name.
     fn scan_type(&mut self, text: &str) -> Option<WorkKind> {
         let kind = text.parse().ok();
@@ -368,32 +317,6 @@ impl Fields {
     }
 }
 
-/// What the earlier server takes for "not there".
-fn is_nothing(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(false) => true,
-        Value::String(text) => text.is_empty(),
-        Value::Number(n) => n.as_f64() == Some(0.0),
-        _ => false,
-    }
-}
-
-/// Text from a network, with nothing in it that moves a cursor, and not without end.
-fn tidy(text: &str) -> String {
-    let mut tidy = String::with_capacity(text.len().min(TEXT_MAX));
-    for c in text.trim().chars() {
-        if tidy.len() >= TEXT_MAX {
-            break;
-        }
-        if c.is_control() {
-            tidy.extend(c.escape_default());
-        } else {
-            tidy.push(c);
-        }
-    }
-    tidy
-}
-
 fn started(finished: DateTime<Utc>, seconds: f64) -> Option<DateTime<Utc>> {
     // A cast from too large a number saturates, and the subtraction then gives nothing.
     let span = TimeDelta::try_milliseconds((seconds * 1000.0) as i64)?;
@@ -414,15 +337,4 @@ fn rest<const N: usize>(members: [(&str, Value); N]) -> Value {
         .map(|(name, value)| (name.to_owned(), value))
         .collect::<Map<_, _>>()
         .into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn control_characters_are_escaped() {
-        assert_eq!(tidy("a\u{1b}[2J\0b\n"), "a\\u{1b}[2J\\u{0}b");
-        assert!(tidy(&"é".repeat(TEXT_MAX)).len() <= TEXT_MAX + 1);
-    }
 }

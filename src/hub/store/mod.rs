@@ -10,6 +10,7 @@ mod access;
 #[cfg(test)]
 mod contract;
 pub mod postgres;
+mod results;
 pub mod sqlite;
 mod types;
 
@@ -20,6 +21,11 @@ use uuid::Uuid;
 use crate::api::{Event, Heartbeat, LeaseRenewal, Scan, Target};
 
 pub use access::{AccessStore, NewToken, PageQuery};
+pub use results::{
+    Assessed, AssessmentQuery, Cms, Delivered, Enumerated, Enumeration, FindingQuery, FoundPath,
+    NewAssessment, NewFinding, ProgressUpdate, Request, ResultStore, Spider, Spidered, StoredPath,
+    StoredRequest, Summary, SummaryCounts,
+};
 pub use types::{
     Answer, Attempt, Claim, Claimed, Counts, Created, Daemon, EventQuery, Idempotency, NewChange,
     NewEvent, NewRecord, NewScan, Page, PutOff, Record, ScanQuery, Submission, Submitted,
@@ -52,7 +58,7 @@ pub type Render<T> = Box<dyn FnOnce(&T) -> Answer + Send>;
 
 /// A database.
 #[async_trait]
-pub trait Store: AccessStore + Send + Sync {
+pub trait Store: AccessStore + ResultStore + Send + Sync {
     /// Adds records, all or none; one whose key is known is left as it is.
     async fn create_records(
         &self,

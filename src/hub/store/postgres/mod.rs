@@ -26,6 +26,7 @@ pub use sql::SqlStore as PostgresStore;
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "spine", include_str!("migrations/0001_spine.sql")),
     (2, "changes", include_str!("migrations/0002_changes.sql")),
+    (3, "results", include_str!("migrations/0003_results.sql")),
     (4, "access", include_str!("migrations/0004_access.sql")),
 ];
 

@@ -87,3 +87,11 @@ pub(super) async fn counts(pool: &Pool, now: DateTime<Utc>) -> Result<Counts> {
         scans: rows::count(&row, "scans")?,
     })
 }
+
+/// The two halves of `NAME@HOST`.
+pub(super) fn name_and_host(agent: Option<&str>) -> (Option<String>, Option<String>) {
+    match agent.and_then(|a| a.split_once('@')) {
+        Some((name, host)) => (Some(name.to_owned()), Some(host.to_owned())),
+        None => (None, None),
+    }
+}

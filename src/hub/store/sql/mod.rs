@@ -7,12 +7,18 @@
 //! alike is a constant or a function of the dialect.
 
 mod access;
-#[expect(dead_code, reason = "the results that show differences come next")]
+mod assessments;
 mod changes;
 mod daemons;
+mod enumerations;
+mod findings;
 mod idempotency;
+mod progress;
+mod results;
 pub(super) mod rows;
 mod scans;
+mod spiders;
+mod summary;
 mod targets;
 pub(super) mod work;
 

@@ -1,38 +1,41 @@
 //! Port scans.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::daemons::add_event;
-use super::dialect::{Conn, LOCK_RECORD, Pool, failed};
-use super::rows::{self, code, micros, to_json};
+use super::daemons::{self, add_event};
+use super::dialect::{Conn, Pool, failed};
+use super::rows::{self, micros, to_json};
+use super::work::{self, Task};
 use crate::api::{Scan, WorkKind};
-use crate::hub::store::{
-    Attempt, NewEvent, NewScan, Page, Result, ScanQuery, StoreError, Submission, Submitted,
-};
+use crate::hub::store::{NewEvent, NewScan, Page, Result, ScanQuery, Submission, Submitted};
 
 /// A scan of the same type within this time is a repetition.
 const RECENT: TimeDelta = TimeDelta::minutes(5);
-/// First pause after a failed attempt; it doubles with each further one.
-const RETRY_FIRST: TimeDelta = TimeDelta::minutes(5);
-/// Longest pause after a failed attempt.
-const RETRY_MAX: TimeDelta = TimeDelta::hours(24);
 
 /// Takes a result.
 pub(super) async fn submit(c: &mut Conn, s: &Submission) -> Result<Submitted> {
-    let known = sqlx::query(LOCK_RECORD)
-        .bind(s.record_id)
-        .fetch_optional(&mut *c)
-        .await
-        .map_err(failed)?;
-    if known.is_none() {
-        return Err(StoreError::UnknownRecord);
-    }
+    work::lock_record(c, s.record_id).await?;
     match &s.outcome {
         Ok(scan) => store(c, s, scan).await,
-        Err(attempt) => record_attempt(c, s, attempt).await,
+        Err(attempt) => {
+            if let Some(task) = task(s) {
+                work::record_attempt(c, &task, attempt).await?;
+            }
+            Ok(Submitted::Attempt)
+        }
     }
+}
+
+/// The work that it finishes, when its type is one of ours.
+fn task(s: &Submission) -> Option<Task<'_>> {
+    s.kind.map(|kind| Task {
+        record_id: s.record_id,
+        kind,
+        caller: &s.caller,
+        now: s.now,
+    })
 }
 
 async fn store(c: &mut Conn, s: &Submission, scan: &NewScan) -> Result<Submitted> {
@@ -41,14 +44,14 @@ async fn store(c: &mut Conn, s: &Submission, scan: &NewScan) -> Result<Submitted
         return Ok(Submitted::Recent(recent));
     }
     insert(c, s, scan).await?;
-    if let Some(kind) = s.kind {
-        finish_work(c, s, kind).await?;
+    if let Some(task) = task(s) {
+        work::finish(c, &task, s.rescan_after).await?;
     }
-    make_due(c, s.record_id, WorkKind::RyuAssessment, s.now).await?;
+    work::make_assessable(c, s.record_id, s.now).await?;
     if scan.web {
-        make_due(c, s.record_id, WorkKind::SuzuEnum, s.now).await?;
+        work::make_due(c, s.record_id, WorkKind::SuzuEnum, s.now).await?;
     }
-    let (name, host) = name_and_host(scan.agent.as_deref());
+    let (name, host) = daemons::name_and_host(scan.agent.as_deref());
     let event = NewEvent {
         kind: "scan_completed",
         daemon_name: name,
@@ -121,89 +124,6 @@ async fn insert(c: &mut Conn, s: &Submission, scan: &NewScan) -> Result<()> {
     .map_err(failed)
 }
 
-/// The work is done, whoever holds it now.
-async fn finish_work(c: &mut Conn, s: &Submission, kind: WorkKind) -> Result<()> {
-    let next = TimeDelta::from_std(s.rescan_after).unwrap_or(TimeDelta::MAX);
-    let due = s.now.checked_add_signed(next).map(micros);
-    sqlx::query(
-        "UPDATE work SET due_at = $3, last_done_at = $4, attempts = 0, last_error = NULL,
-                         lease_id = NULL, lease_until = NULL, lease_owner = NULL, lease_us = NULL
-         WHERE record_id = $1 AND kind = $2",
-    )
-    .bind(s.record_id)
-    .bind(code(kind))
-    .bind(due)
-    .bind(micros(s.now))
-    .execute(c)
-    .await
-    .map(drop)
-    .map_err(failed)
-}
-
-/// Work that waits for a first result is due; until then it has no row.
-async fn make_due(c: &mut Conn, record: Uuid, kind: WorkKind, now: DateTime<Utc>) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO work (record_id, kind, due_at) VALUES ($1, $2, $3)
-         ON CONFLICT (record_id, kind) DO UPDATE SET due_at = $3 WHERE work.due_at IS NULL",
-    )
-    .bind(record)
-    .bind(code(kind))
-    .bind(micros(now))
-    .execute(c)
-    .await
-    .map(drop)
-    .map_err(failed)
-}
-
-/// A failed attempt puts the record off for a growing time. One that comes after the lease went to
-/// another caller leaves that caller's lease alone.
-async fn record_attempt(c: &mut Conn, s: &Submission, attempt: &Attempt) -> Result<Submitted> {
-    let Some(kind) = s.kind else {
-        return Ok(Submitted::Attempt);
-    };
-    let row = sqlx::query(
-        "SELECT attempts FROM work
-         WHERE record_id = $1 AND kind = $2
-           AND (lease_owner IS NULL OR lease_owner = $3 OR lease_until <= $4)",
-    )
-    .bind(s.record_id)
-    .bind(code(kind))
-    .bind(&s.caller)
-    .bind(micros(s.now))
-    .fetch_optional(&mut *c)
-    .await
-    .map_err(failed)?;
-    let Some(row) = row else {
-        return Ok(Submitted::Attempt);
-    };
-    let attempts: u32 = rows::count(&row, "attempts")?;
-    sqlx::query(
-        "UPDATE work SET due_at = $3, attempts = attempts + 1, last_error = $4,
-                         lease_id = NULL, lease_until = NULL, lease_owner = NULL, lease_us = NULL
-         WHERE record_id = $1 AND kind = $2",
-    )
-    .bind(s.record_id)
-    .bind(code(kind))
-    .bind(micros(s.now + retry_after(attempts)))
-    .bind(&attempt.reason)
-    .execute(c)
-    .await
-    .map_err(failed)?;
-    Ok(Submitted::Attempt)
-}
-
-/// The pause after a failed attempt that so many failed ones came before.
-fn retry_after(earlier: u32) -> TimeDelta {
-    (RETRY_FIRST * (1 << earlier.min(16))).min(RETRY_MAX)
-}
-
-fn name_and_host(agent: Option<&str>) -> (Option<String>, Option<String>) {
-    match agent.and_then(|a| a.split_once('@')) {
-        Some((name, host)) => (Some(name.to_owned()), Some(host.to_owned())),
-        None => (None, None),
-    }
-}
-
 /// One scan.
 pub(super) async fn get(pool: &Pool, id: Uuid) -> Result<Option<Scan>> {
     let row = sqlx::query("SELECT * FROM nmap WHERE id = $1")
@@ -251,17 +171,4 @@ pub(super) async fn list(pool: &Pool, query: &ScanQuery) -> Result<Page<Scan>> {
         None
     };
     Ok(Page { items, next })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn attempts_back_off_up_to_a_day() {
-        let minutes = |n| retry_after(n).num_minutes();
-        assert_eq!([minutes(0), minutes(1), minutes(2)], [5, 10, 20]);
-        assert_eq!(retry_after(9), RETRY_MAX);
-        assert_eq!(retry_after(u32::MAX), RETRY_MAX);
-    }
 }

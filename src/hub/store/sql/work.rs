@@ -1,17 +1,33 @@
 //! What is due, and who holds it.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{QueryBuilder, Row};
 use uuid::Uuid;
 
 use super::daemons;
-use super::dialect::{Conn, DUE, Db, failed};
-use super::rows::{self, micros, time};
-use crate::api::LeaseRenewal;
-use crate::hub::store::{Claim, Claimed, PutOff, Result, StoreError};
+use super::dialect::{Conn, DUE, Db, LOCK_RECORD, failed};
+use super::rows::{self, code, micros, time};
+use crate::api::{LeaseRenewal, WorkKind};
+use crate::hub::store::{Attempt, Claim, Claimed, PutOff, Result, StoreError};
 
 /// Most urgent first.
 const PRIORITIES: [i64; 2] = [1, 0];
+/// First pause after a failed attempt; it doubles with each further one.
+const RETRY_FIRST: TimeDelta = TimeDelta::minutes(5);
+/// Longest pause after a failed attempt.
+const RETRY_MAX: TimeDelta = TimeDelta::hours(24);
+
+/// Work that somebody did or tried.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Task<'a> {
+    pub(super) record_id: Uuid,
+    pub(super) kind: WorkKind,
+    /// Who did it: `NAME@HOST`, else address and personality.
+    pub(super) caller: &'a str,
+    pub(super) now: DateTime<Utc>,
+}
 
 /// Leases due records. A lease moves `due_at` to its own end: the row leaves the range of due rows
 /// while it is held, and is back in it when the lease has expired.
@@ -140,4 +156,142 @@ pub(super) async fn renew(
         });
     }
     Ok(renewals)
+}
+
+/// Finds a record and holds it until the end of the transaction.
+pub(super) async fn lock_record(c: &mut Conn, record: Uuid) -> Result<()> {
+    let known = sqlx::query(LOCK_RECORD)
+        .bind(record)
+        .fetch_optional(c)
+        .await
+        .map_err(failed)?;
+    known.map(drop).ok_or(StoreError::UnknownRecord)
+}
+
+/// Whether this work was done before.
+pub(super) async fn was_done(c: &mut Conn, record: Uuid, kind: WorkKind) -> Result<bool> {
+    let row = sqlx::query(
+        "SELECT 1 FROM work WHERE record_id = $1 AND kind = $2 AND last_done_at IS NOT NULL",
+    )
+    .bind(record)
+    .bind(code(kind))
+    .fetch_optional(c)
+    .await
+    .map_err(failed)?;
+    Ok(row.is_some())
+}
+
+/// The work is done, whoever holds it now. It may be done before it was due, when it has no row.
+pub(super) async fn finish(c: &mut Conn, task: &Task<'_>, rescan_after: Duration) -> Result<()> {
+    let next = TimeDelta::from_std(rescan_after).unwrap_or(TimeDelta::MAX);
+    let due = task.now.checked_add_signed(next).map(micros);
+    sqlx::query(
+        "INSERT INTO work (record_id, kind, due_at, last_done_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (record_id, kind) DO UPDATE
+         SET due_at = $3, last_done_at = $4, attempts = 0, last_error = NULL,
+             lease_id = NULL, lease_until = NULL, lease_owner = NULL, lease_us = NULL",
+    )
+    .bind(task.record_id)
+    .bind(code(task.kind))
+    .bind(due)
+    .bind(micros(task.now))
+    .execute(c)
+    .await
+    .map(drop)
+    .map_err(failed)
+}
+
+/// Work that waits for a first result is due; until then it has no row.
+pub(super) async fn make_due(
+    c: &mut Conn,
+    record: Uuid,
+    kind: WorkKind,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO work (record_id, kind, due_at) VALUES ($1, $2, $3)
+         ON CONFLICT (record_id, kind) DO UPDATE SET due_at = $3 WHERE work.due_at IS NULL",
+    )
+    .bind(record)
+    .bind(code(kind))
+    .bind(micros(now))
+    .execute(c)
+    .await
+    .map(drop)
+    .map_err(failed)
+}
+
+/// There is something to assess: the assessment is due, and before others once there are both a
+/// scan and an answer to a request.
+pub(super) async fn make_assessable(c: &mut Conn, record: Uuid, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO work (record_id, kind, due_at, priority)
+         VALUES ($1, $2, $3,
+                 CASE WHEN EXISTS (SELECT 1 FROM nmap WHERE record_id = $1)
+                       AND EXISTS (SELECT 1 FROM request_metadata
+                                   WHERE record_id = $1 AND response_status > 0)
+                      THEN 1 ELSE 0 END)
+         ON CONFLICT (record_id, kind) DO UPDATE
+         SET due_at = coalesce(work.due_at, excluded.due_at), priority = excluded.priority
+         WHERE work.due_at IS NULL OR work.priority <> excluded.priority",
+    )
+    .bind(record)
+    .bind(code(WorkKind::RyuAssessment))
+    .bind(micros(now))
+    .execute(c)
+    .await
+    .map(drop)
+    .map_err(failed)
+}
+
+/// A failed attempt puts the record off for a growing time. One that comes after the lease went to
+/// another caller leaves that caller's lease alone.
+pub(super) async fn record_attempt(c: &mut Conn, task: &Task<'_>, attempt: &Attempt) -> Result<()> {
+    let row = sqlx::query(
+        "SELECT attempts FROM work
+         WHERE record_id = $1 AND kind = $2
+           AND (lease_owner IS NULL OR lease_owner = $3 OR lease_until <= $4)",
+    )
+    .bind(task.record_id)
+    .bind(code(task.kind))
+    .bind(task.caller)
+    .bind(micros(task.now))
+    .fetch_optional(&mut *c)
+    .await
+    .map_err(failed)?;
+    let Some(row) = row else {
+        return Ok(());
+    };
+    let attempts: u32 = rows::count(&row, "attempts")?;
+    sqlx::query(
+        "UPDATE work SET due_at = $3, attempts = attempts + 1, last_error = $4,
+                         lease_id = NULL, lease_until = NULL, lease_owner = NULL, lease_us = NULL
+         WHERE record_id = $1 AND kind = $2",
+    )
+    .bind(task.record_id)
+    .bind(code(task.kind))
+    .bind(micros(task.now + retry_after(attempts)))
+    .bind(&attempt.reason)
+    .execute(c)
+    .await
+    .map(drop)
+    .map_err(failed)
+}
+
+/// The pause after a failed attempt that so many failed ones came before.
+fn retry_after(earlier: u32) -> TimeDelta {
+    (RETRY_FIRST * (1 << earlier.min(16))).min(RETRY_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_back_off_up_to_a_day() {
+        let minutes = |n| retry_after(n).num_minutes();
+        assert_eq!([minutes(0), minutes(1), minutes(2)], [5, 10, 20]);
+        assert_eq!(retry_after(9), RETRY_MAX);
+        assert_eq!(retry_after(u32::MAX), RETRY_MAX);
+    }
 }

@@ -33,6 +33,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("migrations/0002_compact_work.sql"),
     ),
     (3, "changes", include_str!("migrations/0003_changes.sql")),
+    (4, "results", include_str!("migrations/0004_results.sql")),
     (5, "access", include_str!("migrations/0005_access.sql")),
 ];
 

@@ -1,0 +1,126 @@
+//! Assessments, taken and listed.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::super::error::ApiError;
+use super::super::extract::{Caller, Params, Post};
+use super::super::state::Hub;
+use super::super::store::{Assessed, AssessmentQuery, Attempt, NewAssessment};
+use super::fields::{Fields, OBJECT_MAX};
+use super::findings::{level, of_target};
+use super::results::{Subject, attempt_message};
+use super::{Reply, kept, to_keep};
+use crate::api::{AssessmentAnswer, AssessmentList, Personality, RiskLevel, WorkKind};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Body {
+    eggrecord_id: Value,
+    target: Value,
+    success: Value,
+    reason: Value,
+    error: Value,
+    risk_level: Value,
+    threat_summary: Value,
+    vulnerabilities: Value,
+    attack_vectors: Value,
+    remediation_priorities: Value,
+    narrative: Value,
+}
+
+/// `POST /daemon/ryu/assessment/`.
+pub(super) async fn submit(State(hub): State<Arc<Hub>>, caller: Caller, post: Post) -> Reply {
+    let (body, key) = post.json::<Body>()?;
+    let mut fields = Fields::default();
+    let id = fields.record(&body.eggrecord_id)?;
+    let target = fields.text("target", &body.target);
+    let outcome = if fields.flag("success", &body.success) == Some(false) {
+        let reason = fields
+            .text("reason", &body.reason)
+            .or_else(|| fields.text("error", &body.error));
+        Err(Attempt {
+            reason: reason.unwrap_or_else(|| "the agent gave no reason".to_owned()),
+        })
+    } else {
+        Ok(fields.assessment(body))
+    };
+    fields.finish()?;
+    let subject = Subject::find(&hub, id, target).await?;
+    let target = subject.target.clone();
+    let kind = WorkKind::RyuAssessment;
+    let result = subject.deliver(&hub, &caller, Personality::Ryu, kind, outcome);
+    let render = Box::new(move |done: &Assessed| {
+        let message = match done {
+            Assessed::Stored => format!("Assessment submitted for eggrecord {id}"),
+            Assessed::Attempt => attempt_message(&target),
+        };
+        let success = true;
+        to_keep(StatusCode::OK, &AssessmentAnswer { success, message })
+    });
+    kept(hub.store.submit_assessment(result, key, render).await?)
+}
+
+impl Fields {
+    fn assessment(&mut self, body: Body) -> NewAssessment {
+        let risk = match &body.risk_level {
+            Value::Null => Ok(RiskLevel::default()),
+            Value::String(text) => text.trim().to_ascii_lowercase().parse(),
+            _ => Err("must be text".to_owned()),
+        };
+        let risk_level = risk.unwrap_or_else(|message| {
+            self.wrong("risk_level", "value", &message);
+            RiskLevel::default()
+        });
+        NewAssessment {
+            risk_level,
+            threat_summary: self.prose("threat_summary", &body.threat_summary),
+            vulnerabilities: self.list("vulnerabilities", body.vulnerabilities),
+            attack_vectors: self.list("attack_vectors", body.attack_vectors),
+            remediation_priorities: self
+                .list("remediation_priorities", body.remediation_priorities),
+            narrative: self.prose("narrative", &body.narrative),
+        }
+    }
+
+    /// A list or an object of the agent's own making.
+    fn list(&mut self, field: &str, value: Value) -> Value {
+        match value {
+            Value::Null => json!({}),
+            Value::Array(_) | Value::Object(_) => {
+                if value.to_string().len() > OBJECT_MAX {
+                    self.wrong(field, "range", "must be 65536 bytes at most");
+                }
+                value
+            }
+            _ => {
+                self.wrong(field, "type", "must be a list or an object");
+                Value::Null
+            }
+        }
+    }
+}
+
+/// `GET /assessments`.
+pub(super) async fn list(State(hub): State<Arc<Hub>>, params: Params) -> Reply {
+    let (target, record_id) = of_target(&params)?;
+    let query = AssessmentQuery {
+        limit: params.integer("limit", 100, 1..=1000)?,
+        before: params.cursor()?,
+        target,
+        record_id,
+        risk_level: level(&params, "risk_level")?.or(level(&params, "risk")?),
+    };
+    let page = hub.store.assessments(query).await.map_err(ApiError::from)?;
+    Ok(Json(AssessmentList {
+        assessments: page.items,
+        next_cursor: page.next.map(|id| id.to_string()),
+    })
+    .into_response())
+}

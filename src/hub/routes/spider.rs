@@ -1,0 +1,278 @@
+//! Results of spiders.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::super::error::ApiError;
+use super::super::extract::{Caller, Object, Post};
+use super::super::state::Hub;
+use super::super::store::{Answer, Attempt, Request, Spider, Spidered};
+use super::fields::{Fields, OBJECT_MAX, tidy};
+use super::results::{LIST_MAX, Subject, attempt_message, failed};
+use super::secrets::{Redactor, Secret};
+use super::{Reply, kept, to_keep};
+use crate::api::{Personality, SpiderAnswer, Technology, WorkKind};
+
+/// Names that are kept of what one page's scripts show.
+const NAMES_MAX: usize = 500;
+/// Longest name of a technology.
+const NAME_MAX: usize = 200;
+
+/// The body as sent. What the earlier spider sends besides (pages, texts of scripts) is skipped
+/// while it is read.
+#[derive(Debug, Deserialize)]
+struct Body {
+    #[serde(default)]
+    eggrecord_id: Value,
+    #[serde(default)]
+    target: Value,
+    #[serde(default)]
+    result: Option<Object<RawResult>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RawResult {
+    success: Value,
+    reason: Value,
+    error: Value,
+    run_id: Value,
+    request_metadata: Option<Vec<Object<RawEntry>>>,
+    technologies: Option<Vec<Value>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RawEntry {
+    target_url: Value,
+    request_method: Value,
+    request_headers: Value,
+    response_status: Value,
+    response_headers: Value,
+    response_time_ms: Value,
+    user_agent: Value,
+    javascript_analysis: Option<Object<RawScripts>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RawScripts {
+    secrets_found: Option<Vec<Value>>,
+    api_endpoints: Option<Vec<Value>>,
+    parameters_extracted: Option<Vec<Value>>,
+    external_js_files: Option<Vec<Object<RawScriptFile>>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RawScriptFile {
+    url: Value,
+}
+
+/// `POST /daemon/kumo/spider/`.
+pub(super) async fn submit(State(hub): State<Arc<Hub>>, caller: Caller, post: Post) -> Reply {
+    let hash = post.sha256();
+    let (body, key) = post.json::<Body>()?;
+    let mut fields = Fields::default();
+    let id = fields.record(&body.eggrecord_id)?;
+    let target = fields.text("target", &body.target);
+    let raw = body.result.unwrap_or_default().0;
+    let outcome = match failed(&mut fields, &raw.success, &raw.reason, &raw.error) {
+        Some(attempt) => Err(attempt),
+        None => fields.spider(raw, target.as_deref(), &hash)?,
+    };
+    fields.finish()?;
+    let subject = Subject::find(&hub, id, target).await?;
+    let target = subject.target.clone();
+    let kind = WorkKind::KumoSpider;
+    let result = subject.deliver(&hub, &caller, Personality::Kumo, kind, outcome);
+    let render = Box::new(move |done: &Spidered| answer(done, &target));
+    kept(hub.store.submit_spider(result, key, render).await?)
+}
+
+impl Fields {
+    /// A result, or an attempt when nothing answered.
+    fn spider(
+        &mut self,
+        raw: RawResult,
+        target: Option<&str>,
+        hash: &str,
+    ) -> Result<Result<Spider, Attempt>, ApiError> {
+        let entries = raw.request_metadata.unwrap_or_default();
+        if entries.is_empty() {
+            return Err(ApiError::bad_request("No request_metadata in result"));
+        }
+        if entries.len() > LIST_MAX {
+            let message = format!("must have {LIST_MAX} entries at most");
+            return Err(ApiError::field("result.request_metadata", "range", message));
+        }
+        let run = self.text("result.run_id", &raw.run_id);
+        let mut spider = Spider {
+            run: run.unwrap_or_else(|| hash.to_owned()),
+            requests: Vec::with_capacity(entries.len()),
+            secrets: 0,
+            findings: Vec::new(),
+            technologies: raw.technologies.map(|list| self.technologies(&list)),
+        };
+        for (i, Object(entry)) in entries.into_iter().enumerate() {
+            let field = format!("result.request_metadata[{i}]");
+            self.entry(&field, entry, target, &mut spider);
+        }
+        if spider.secrets > LIST_MAX {
+            let message = format!("must have {LIST_MAX} secrets at most");
+            return Err(ApiError::field("result.request_metadata", "range", message));
+        }
+        if spider.requests.iter().all(|r| r.response_status == 0) {
+            return Ok(Err(Attempt {
+                reason: "none of its requests was answered".to_owned(),
+            }));
+        }
+        Ok(Ok(spider))
+    }
+
+    fn entry(&mut self, field: &str, entry: RawEntry, target: Option<&str>, into: &mut Spider) {
+        let path = |name: &str| format!("{field}.{name}");
+        let scripts = entry.javascript_analysis.unwrap_or_default().0;
+        let list = scripts.secrets_found.as_deref().unwrap_or_default();
+        into.secrets += list.len();
+        if into.secrets > LIST_MAX {
+            return;
+        }
+        let mut secrets = Vec::with_capacity(list.len());
+        for (i, item) in list.iter().enumerate() {
+            let field = format!("{field}.javascript_analysis.secrets_found[{i}]");
+            secrets.extend(Secret::read(self, &field, item));
+        }
+        let redactor = Redactor(&secrets);
+        let url = self.text(&path("target_url"), &entry.target_url);
+        let url = url.or_else(|| target.map(str::to_owned));
+        let page = redactor.text(url.unwrap_or_else(|| "unknown".to_owned()));
+        let method = self.text(&path("request_method"), &entry.request_method);
+        let method = method.unwrap_or_else(|| "GET".to_owned());
+        if method.len() > 32 || !method.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-') {
+            self.wrong(path("request_method"), "value", "must be an HTTP method");
+        }
+        let mut headers = |name: &str, value: &Value| self.headers(&path(name), value, &redactor);
+        let request_headers = headers("request_headers", &entry.request_headers);
+        let response_headers = headers("response_headers", &entry.response_headers);
+        let status = self.status(&path("response_status"), &entry.response_status);
+        let user_agent = self.text(&path("user_agent"), &entry.user_agent);
+        let endpoints = scripts.api_endpoints.as_ref().map_or(0, Vec::len);
+        let request = Request {
+            method,
+            request_headers,
+            response_status: status.unwrap_or(200),
+            response_headers,
+            response_time_ms: self.number(&path("response_time_ms"), &entry.response_time_ms),
+            user_agent: user_agent.unwrap_or_else(|| "Kumo/1.0".to_owned()),
+            javascript: shown(&scripts, &secrets),
+            endpoints,
+            target_url: page,
+        };
+        let findings = secrets.iter().map(|s| s.finding(&request.target_url));
+        into.findings.extend(findings);
+        into.requests.push(request);
+    }
+
+    fn headers(&mut self, field: &str, value: &Value, redactor: &Redactor<'_>) -> Option<Value> {
+        match value {
+            Value::Null => None,
+            Value::Object(headers) if value.to_string().len() <= OBJECT_MAX => {
+                Some(redactor.headers(headers).into())
+            }
+            _ => {
+                self.wrong(field, "type", "must be an object of up to 65536 bytes");
+                None
+            }
+        }
+    }
+
+    /// Objects with a name, or names; of one that comes twice, the first.
+    fn technologies(&mut self, list: &[Value]) -> Vec<Technology> {
+        if list.len() > NAMES_MAX {
+            self.wrong(
+                "result.technologies",
+                "range",
+                "must have 500 entries at most",
+            );
+            return Vec::new();
+        }
+        let mut technologies: Vec<Technology> = Vec::with_capacity(list.len());
+        for (i, item) in list.iter().enumerate() {
+            let field = format!("result.technologies[{i}]");
+            let of = |name: &str| item.get(name).unwrap_or(&Value::Null);
+            let name = if item.is_object() { of("name") } else { item };
+            let Some(name) = self.text(&field, name).filter(|n| n.len() <= NAME_MAX) else {
+                self.wrong(field, "value", "must have a name of up to 200 bytes");
+                continue;
+            };
+            let mut text = |name: &str| {
+                let text = self.text(&format!("{field}.{name}"), of(name));
+                text.unwrap_or_default()
+            };
+            let technology = Technology {
+                version: text("version"),
+                category: text("category"),
+                name,
+            };
+            if technologies.iter().all(|t| t.name != technology.name) {
+                technologies.push(technology);
+            }
+        }
+        technologies
+    }
+}
+
+/// What is kept of a page's scripts.
+fn shown(scripts: &RawScripts, secrets: &[Secret]) -> Option<Value> {
+    let redactor = Redactor(secrets);
+    let text = |value: &Value| value.as_str().map(|text| redactor.text(tidy(text)));
+    let names = |list: &Option<Vec<Value>>, key: &str| -> Vec<String> {
+        let list = list.as_deref().unwrap_or_default();
+        let names = list.iter().filter_map(|v| text(v.get(key).unwrap_or(v)));
+        names.take(NAMES_MAX).collect()
+    };
+    let files = scripts.external_js_files.as_deref().unwrap_or_default();
+    let files: Vec<_> = files
+        .iter()
+        .filter_map(|Object(file)| text(&file.url))
+        .take(NAMES_MAX)
+        .collect();
+    let members = [
+        ("external_js_files", json!(files)),
+        ("api_endpoints", json!(names(&scripts.api_endpoints, "url"))),
+        (
+            "parameters_extracted",
+            json!(names(&scripts.parameters_extracted, "name")),
+        ),
+        ("secrets_found", secrets.iter().map(Secret::shown).collect()),
+    ];
+    let members: Map<_, _> = members
+        .into_iter()
+        .filter(|(_, list)| list.as_array().is_some_and(|l| !l.is_empty()))
+        .map(|(name, list)| (name.to_owned(), list))
+        .collect();
+    (!members.is_empty()).then_some(Value::Object(members))
+}
+
+fn answer(done: &Spidered, target: &str) -> Answer {
+    let (message, requests_inserted, secrets_found) = match done {
+        Spidered::Stored { requests, secrets } => (
+            format!("Spider result submitted for {target}"),
+            *requests,
+            *secrets,
+        ),
+        Spidered::Attempt => (attempt_message(target), 0, 0),
+    };
+    let body = SpiderAnswer {
+        success: true,
+        message,
+        requests_inserted,
+        secrets_found,
+    };
+    to_keep(StatusCode::OK, &body)
+}

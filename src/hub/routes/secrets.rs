@@ -1,5 +1,6 @@
 //! Secrets that spiders find: they are told of, and never kept.
 
+use aho_corasick::{AhoCorasick, MatchKind};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -64,12 +65,13 @@ impl Secret {
     }
 
     /// The finding, with the page that it is on.
-    pub(super) fn finding(&self, page: &str) -> NewFinding {
+    pub(super) fn finding(&self, page: &str, redactor: &Redactor) -> NewFinding {
         let mut evidence = Map::new();
         evidence.insert("secret_type".to_owned(), json!(self.kind));
         evidence.insert("value_preview".to_owned(), json!(preview(&self.value)));
         evidence.insert("value_sha256".to_owned(), json!(sha256(&self.value)));
         if let Some(context) = &self.context {
+            let context = redactor.text(context.clone());
             evidence.insert("context".to_owned(), json!(context));
         }
         let mut fingerprint = Sha256::new();
@@ -90,19 +92,41 @@ impl Secret {
     }
 }
 
-/// Takes secrets out of whatever else is kept of the page that they are on.
+/// Takes the secrets of a result out of whatever else of it is kept: what is a secret on one page
+/// may stand in the URL of another.
 #[derive(Debug)]
-pub(super) struct Redactor<'a>(pub(super) &'a [Secret]);
+pub(super) struct Redactor {
+    /// None when there is nothing to look for.
+    secrets: Option<AhoCorasick>,
+    previews: Vec<String>,
+}
 
-impl Redactor<'_> {
-    /// A text without them.
-    pub(super) fn text(&self, mut text: String) -> String {
-        for secret in self.0 {
-            if secret.value.len() >= SOUGHT && text.contains(&secret.value) {
-                text = text.replace(&secret.value, &preview(&secret.value));
-            }
+impl Redactor {
+    /// For these secrets.
+    pub(super) fn new<'a>(secrets: impl Iterator<Item = &'a Secret>) -> Self {
+        let mut values: Vec<&str> = secrets
+            .map(|s| s.value.as_str())
+            .filter(|v| v.len() >= SOUGHT)
+            .collect();
+        values.sort_unstable();
+        values.dedup();
+        let previews = values.iter().map(|v| preview(v)).collect();
+        let search = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(&values);
+        Self {
+            // A body is too small for a search that is too large.
+            secrets: search.ok().filter(|_| !values.is_empty()),
+            previews,
         }
-        text
+    }
+
+    /// A text without them.
+    pub(super) fn text(&self, text: String) -> String {
+        match &self.secrets {
+            Some(secrets) if secrets.is_match(&text) => secrets.replace_all(&text, &self.previews),
+            _ => text,
+        }
     }
 
     /// Headers without them, and without what is always one.
@@ -183,7 +207,7 @@ mod tests {
     #[test]
     fn other_texts_lose_it_too() {
         let secrets = [secret("AKIAABCDEFGH", "")];
-        let redactor = Redactor(&secrets);
+        let redactor = Redactor::new(secrets.iter());
         assert_eq!(redactor.text("/x?k=AKIAABCDEFGH&y".into()), "/x?k=AKIA…&y");
         let headers = json!({ "X-Key": "AKIAABCDEFGH", "Set-Cookie": "sid=0123456789abc" });
         let clean = redactor.headers(headers.as_object().unwrap());

@@ -118,13 +118,17 @@ impl Fields {
             findings: Vec::new(),
             technologies: raw.technologies.map(|list| self.technologies(&list)),
         };
-        for (i, Object(entry)) in entries.into_iter().enumerate() {
+        let secrets = self.secrets(&entries)?;
+        spider.secrets = secrets.iter().map(Vec::len).sum();
+        let redactor = Redactor::new(secrets.iter().flatten());
+        for (i, (Object(entry), secrets)) in entries.into_iter().zip(&secrets).enumerate() {
             let field = format!("result.request_metadata[{i}]");
-            self.entry(&field, entry, target, &mut spider);
-        }
-        if spider.secrets > LIST_MAX {
-            let message = format!("must have {LIST_MAX} secrets at most");
-            return Err(ApiError::field("result.request_metadata", "range", message));
+            let request = self.entry(&field, entry, target, secrets, &redactor);
+            let page = &request.target_url;
+            spider
+                .findings
+                .extend(secrets.iter().map(|s| s.finding(page, &redactor)));
+            spider.requests.push(request);
         }
         if spider.requests.iter().all(|r| r.response_status == 0) {
             return Ok(Err(Attempt {
@@ -134,20 +138,40 @@ impl Fields {
         Ok(Ok(spider))
     }
 
-    fn entry(&mut self, field: &str, entry: RawEntry, target: Option<&str>, into: &mut Spider) {
+    /// The secrets of each entry.
+    fn secrets(&mut self, entries: &[Object<RawEntry>]) -> Result<Vec<Vec<Secret>>, ApiError> {
+        let lists = entries.iter().map(|Object(entry)| {
+            let scripts = entry.javascript_analysis.as_ref();
+            let list = scripts.and_then(|Object(scripts)| scripts.secrets_found.as_deref());
+            list.unwrap_or_default()
+        });
+        if lists.clone().map(<[Value]>::len).sum::<usize>() > LIST_MAX {
+            let message = format!("must have {LIST_MAX} secrets at most");
+            return Err(ApiError::field("result.request_metadata", "range", message));
+        }
+        let mut all = Vec::with_capacity(entries.len());
+        for (i, list) in lists.enumerate() {
+            let mut secrets = Vec::with_capacity(list.len());
+            for (j, item) in list.iter().enumerate() {
+                let field =
+                    format!("result.request_metadata[{i}].javascript_analysis.secrets_found[{j}]");
+                secrets.extend(Secret::read(self, &field, item));
+            }
+            all.push(secrets);
+        }
+        Ok(all)
+    }
+
+    fn entry(
+        &mut self,
+        field: &str,
+        entry: RawEntry,
+        target: Option<&str>,
+        secrets: &[Secret],
+        redactor: &Redactor,
+    ) -> Request {
         let path = |name: &str| format!("{field}.{name}");
         let scripts = entry.javascript_analysis.unwrap_or_default().0;
-        let list = scripts.secrets_found.as_deref().unwrap_or_default();
-        into.secrets += list.len();
-        if into.secrets > LIST_MAX {
-            return;
-        }
-        let mut secrets = Vec::with_capacity(list.len());
-        for (i, item) in list.iter().enumerate() {
-            let field = format!("{field}.javascript_analysis.secrets_found[{i}]");
-            secrets.extend(Secret::read(self, &field, item));
-        }
-        let redactor = Redactor(&secrets);
         let url = self.text(&path("target_url"), &entry.target_url);
         let url = url.or_else(|| target.map(str::to_owned));
         let page = redactor.text(url.unwrap_or_else(|| "unknown".to_owned()));
@@ -156,29 +180,26 @@ impl Fields {
         if method.len() > 32 || !method.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-') {
             self.wrong(path("request_method"), "value", "must be an HTTP method");
         }
-        let mut headers = |name: &str, value: &Value| self.headers(&path(name), value, &redactor);
+        let mut headers = |name: &str, value: &Value| self.headers(&path(name), value, redactor);
         let request_headers = headers("request_headers", &entry.request_headers);
         let response_headers = headers("response_headers", &entry.response_headers);
         let status = self.status(&path("response_status"), &entry.response_status);
         let user_agent = self.text(&path("user_agent"), &entry.user_agent);
         let endpoints = scripts.api_endpoints.as_ref().map_or(0, Vec::len);
-        let request = Request {
+        Request {
             method,
             request_headers,
             response_status: status.unwrap_or(200),
             response_headers,
             response_time_ms: self.number(&path("response_time_ms"), &entry.response_time_ms),
             user_agent: user_agent.unwrap_or_else(|| "Kumo/1.0".to_owned()),
-            javascript: shown(&scripts, &secrets),
+            javascript: shown(&scripts, secrets, redactor),
             endpoints,
             target_url: page,
-        };
-        let findings = secrets.iter().map(|s| s.finding(&request.target_url));
-        into.findings.extend(findings);
-        into.requests.push(request);
+        }
     }
 
-    fn headers(&mut self, field: &str, value: &Value, redactor: &Redactor<'_>) -> Option<Value> {
+    fn headers(&mut self, field: &str, value: &Value, redactor: &Redactor) -> Option<Value> {
         match value {
             Value::Null => None,
             Value::Object(headers) if value.to_string().len() <= OBJECT_MAX => {
@@ -228,8 +249,7 @@ impl Fields {
 }
 
 /// What is kept of a page's scripts.
-fn shown(scripts: &RawScripts, secrets: &[Secret]) -> Option<Value> {
-    let redactor = Redactor(secrets);
+fn shown(scripts: &RawScripts, secrets: &[Secret], redactor: &Redactor) -> Option<Value> {
     let text = |value: &Value| value.as_str().map(|text| redactor.text(tidy(text)));
     let names = |list: &Option<Vec<Value>>, key: &str| -> Vec<String> {
         let list = list.as_deref().unwrap_or_default();

@@ -9,6 +9,8 @@
 
 #[path = "hub_bad_input/bodies.rs"]
 mod bodies;
+#[path = "hub_bad_input/fields.rs"]
+mod fields;
 mod hub_support;
 
 use hub_support::{Bed, heartbeat, text};

@@ -151,3 +151,16 @@ impl Hub {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_has_its_time() {
+        let days = |kind| Live::default().rescan_after(Some(kind)).as_secs() / 86_400;
+        let all = WorkKind::ALL.map(days);
+        assert_eq!(all, [1, 1, 1, 182, 30, 7]);
+        assert_eq!(Live::default().rescan_after(None).as_secs(), 86_400);
+    }
+}

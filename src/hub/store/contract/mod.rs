@@ -3,6 +3,7 @@
 
 mod access;
 mod results;
+mod samples;
 mod spine;
 
 use std::io::{BufRead, BufReader};

@@ -8,105 +8,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::contract;
+use super::samples::{assessment, delivered, failed, finding, paths, render, spider};
 use super::spine::{add, after, key, scan, submit, t0};
 use crate::api::{Event, Progress, RiskLevel, Technology, WorkKind};
 use crate::hub::store::*;
-
-const DAY: u64 = 24 * 3600;
-
-fn delivered<T>(id: Uuid, days: u64, now: DateTime<Utc>, outcome: T) -> Delivered<T> {
-    Delivered {
-        id: Uuid::now_v7(),
-        record_id: id,
-        target: "10.0.0.1".to_owned(),
-        caller: "agent@a".to_owned(),
-        agent: Some("agent@a".to_owned()),
-        rescan_after: Duration::from_secs(days * DAY),
-        now,
-        outcome: Ok(outcome),
-    }
-}
-
-fn failed<T>(result: Delivered<T>) -> Delivered<T> {
-    Delivered {
-        outcome: Err(Attempt {
-            reason: "nobody answered".to_owned(),
-        }),
-        ..result
-    }
-}
-
-fn request(url: &str) -> Request {
-    Request {
-        target_url: url.to_owned(),
-        method: "GET".to_owned(),
-        request_headers: Some(json!({ "Accept": "*/*" })),
-        response_status: 200,
-        response_headers: None,
-        response_time_ms: 1.5,
-        user_agent: "Kumo".to_owned(),
-        javascript: Some(json!({ "api_endpoints": ["/api"] })),
-        endpoints: 1,
-    }
-}
-
-fn finding(mark: u8) -> NewFinding {
-    NewFinding {
-        fingerprint: [mark; 32],
-        kind: "exposed_secret",
-        severity: RiskLevel::High,
-        category: "javascript_secret",
-        title: "Secret in a script".to_owned(),
-        location: format!("http://10.0.0.1/{mark}"),
-        evidence: json!({ "value_preview": "AKIA…" }),
-        discovered_by: "kumo",
-    }
-}
-
-fn spider(run: &str, urls: &[&str]) -> Spider {
-    Spider {
-        run: run.to_owned(),
-        requests: urls.iter().map(|u| request(u)).collect(),
-        secrets: 0,
-        findings: Vec::new(),
-        technologies: None,
-    }
-}
-
-fn paths(list: &[(&str, Option<u16>)]) -> Enumeration {
-    Enumeration {
-        paths: list
-            .iter()
-            .map(|(path, status)| FoundPath {
-                path: (*path).to_owned(),
-                status: *status,
-                ..FoundPath::default()
-            })
-            .collect(),
-        tool: "dirsearch".to_owned(),
-        wordlist: "default".to_owned(),
-        cms: None,
-    }
-}
-
-fn assessment(risk_level: RiskLevel) -> NewAssessment {
-    NewAssessment {
-        risk_level,
-        threat_summary: Some("summary\nof two lines".to_owned()),
-        vulnerabilities: json!([{ "type": "x" }]),
-        attack_vectors: json!({}),
-        remediation_priorities: json!(["patch"]),
-        narrative: None,
-    }
-}
-
-fn render<T: std::fmt::Debug>() -> Render<T> {
-    // A fresh id in the answer: only a repetition can give the same one twice.
-    Box::new(|done: &T| Answer {
-        status: 200,
-        body: format!("{done:?} {}", Uuid::new_v4()),
-    })
-}
 
 async fn send_spider(
     store: &dyn Store,

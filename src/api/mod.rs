@@ -6,6 +6,7 @@
 
 mod access;
 mod answer;
+mod change;
 mod eggrecord;
 mod event;
 mod exit;
@@ -14,9 +15,11 @@ mod kind;
 mod result;
 mod scan;
 mod target;
+mod webhook;
 
 pub use access::{AuditEntry, AuditList, CreateToken, CreatedToken, Role, Token, TokenList};
 pub use answer::{ErrorBody, FieldError};
+pub use change::{CHANGE_TYPES, Change, ChangeList};
 pub use eggrecord::{EggRecord, EggRecordList, LeaseAnswer};
 pub use event::{Event, EventList};
 pub use exit::ExitCode;
@@ -33,6 +36,7 @@ pub use scan::{
 pub use target::{
     CreateTargets, CreateTargetsAnswer, NewTarget, RefusedTarget, Target, TargetList, TargetWork,
 };
+pub use webhook::{WebhookList, WebhookState};
 
 /// Header that makes a submission idempotent: the same key and body get the first answer again.
 pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";

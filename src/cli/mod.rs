@@ -8,12 +8,14 @@
 mod agents;
 mod apply;
 pub mod boot;
+mod changes;
 mod check;
 mod complete;
 mod completions;
 mod config;
 mod control;
 mod diff;
+mod events;
 mod generate;
 mod generator;
 mod health;
@@ -30,6 +32,7 @@ mod profile;
 mod render;
 mod scans;
 mod scope;
+mod since;
 mod status;
 mod table;
 mod targets;
@@ -170,6 +173,10 @@ enum Command {
     /// See to the hub itself: who may use it, and what they changed.
     #[command(subcommand)]
     Hub(hub::Command),
+    /// Show what is otherwise than before, newest first.
+    Changes(changes::Args),
+    /// Show what happened, and follow what happens.
+    Events(events::Args),
     /// Print a script that makes a shell complete reconctl.
     Completions(completions::Args),
     /// Show a manual page.
@@ -264,6 +271,8 @@ impl Cli {
             Command::Targets(command) => targets::run(&global, command).await,
             Command::Scans(command) => scans::run(&global, command).await,
             Command::Hub(command) => hub::run(&global, command).await,
+            Command::Changes(args) => changes::run(&global, args).await,
+            Command::Events(args) => events::run(&global, args).await,
             Command::Completions(args) => completions::run(&global, args).await,
             Command::Man(args) => man::run(&global, args).await,
             Command::Generate(args) => generate::run(&global, args).await,

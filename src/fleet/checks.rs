@@ -1,8 +1,9 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use reqwest::Url;
 
+use super::WebhookSettings;
 use super::fragments::Value;
 use super::section::{Section, expected, unknown};
 
@@ -244,6 +245,44 @@ pub(super) fn listen(text: &str) -> Result<(), String> {
     })
 }
 
+/// Names that can be files and words in a log, and URLs that can be asked.
+pub(super) fn webhooks(list: &[WebhookSettings]) -> Result<(), String> {
+    let plain = |text: &str| {
+        let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        (1..=64).contains(&text.len()) && !text.starts_with('.') && text.bytes().all(good)
+    };
+    let mut names = BTreeSet::new();
+    for hook in list {
+        let name = &hook.name;
+        if !plain(name) {
+            return Err(format!(
+                "name {name:?}: must be 1 to 64 letters, digits, '-', '_' or '.'"
+            ));
+        }
+        if !names.insert(name) {
+            return Err(format!("two webhooks have the name {name:?}"));
+        }
+        let url = Url::parse(&hook.url).ok();
+        if !url.is_some_and(|u| matches!(u.scheme(), "http" | "https") && u.has_host()) {
+            return Err(format!(
+                "url of {name:?}: must be like https://host.example/path"
+            ));
+        }
+        if !plain(&hook.secret) {
+            return Err(format!(
+                "secret of {name:?}: must be the name of a credential, not the secret itself"
+            ));
+        }
+        let word = |t: &String| t.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        if hook.types.is_empty() || !hook.types.iter().all(|t| !t.is_empty() && word(t)) {
+            return Err(format!(
+                "types of {name:?}: must be types of events (change_detected)"
+            ));
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -298,6 +337,67 @@ mod tests {
             "http://h?x",
         ] {
             assert!(hub_url(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn webhooks_that_cannot_work_are_refused() {
+        let good = WebhookSettings {
+            name: "soc".to_owned(),
+            url: "https://soc.example/x".to_owned(),
+            types: vec!["change_detected".to_owned()],
+            secret: "webhook-soc".to_owned(),
+        };
+        assert_eq!(webhooks(std::slice::from_ref(&good)), Ok(()));
+        let text = str::to_owned;
+        let bad = [
+            (vec![good.clone(), good.clone()], "two webhooks"),
+            (
+                vec![WebhookSettings {
+                    name: text(""),
+                    ..good.clone()
+                }],
+                "name",
+            ),
+            (
+                vec![WebhookSettings {
+                    url: text("soc.example"),
+                    ..good.clone()
+                }],
+                "url",
+            ),
+            (
+                vec![WebhookSettings {
+                    url: text("file:///x"),
+                    ..good.clone()
+                }],
+                "url",
+            ),
+            (
+                vec![WebhookSettings {
+                    secret: text("../x"),
+                    ..good.clone()
+                }],
+                "credential",
+            ),
+            (
+                vec![WebhookSettings {
+                    types: Vec::new(),
+                    ..good.clone()
+                }],
+                "types",
+            ),
+            (
+                vec![WebhookSettings {
+                    types: vec![text("X y")],
+                    ..good
+                }],
+                "types",
+            ),
+        ];
+        for (list, says) in bad {
+            let error = webhooks(&list).unwrap_err();
+            assert!(error.contains(says), "{error}");
         }
     }
 }

@@ -41,6 +41,6 @@ pub use schema::schema;
 pub use scope::{Refusal, Rule, RuleError, Scope};
 pub use settings::{
     AssessSettings, EnumSettings, HubSettings, NmapUse, ScanSettings, SentinelSettings, Settings,
-    SpiderSettings,
+    SpiderSettings, WebhookSettings,
 };
 pub use span::Span;

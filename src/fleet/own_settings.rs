@@ -37,6 +37,10 @@ const NOT_ZERO: [&str; 10] = [
     "lease",
 ];
 
+/// Lengths of time that must be a day or more: a webhook is tried for a day, an agent that was away
+/// for a night repeats what it sent.
+const A_DAY: [&str; 4] = ["keep_events", "keep_changes", "keep_scans", "keep_answers"];
+
 /// Longest wait for one answer: more would outlast a watchdog that is fed by progress.
 const MOST_WAIT: Span = Span::secs(5);
 
@@ -118,6 +122,17 @@ fn one<T: DeserializeOwned>(key: &str, node: &Node) -> Result<(), String> {
         .map_err(|error| plain_words(error.message()))?;
     if NOT_ZERO.contains(&key) && node.plain().try_into() == Ok(Span::default()) {
         return Err("must be longer than 0s".to_owned());
+    }
+    if A_DAY.contains(&key) {
+        let day = Span::secs(24 * 3600);
+        let length: Span = node.plain().try_into().unwrap_or_default();
+        if length < day && length != Span::default() {
+            return Err(format!("must be at least {day}, or 0 to keep everything"));
+        }
+    }
+    if key == "webhooks" {
+        let list: Vec<_> = node.plain().try_into().unwrap_or_default();
+        return checks::webhooks(&list);
     }
     if key == "connect_timeout" && node.plain().try_into::<Span>().is_ok_and(|t| t > MOST_WAIT) {
         return Err(format!("must be at most {MOST_WAIT}"));

@@ -145,6 +145,8 @@ impl Default for AssessSettings {
     }
 }
 
+const DAY: u64 = 24 * 3600;
+
 /// Settings of the hub.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -161,6 +163,44 @@ pub struct HubSettings {
     pub max_requests: u32,
     /// How long a lease lasts when the caller names none.
     pub lease: Span,
+    /// Events are kept for this long; 0 keeps them for ever.
+    pub keep_events: Span,
+    /// Changes are kept for this long; 0 keeps them for ever.
+    pub keep_changes: Span,
+    /// Scans are kept for this long, and the last one of each type of a target for ever; 0 keeps them
+    /// all.
+    pub keep_scans: Span,
+    /// Answers to submissions are kept for this long, to be given again to a repetition; 0 keeps them
+    /// for ever.
+    pub keep_answers: Span,
+    /// Whom to tell of events, over HTTP.
+    pub webhooks: Vec<WebhookSettings>,
+}
+
+/// One URL that is told of events.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookSettings {
+    /// Name, by which the hub remembers how far it is.
+    pub name: String,
+    /// Where the events go (`http://` or `https://`). The hub's firewall allows it if the host is an
+    /// address.
+    pub url: String,
+    /// Types of events.
+    #[serde(default = "webhook_types")]
+    pub types: Vec<String>,
+    /// Name of the credential that holds the key of the signatures.
+    pub secret: String,
+}
+
+fn webhook_types() -> Vec<String> {
+    [
+        "change_detected",
+        "finding_created",
+        "scope_violation_blocked",
+    ]
+    .map(str::to_owned)
+    .into()
 }
 
 impl Default for HubSettings {
@@ -171,6 +211,11 @@ impl Default for HubSettings {
             anonymous_loopback: false,
             max_requests: 2000,
             lease: Span::secs(600),
+            keep_events: Span::secs(90 * DAY),
+            keep_changes: Span::secs(365 * DAY),
+            keep_scans: Span::secs(365 * DAY),
+            keep_answers: Span::secs(7 * DAY),
+            webhooks: Vec::new(),
         }
     }
 }

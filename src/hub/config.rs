@@ -8,11 +8,14 @@ use std::time::Duration;
 use clap::Parser;
 
 use super::access::Access;
+use super::retention::Keep;
 use super::state::Live;
 use super::tls::TlsFiles;
+use super::webhooks::{Pace, Secret, Webhook};
 use crate::api::WorkKind;
 use crate::fleet::{
     self, AgentKind, Diagnostics, HubSettings, Loaded, Rule, Scope, Settings, Sources,
+    WebhookSettings,
 };
 
 /// The hub: hands out work to agents and keeps what they find.
@@ -93,13 +96,27 @@ pub enum ConfigError {
     #[error("credential {name}: {source}")]
     Credential {
         /// Its name.
-        name: &'static str,
+        name: String,
         /// Why.
         source: std::io::Error,
     },
     /// A certificate without its key, or a key without its certificate.
     #[error("TLS takes both credentials, tls-cert and tls-key; {0} is missing")]
     HalfTls(&'static str),
+    /// A webhook without a key.
+    #[error(
+        "webhooks: {webhook}: the credential {secret} is missing or empty; name its file in \
+         [agents.hub] credentials"
+    )]
+    WebhookSecret {
+        /// The webhook.
+        webhook: String,
+        /// Name of the credential.
+        secret: String,
+    },
+    /// A webhook that leads nowhere.
+    #[error("webhooks: {0}: its url cannot be used")]
+    WebhookUrl(String),
     /// There is nowhere to keep the data.
     #[error("database: give one (sqlite:///PATH), or set STATE_DIRECTORY, XDG_STATE_HOME or HOME")]
     NoStateDirectory,
@@ -268,6 +285,12 @@ impl Args {
                 scope,
                 lease: settings.lease.0,
                 rescan,
+                keep: Keep::from(&settings),
+                webhooks: settings
+                    .webhooks
+                    .iter()
+                    .map(webhook)
+                    .collect::<Result<_, _>>()?,
             },
             access: Access {
                 anonymous_loopback: self.anonymous_loopback || settings.anonymous_loopback,
@@ -298,6 +321,26 @@ impl Args {
             (None, Some(_)) => Err(ConfigError::HalfTls("tls-cert")),
         }
     }
+}
+
+fn webhook(settings: &WebhookSettings) -> Result<Webhook, ConfigError> {
+    let (name, secret) = (settings.name.clone(), settings.secret.clone());
+    let key = credential(&secret)?.filter(|key| !key.is_empty());
+    let key = key.ok_or_else(|| ConfigError::WebhookSecret {
+        webhook: name.clone(),
+        secret,
+    })?;
+    let url = settings
+        .url
+        .parse()
+        .map_err(|_| ConfigError::WebhookUrl(name.clone()))?;
+    Ok(Webhook {
+        name,
+        url,
+        types: settings.types.clone(),
+        secret: Secret::new(key),
+        pace: Pace::default(),
+    })
 }
 
 fn hub_settings(loaded: &Loaded) -> HubSettings {
@@ -339,14 +382,17 @@ fn listen_address(text: &str) -> Result<SocketAddr, ConfigError> {
 }
 
 /// A secret that systemd hands over as a file; `None` when it has none of this name.
-fn credential(name: &'static str) -> Result<Option<String>, ConfigError> {
+fn credential(name: &str) -> Result<Option<String>, ConfigError> {
     let Some(dir) = set("CREDENTIALS_DIRECTORY") else {
         return Ok(None);
     };
     match std::fs::read_to_string(Path::new(&dir).join(name)) {
         Ok(text) => Ok(Some(text.trim().to_owned())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(ConfigError::Credential { name, source }),
+        Err(source) => Err(ConfigError::Credential {
+            name: name.to_owned(),
+            source,
+        }),
     }
 }
 

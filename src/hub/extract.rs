@@ -10,6 +10,7 @@ use axum::body::Bytes;
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
+use chrono::{DateTime, Utc};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use sha2::{Digest, Sha256};
@@ -67,6 +68,19 @@ impl Params {
                     range.end()
                 ))
             })
+    }
+
+    /// A time.
+    pub(super) fn time(&self, name: &str) -> Result<Option<DateTime<Utc>>, ApiError> {
+        self.text(name)
+            .map(|text| {
+                text.parse().map_err(|_| {
+                    ApiError::bad_request(format!(
+                        "{name} must be an RFC 3339 time (2026-11-21T06:00:00Z)"
+                    ))
+                })
+            })
+            .transpose()
     }
 
     /// A cursor, as an earlier page gave it.

@@ -14,6 +14,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -30,6 +31,7 @@ use super::store::postgres::PostgresStore;
 use super::store::sqlite::SqliteStore;
 use super::store::{Store, StoreError};
 use super::tls::{Tls, TlsError};
+use super::{journal, webhooks};
 
 /// A client must have sent its headers by then. It bounds a pause between two requests, too, and is
 /// longer than that of any agent, so that no connection is closed under a request.
@@ -41,6 +43,9 @@ const HEADERS: usize = 100;
 const TLS_TIME: Duration = Duration::from_secs(10);
 /// Requests under way have so long to end.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
+
+/// What goes on beside requests has so long after them.
+const CHORE_TIME: Duration = Duration::from_secs(5);
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -148,6 +153,9 @@ impl Server {
     pub async fn run(self, stop: CancellationToken) {
         let service = routes::service(Arc::clone(&self.hub));
         let graceful = GracefulShutdown::new();
+        let mut chores = JoinSet::new();
+        chores.spawn(journal::run(Arc::clone(&self.hub)));
+        chores.spawn(webhooks::run(Arc::clone(&self.hub)));
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => break,
@@ -159,8 +167,15 @@ impl Server {
             }
         }
         drop(self.sockets);
+        self.hub.stopping.cancel();
         if timeout(DRAIN_TIME, graceful.shutdown()).await.is_err() {
             warn!("some requests did not end in time");
+        }
+        let ended = timeout(CHORE_TIME, async {
+            while chores.join_next().await.is_some() {}
+        });
+        if ended.await.is_err() {
+            warn!("a webhook did not answer in time");
         }
         self.hub.store.close().await;
     }

@@ -4,7 +4,6 @@ use std::process::ExitCode as ProcessExit;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::TimeDelta;
 use clap::Parser;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -13,6 +12,7 @@ use tracing::{error, info, warn};
 
 use super::clock::Clock;
 use super::config::{Args, Config};
+use super::retention::Retention;
 use super::server::Server;
 use super::state::Hub;
 use crate::api::ExitCode;
@@ -21,9 +21,9 @@ use crate::runtime::{logging, text::grouped};
 
 /// How often the status line is made anew.
 const STATUS_EVERY: Duration = Duration::from_secs(10);
-/// How often old answers are forgotten, and how old they are.
+/// How often what is old is removed, and how long after the start for the first time.
 const PURGE_EVERY: Duration = Duration::from_secs(3600);
-const ANSWERS_FOR: TimeDelta = TimeDelta::days(7);
+const PURGE_FIRST: Duration = Duration::from_secs(60);
 
 /// Runs `recon-hub`.
 pub fn main() -> ProcessExit {
@@ -146,9 +146,10 @@ async fn reload(args: &Args, hub: &Hub, notifier: &Notifier) {
     }
 }
 
-/// The status line, and old answers forgotten.
+/// The status line, and what is old removed.
 async fn chores(hub: Arc<Hub>, notifier: Arc<Notifier>) {
-    let mut purged = Instant::now();
+    let mut retention = Retention::default();
+    let mut purge_at = Instant::now() + PURGE_FIRST;
     let mut pause = STATUS_EVERY;
     loop {
         tokio::time::sleep(pause).await;
@@ -156,11 +157,10 @@ async fn chores(hub: Arc<Hub>, notifier: Arc<Notifier>) {
         notifier.status(&status_line(&hub).await);
         // Counting takes its time in a large database; it must not take a noticeable share of it.
         pause = STATUS_EVERY.max(start.elapsed() * 100);
-        if purged.elapsed() >= PURGE_EVERY {
-            purged = Instant::now();
-            let before = hub.clock.now() - ANSWERS_FOR;
-            if let Err(problem) = hub.store.purge_answers(before).await {
-                warn!(%problem, "old answers were not forgotten");
+        if Instant::now() >= purge_at {
+            purge_at = Instant::now() + PURGE_EVERY;
+            if let Err(problem) = retention.enforce(&hub).await {
+                warn!(%problem, "what is old was not removed");
             }
         }
     }

@@ -1,9 +1,11 @@
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 use uuid::Uuid;
 
@@ -11,8 +13,10 @@ use super::access::{Access, Identity, LocalToken};
 use super::clock::Clock;
 use super::gate::Gate;
 use super::guard::Guard;
+use super::retention::Keep;
 use super::store::{NewEvent, Store};
 use super::tls::{Tls, TlsError};
+use super::webhooks::Webhook;
 use crate::api::{AuditEntry, WorkKind};
 use crate::fleet::Scope;
 
@@ -25,6 +29,10 @@ pub struct Live {
     pub lease: Duration,
     /// How long after a scan of this kind the next is due, where the fleet file says so.
     pub rescan: BTreeMap<WorkKind, Duration>,
+    /// How long what is kept.
+    pub keep: Keep,
+    /// Who is told of events.
+    pub webhooks: Vec<Webhook>,
 }
 
 /// How long after a result the next is due, when the fleet file does not say.
@@ -55,6 +63,8 @@ impl Default for Live {
             scope: Scope::default(),
             lease: settings.lease.0,
             rescan: BTreeMap::new(),
+            keep: Keep::from(&settings),
+            webhooks: Vec::new(),
         }
     }
 }
@@ -69,7 +79,9 @@ pub struct Hub {
     pub(super) local: Option<LocalToken>,
     pub(super) tls: Option<Tls>,
     pub(super) started_at: DateTime<Utc>,
-    live: RwLock<Arc<Live>>,
+    /// Whoever waits for something ends the wait when the hub stops.
+    pub(super) stopping: CancellationToken,
+    live: watch::Sender<Arc<Live>>,
 }
 
 impl Hub {
@@ -83,20 +95,24 @@ impl Hub {
             guard: Guard::new(access),
             local: None,
             tls: None,
-            live: RwLock::new(Arc::new(live)),
+            stopping: CancellationToken::new(),
+            live: watch::Sender::new(Arc::new(live)),
         }
     }
 
     /// The settings in force.
     pub fn live(&self) -> Arc<Live> {
-        // A panic elsewhere leaves the old or the new value, both of which are whole.
-        let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&live)
+        Arc::clone(&self.live.borrow())
     }
 
     /// Puts other settings in force; requests that are under way finish with the old ones.
     pub fn set_live(&self, live: Live) {
-        *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
+        self.live.send_replace(Arc::new(live));
+    }
+
+    /// Changes when other settings are in force.
+    pub(super) fn live_changes(&self) -> watch::Receiver<Arc<Live>> {
+        self.live.subscribe()
     }
 
     /// Reads the certificate again, where there is one; a bad one is refused, and the old one stays.

@@ -3,7 +3,7 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 use reqwest::Url;
 
-use crate::fleet::{Agent, AgentKind, Fleet, Health, HealthProbe, Settings};
+use crate::fleet::{Agent, AgentKind, Fleet, Health, HealthProbe, Settings, WebhookSettings};
 
 /// What `IPAddressAllow=` of a unit says, and what it cannot say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,7 +19,9 @@ pub(super) struct Firewall {
 pub(super) fn firewall(fleet: &Fleet, agent: &Agent) -> Firewall {
     match &agent.settings {
         Settings::Hub(hub) if agent.kind == AgentKind::Hub => {
-            hub_firewall(&hub.listen, hub.database.as_deref())
+            let mut firewall = hub_firewall(&hub.listen, hub.database.as_deref());
+            allow_webhooks(&mut firewall, &hub.webhooks);
+            firewall
         }
         _ => agent_firewall(fleet, agent.health.as_ref()),
     }
@@ -95,6 +97,30 @@ fn hub_firewall(listen: &str, database: Option<&str>) -> Firewall {
     firewall
 }
 
+/// Webhooks lead to the operator's own hosts, in scope or not.
+fn allow_webhooks(firewall: &mut Firewall, hooks: &[WebhookSettings]) {
+    if firewall.allow.iter().any(|value| value == "any") {
+        return;
+    }
+    for hook in hooks {
+        match url_addresses(&hook.url) {
+            Ok(addresses) => {
+                for addr in addresses.into_iter().filter(|addr| !addr.is_loopback()) {
+                    let value = shown(&IpNet::from(addr));
+                    if !firewall.allow.contains(&value) {
+                        firewall.allow.push(value);
+                    }
+                }
+            }
+            Err(name) => firewall.notes.push(format!(
+                "the firewall cannot let it reach the host {name:?} of its webhook {:?} by name: \
+                 write its address in url, or add IPAddressAllow= in a drop-in of your own",
+                hook.name
+            )),
+        }
+    }
+}
+
 /// The addresses of the host of a URL, or its name when only DNS knows them.
 pub(super) fn url_addresses(url: &str) -> Result<Vec<IpAddr>, String> {
     match Url::parse(url).ok().as_ref().and_then(address) {
@@ -142,6 +168,31 @@ mod tests {
                 .len(),
             1
         );
+    }
+
+    #[test]
+    fn webhooks_are_let_through_by_address() {
+        let hook = |url: &str| WebhookSettings {
+            name: "soc".to_owned(),
+            url: url.to_owned(),
+            types: Vec::new(),
+            secret: "soc".to_owned(),
+        };
+        let hooks = [
+            hook("http://10.0.0.9:8080/a"),
+            hook("https://10.0.0.9/b"),
+            hook("http://[fd00::9]/"),
+            hook("http://localhost:1/"),
+            hook("https://chat.example.org/x"),
+        ];
+        let mut firewall = hub_firewall("127.0.0.1:9000", None);
+        allow_webhooks(&mut firewall, &hooks);
+        assert_eq!(firewall.allow, ["localhost", "10.0.0.9", "fd00::9"]);
+        assert_eq!(firewall.notes.len(), 1);
+        assert!(firewall.notes[0].contains("chat.example.org"));
+        let mut open = hub_firewall("0.0.0.0:9000", None);
+        allow_webhooks(&mut open, &hooks);
+        assert_eq!((open.allow.len(), open.notes.len()), (1, 1));
     }
 
     #[test]

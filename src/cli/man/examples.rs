@@ -486,6 +486,32 @@ const ALL: &[(&str, Examples)] = &[
         )],
     ),
     (
+        "changes",
+        &[
+            (
+                "reconctl changes --since 7d",
+                "What changed in the last week.",
+            ),
+            (
+                "reconctl changes --target 10.20.0.7 --type port_opened",
+                "The ports that one target opened.",
+            ),
+        ],
+    ),
+    (
+        "events",
+        &[
+            (
+                "reconctl events -f --type change_detected",
+                "Wait for changes and show each.",
+            ),
+            (
+                "reconctl --jsonl events --since 24h",
+                "What happened since yesterday, for scripts.",
+            ),
+        ],
+    ),
+    (
         "completions",
         &[("reconctl completions bash", "The script for bash.")],
     ),

@@ -2,6 +2,7 @@
 
 mod assessment;
 mod audit;
+mod changes;
 mod create;
 mod eggrecords;
 mod enumeration;
@@ -22,6 +23,7 @@ mod spider;
 mod summary;
 mod targets;
 mod tokens;
+mod webhooks;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -112,7 +114,9 @@ fn own_api() -> Router<Arc<Hub>> {
         .route("/targets/{id}", get(targets::show).delete(targets::remove))
         .route("/scans", get(scans::list))
         .route("/scans/{id}", get(scans::show))
+        .route("/changes", get(changes::list))
         .route("/events", get(events::list))
+        .route("/webhooks", get(webhooks::list))
         .route("/health", get(health::fleet))
         .route("/tokens", get(tokens::list).post(tokens::create))
         .route("/tokens/{id}", delete(tokens::revoke))

@@ -7,8 +7,11 @@
 //! depend on `api` only. A change that the store has acknowledged outlives a crash.
 
 mod access;
+mod bell;
 #[cfg(test)]
 mod contract;
+mod diff;
+mod history;
 pub mod postgres;
 mod results;
 pub mod sqlite;
@@ -21,6 +24,8 @@ use uuid::Uuid;
 use crate::api::{Event, Heartbeat, LeaseRenewal, Scan, Target};
 
 pub use access::{AccessStore, NewToken, PageQuery};
+pub use bell::Told;
+pub use history::{ChangeQuery, EventFilter, EventPage, History, Kept, Progress, ScansPurged};
 pub use results::{
     Assessed, AssessmentQuery, Cms, Delivered, Enumerated, Enumeration, FindingQuery, FoundPath,
     NewAssessment, NewFinding, ProgressUpdate, Request, ResultStore, Spider, Spidered, StoredPath,
@@ -58,7 +63,7 @@ pub type Render<T> = Box<dyn FnOnce(&T) -> Answer + Send>;
 
 /// A database.
 #[async_trait]
-pub trait Store: AccessStore + ResultStore + Send + Sync {
+pub trait Store: AccessStore + History + ResultStore + Send + Sync {
     /// Adds records, all or none; one whose key is known is left as it is.
     async fn create_records(
         &self,
@@ -125,9 +130,6 @@ pub trait Store: AccessStore + ResultStore + Send + Sync {
 
     /// Goes the way that work goes: one read, one empty write transaction.
     async fn check(&self) -> Result<()>;
-
-    /// Forgets answers to submissions from before this time.
-    async fn purge_answers(&self, before: DateTime<Utc>) -> Result<u64>;
 
     /// Finishes what is queued and closes the database; later calls fail.
     async fn close(&self);

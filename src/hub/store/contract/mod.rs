@@ -2,6 +2,7 @@
 //! for SQLite and once for a real PostgreSQL, which the tests start themselves.
 
 mod access;
+mod history;
 mod results;
 mod samples;
 mod spine;

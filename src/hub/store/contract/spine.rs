@@ -301,7 +301,7 @@ async fn the_same_key_is_done_once(store: &dyn Store) {
     assert_eq!(all_scans(store).await, 1);
     let other = submit(store, scan(id, "kaze@a", t0()), key("k", 2)).await;
     assert!(matches!(other, Err(StoreError::KeyReused)));
-    assert_eq!(store.purge_answers(after(1)).await.unwrap(), 1);
+    assert_eq!(store.purge(Kept::Answers, after(1), 10).await.unwrap(), 1);
 }
 
 async fn repetitions_are_told_from_new_scans(store: &dyn Store) {

@@ -4,6 +4,7 @@
 //! passes over what is locked (SKIP LOCKED), results for one record wait for each other.
 
 mod dialect;
+mod neighbours;
 #[path = "../sql/mod.rs"]
 mod sql;
 mod writer;
@@ -15,6 +16,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, SqlSafeStr};
 
+use super::bell::Bell;
 use super::{Result, StoreError};
 use dialect::failed;
 use writer::Writer;
@@ -28,6 +30,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "changes", include_str!("migrations/0002_changes.sql")),
     (3, "results", include_str!("migrations/0003_results.sql")),
     (4, "access", include_str!("migrations/0004_access.sql")),
+    (6, "history", include_str!("migrations/0006_history.sql")),
 ];
 
 /// Connections of one hub. A server has 100 by default, and each is a process.
@@ -64,9 +67,12 @@ impl PostgresStore {
                 ),
                 error => StoreError::Internal(error.to_string()),
             })?;
+        let bell = Bell::default();
+        neighbours::start(&pool, &bell);
         Ok(Self {
-            write: Writer::new(pool.clone()),
+            write: Writer::new(pool.clone(), bell.clone()),
             read: pool,
+            bell,
         })
     }
 }

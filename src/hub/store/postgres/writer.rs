@@ -5,17 +5,19 @@ use futures_util::future::BoxFuture;
 
 use super::dialect::{Conn, Pool, failed};
 use crate::hub::store::Result;
+use crate::hub::store::bell::{self, Bell};
 
 /// The way to a transaction.
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
     pool: Pool,
+    bell: Bell,
 }
 
 impl Writer {
     /// Over these connections.
-    pub(super) fn new(pool: Pool) -> Self {
-        Self { pool }
+    pub(super) fn new(pool: Pool, bell: Bell) -> Self {
+        Self { pool, bell }
     }
 
     /// Runs a job in a transaction and gives its result once that is committed. A caller that goes
@@ -25,11 +27,13 @@ impl Writer {
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<T>> + Send + 'static,
     {
-        let pool = self.pool.clone();
+        let Self { pool, bell } = self.clone();
         let work = tokio::spawn(async move {
             let mut tx = pool.begin().await.map_err(failed)?;
-            let result = job(&mut tx).await?;
+            let (result, events) = bell::noting(job(&mut tx)).await;
+            let result = result?;
             tx.commit().await.map_err(failed)?;
+            bell.ring(events);
             Ok(result)
         });
         work.await.map_err(|problem| {

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::dialect::{Conn, Pool, failed};
 use super::rows::{self, micros, to_json};
 use crate::api::{Event, Heartbeat};
+use crate::hub::store::bell::{self, Told};
 use crate::hub::store::{Counts, Daemon, EventQuery, NewEvent, Result};
 
 /// Notes a heartbeat.
@@ -41,8 +42,9 @@ pub(super) async fn list(pool: &Pool) -> Result<Vec<Daemon>> {
     rows.iter().map(rows::daemon).collect()
 }
 
-/// Records an event.
+/// Records an event. Whoever waits for it hears of it when the transaction is committed.
 pub(super) async fn add_event(c: &mut Conn, event: &NewEvent, now: DateTime<Utc>) -> Result<()> {
+    let data = to_json(&event.data)?;
     sqlx::query(
         "INSERT INTO events (id, type, daemon_name, hostname, timestamp, data)
          VALUES ($1, $2, $3, $4, $5, $6)",
@@ -52,11 +54,17 @@ pub(super) async fn add_event(c: &mut Conn, event: &NewEvent, now: DateTime<Utc>
     .bind(&event.daemon_name)
     .bind(&event.hostname)
     .bind(micros(now))
-    .bind(to_json(&event.data)?)
+    .bind(&data)
     .execute(c)
     .await
-    .map(drop)
-    .map_err(failed)
+    .map_err(failed)?;
+    bell::note(Told {
+        kind: event.kind,
+        daemon_name: event.daemon_name.clone(),
+        hostname: event.hostname.clone(),
+        data,
+    });
+    Ok(())
 }
 
 /// Events, oldest first.

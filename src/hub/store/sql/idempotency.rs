@@ -63,13 +63,3 @@ async fn earlier(c: &mut Conn, key: &Idempotency) -> Result<Answer> {
         body: row.try_get("answer").map_err(failed)?,
     })
 }
-
-/// Forgets old answers.
-pub(super) async fn purge(c: &mut Conn, before: DateTime<Utc>) -> Result<u64> {
-    sqlx::query("DELETE FROM idempotency WHERE created_at < $1")
-        .bind(micros(before))
-        .execute(c)
-        .await
-        .map(|done| done.rows_affected())
-        .map_err(failed)
-}

@@ -11,7 +11,9 @@ mod assessments;
 mod changes;
 mod daemons;
 mod enumerations;
+mod events;
 mod findings;
+mod history;
 mod idempotency;
 mod progress;
 mod results;
@@ -20,6 +22,7 @@ mod scans;
 mod spiders;
 mod summary;
 mod targets;
+mod webhooks;
 pub(super) mod work;
 
 use async_trait::async_trait;
@@ -29,6 +32,7 @@ use uuid::Uuid;
 use super::dialect::{self, Pool};
 use super::writer::Writer;
 use crate::api::{Event, Heartbeat, LeaseRenewal, Scan, Target};
+use crate::hub::store::bell::Bell;
 use crate::hub::store::{
     Answer, Claim, Claimed, Counts, Created, Daemon, EventQuery, Idempotency, NewEvent, NewRecord,
     Page, PutOff, Record, Render, Result, ScanQuery, Store, Submission, Submitted, TargetQuery,
@@ -41,6 +45,8 @@ pub struct SqlStore {
     pub(super) read: Pool,
     /// For what writes.
     pub(super) write: Writer,
+    /// For who waits for events.
+    pub(super) bell: Bell,
 }
 
 #[async_trait]
@@ -169,12 +175,6 @@ impl Store for SqlStore {
             .await
             .map_err(dialect::failed)?;
         self.write.run(|_| Box::pin(async { Ok(()) })).await
-    }
-
-    async fn purge_answers(&self, before: DateTime<Utc>) -> Result<u64> {
-        self.write
-            .run(move |c| Box::pin(idempotency::purge(c, before)))
-            .await
     }
 
     async fn close(&self) {

@@ -7,7 +7,7 @@ use sqlx::Row;
 use uuid::Uuid;
 
 use super::dialect::{Db, DbRow, failed};
-use crate::api::{Event, Scan, Target, TargetWork, WorkKind};
+use crate::api::{Change, Event, Scan, Target, TargetWork, WorkKind};
 use crate::hub::store::{Daemon, NewRecord, Record, Result, StoreError};
 
 /// Microseconds since 1970.
@@ -139,6 +139,25 @@ pub(super) fn scan(row: &DbRow) -> Result<Scan> {
         ports_scanned: count(row, "ports_scanned")?,
         port_counts: from_json(get(row, "port_counts")?)?,
         open_ports: from_json(get(row, "open_ports")?)?,
+    })
+}
+
+/// A row of `changes`.
+pub(super) fn change(row: &DbRow) -> Result<Change> {
+    let json = |column| -> Result<_> {
+        let text: Option<&str> = get(row, column)?;
+        Ok(text.map(from_json).transpose()?.unwrap_or_default())
+    };
+    Ok(Change {
+        id: get(row, "id")?,
+        kind: get(row, "type")?,
+        eggrecord_id: get(row, "record_id")?,
+        target: get(row, "target")?,
+        subject: get(row, "subject")?,
+        before: json("before")?,
+        after: json("after")?,
+        source_id: get(row, "source_id")?,
+        created_at: time(get(row, "created_at")?)?,
     })
 }
 

@@ -4,12 +4,16 @@ use chrono::TimeDelta;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::changes;
 use super::daemons::{self, add_event};
 use super::dialect::{Conn, Pool, failed};
 use super::rows::{self, micros, to_json};
 use super::work::{self, Task};
 use crate::api::{Scan, WorkKind};
-use crate::hub::store::{NewEvent, NewScan, Page, Result, ScanQuery, Submission, Submitted};
+use crate::hub::store::diff::{self, Compared, Earlier, Known};
+use crate::hub::store::{
+    NewChange, NewEvent, NewScan, Page, Result, ScanQuery, Submission, Submitted,
+};
 
 /// A scan of the same type within this time is a repetition.
 const RECENT: TimeDelta = TimeDelta::minutes(5);
@@ -43,7 +47,11 @@ async fn store(c: &mut Conn, s: &Submission, scan: &NewScan) -> Result<Submitted
     if recent > 0 {
         return Ok(Submitted::Recent(recent));
     }
-    insert(c, s, scan).await?;
+    let compared = match earlier(c, s).await? {
+        Some(earlier) => diff::compare(earlier, scan),
+        None => Compared::default(),
+    };
+    insert(c, s, scan, &compared.known).await?;
     if let Some(task) = task(s) {
         work::finish(c, &task, s.rescan_after).await?;
     }
@@ -52,6 +60,20 @@ async fn store(c: &mut Conn, s: &Submission, scan: &NewScan) -> Result<Submitted
         work::make_due(c, s.record_id, WorkKind::SuzuEnum, s.now).await?;
     }
     let (name, host) = daemons::name_and_host(scan.agent.as_deref());
+    for difference in compared.differences {
+        let change = NewChange {
+            record_id: s.record_id,
+            target: scan.target.clone(),
+            kind: difference.kind,
+            subject: difference.subject,
+            before: difference.before,
+            after: difference.after,
+            source_id: scan.id,
+            daemon_name: name.clone(),
+            hostname: host.clone(),
+        };
+        changes::add(c, &change, s.now).await?;
+    }
     let event = NewEvent {
         kind: "scan_completed",
         daemon_name: name,
@@ -90,14 +112,38 @@ async fn recent_scans(c: &mut Conn, s: &Submission) -> Result<u32> {
     rows::count(&row, "n")
 }
 
-async fn insert(c: &mut Conn, s: &Submission, scan: &NewScan) -> Result<()> {
+/// The scan of this type that was stored before: one row of an index. None for the first.
+async fn earlier(c: &mut Conn, s: &Submission) -> Result<Option<Earlier>> {
+    let row = sqlx::query(
+        "SELECT ports_scanned, scan_command, open_ports, known FROM nmap
+         WHERE record_id = $1 AND scan_type = $2
+         ORDER BY created_at DESC LIMIT 1",
+    )
+    .bind(s.record_id)
+    .bind(&s.scan_type)
+    .fetch_optional(c)
+    .await
+    .map_err(failed)?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    let known: Option<&str> = rows::get(&row, "known")?;
+    Ok(Some(Earlier {
+        open_ports: rows::from_json(rows::get(&row, "open_ports")?)?,
+        known: known.map(rows::from_json).transpose()?.unwrap_or_default(),
+        ports_scanned: rows::count(&row, "ports_scanned")?,
+        scan_command: rows::get(&row, "scan_command")?,
+    }))
+}
+
+async fn insert(c: &mut Conn, s: &Submission, scan: &NewScan, known: &[Known]) -> Result<()> {
     sqlx::query(
         "INSERT INTO nmap (id, record_id, target, ip_address, scan_type, caller, agent, engine,
                            scan_status, scan_command, started_at, finished_at, scan_duration,
                            ports_scanned, port_counts, open_ports, open_ports_count, result,
-                           created_at)
+                           created_at, known)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-                 $19)",
+                 $19, $20)",
     )
     .bind(scan.id)
     .bind(s.record_id)
@@ -118,6 +164,7 @@ async fn insert(c: &mut Conn, s: &Submission, scan: &NewScan) -> Result<()> {
     .bind(i64::try_from(scan.open_ports.len()).unwrap_or(i64::MAX))
     .bind(to_json(&scan.rest)?)
     .bind(micros(s.now))
+    .bind((!known.is_empty()).then(|| to_json(&known)).transpose()?)
     .execute(c)
     .await
     .map(drop)

@@ -17,6 +17,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqlSafeStr};
 
+use super::bell::Bell;
 use super::{Result, StoreError};
 use dialect::failed;
 use writer::Writer;
@@ -35,6 +36,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "changes", include_str!("migrations/0003_changes.sql")),
     (4, "results", include_str!("migrations/0004_results.sql")),
     (5, "access", include_str!("migrations/0005_access.sql")),
+    (7, "history", include_str!("migrations/0007_history.sql")),
 ];
 
 /// Connections that read.
@@ -75,9 +77,11 @@ impl SqliteStore {
             .connect_with(options.create_if_missing(false).read_only(true))
             .await
             .map_err(failed)?;
+        let bell = Bell::default();
         Ok(Self {
             read,
-            write: Writer::start(connection),
+            write: Writer::start(connection, bell.clone()),
+            bell,
         })
     }
 }

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
 use super::dialect::failed;
+use crate::hub::store::bell::{self, Bell, Told};
 use crate::hub::store::{Result, StoreError};
 
 /// Jobs that may wait; more callers wait outside.
@@ -36,9 +37,9 @@ enum Message {
 
 impl Writer {
     /// Starts the task.
-    pub(super) fn start(connection: SqliteConnection) -> Self {
+    pub(super) fn start(connection: SqliteConnection, bell: Bell) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        tokio::spawn(work(connection, jobs));
+        tokio::spawn(work(connection, jobs, bell));
         Self { queue }
     }
 
@@ -53,6 +54,7 @@ impl Writer {
         let job = Box::new(Typed {
             work: Some(job),
             result: None,
+            events: Vec::new(),
             reply,
         });
         let closed = || StoreError::Unavailable("the writer has stopped".to_owned());
@@ -77,13 +79,14 @@ impl Writer {
 trait Job: Send {
     /// Runs it and keeps its result; an error means that its changes must be undone.
     fn run<'c>(&'c mut self, connection: &'c mut SqliteConnection) -> BoxFuture<'c, Result<()>>;
-    /// Tells the caller.
-    fn finish(self: Box<Self>, committed: Result<()>);
+    /// Tells the caller, and whoever waits for events.
+    fn finish(self: Box<Self>, committed: Result<()>, bell: &Bell);
 }
 
 struct Typed<T, F> {
     work: Option<F>,
     result: Option<Result<T>>,
+    events: Vec<Told>,
     reply: oneshot::Sender<Result<T>>,
 }
 
@@ -97,17 +100,18 @@ where
             let Some(work) = self.work.take() else {
                 return Ok(());
             };
-            let result = AssertUnwindSafe(async { work(connection).await })
-                .catch_unwind()
-                .await
+            let work = AssertUnwindSafe(async { work(connection).await }).catch_unwind();
+            let (result, events) = bell::noting(work).await;
+            let result = result
                 .unwrap_or_else(|_| Err(StoreError::Internal("a write job panicked".to_owned())));
+            self.events = events;
             let done = result.as_ref().map(drop).map_err(StoreError::clone);
             self.result = Some(result);
             done
         })
     }
 
-    fn finish(self: Box<Self>, committed: Result<()>) {
+    fn finish(self: Box<Self>, committed: Result<()>, bell: &Bell) {
         let own = self
             .result
             .unwrap_or_else(|| Err(StoreError::Internal("a write job did not run".to_owned())));
@@ -116,12 +120,15 @@ where
             (Ok(_), Err(error)) | (Err(error), _) => Err(error),
             (ok, Ok(())) => ok,
         };
+        if result.is_ok() {
+            bell.ring(self.events);
+        }
         // The caller may have gone away.
         let _ = self.reply.send(result);
     }
 }
 
-async fn work(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Message>) {
+async fn work(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Message>, bell: Bell) {
     while let Some(message) = queue.recv().await {
         let first = match message {
             Message::Job(job) => job,
@@ -132,7 +139,7 @@ async fn work(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Messag
                 return;
             }
         };
-        if let Some(done) = batch(&mut connection, first, &mut queue).await {
+        if let Some(done) = batch(&mut connection, first, &mut queue, &bell).await {
             close(connection).await;
             // As above.
             let _ = done.send(());
@@ -147,6 +154,7 @@ async fn batch(
     connection: &mut SqliteConnection,
     first: Box<dyn Job>,
     queue: &mut mpsc::Receiver<Message>,
+    bell: &Bell,
 ) -> Option<oneshot::Sender<()>> {
     let start = Instant::now();
     let mut close = None;
@@ -175,7 +183,7 @@ async fn batch(
         let _ = execute(connection, "ROLLBACK").await;
     }
     for job in done {
-        job.finish(committed.clone());
+        job.finish(committed.clone(), bell);
     }
     close
 }

@@ -1,0 +1,136 @@
+//! What was: changes and events, who is told of them, and how long all of it is kept.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use tokio::sync::{broadcast, watch};
+use uuid::Uuid;
+
+use super::{NewEvent, Page, Result, Told};
+use crate::api::{Change, Event};
+
+/// Which changes.
+#[derive(Debug, Clone, Default)]
+pub struct ChangeQuery {
+    /// At most so many.
+    pub limit: u32,
+    /// Before this one.
+    pub before: Option<Uuid>,
+    /// Of this target (normalised key, or as scanned).
+    pub target: Option<String>,
+    /// Of this record.
+    pub record_id: Option<Uuid>,
+    /// Of this type.
+    pub kind: Option<String>,
+    /// Seen at this time or later.
+    pub since: Option<DateTime<Utc>>,
+}
+
+/// Which events.
+#[derive(Debug, Clone, Default)]
+pub struct EventFilter {
+    /// After this number.
+    pub after: i64,
+    /// Of these types; of all when it is empty.
+    pub kinds: Vec<String>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Some events.
+#[derive(Debug, Clone, Default)]
+pub struct EventPage {
+    /// Oldest first.
+    pub events: Vec<Event>,
+    /// The number that was looked at last; go on after it.
+    pub last_seq: i64,
+    /// Whether there are events after it.
+    pub more: bool,
+}
+
+/// What is forgotten when it is old, whatever it belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// Events.
+    Events,
+    /// Changes.
+    Changes,
+    /// First answers to submissions that carried a key.
+    Answers,
+}
+
+/// What became of a batch of scans that were looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ScansPurged {
+    /// Removed.
+    pub removed: u64,
+    /// Go on after this one; `None`: there are no more old ones.
+    pub next: Option<Uuid>,
+}
+
+/// How far a webhook is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Number of the last event that is done.
+    pub position: i64,
+    /// Since when deliveries fail.
+    pub failing_since: Option<DateTime<Utc>>,
+    /// Events delivered.
+    pub delivered: u64,
+    /// Events given up.
+    pub given_up: u64,
+}
+
+/// The part of a store that this page is about.
+#[async_trait]
+pub trait History: Send + Sync {
+    /// Changes, newest first.
+    async fn changes(&self, query: ChangeQuery) -> Result<Page<Change>>;
+
+    /// Events, oldest first. It looks at a bounded number of them, so a page may be empty although
+    /// there are more.
+    async fn event_page(&self, filter: EventFilter) -> Result<EventPage>;
+
+    /// The number of the last event before this time; 0 when there is none.
+    async fn last_seq_before(&self, time: DateTime<Utc>) -> Result<i64>;
+
+    /// Changes whenever an event was committed, here or by another hub.
+    fn events_added(&self) -> watch::Receiver<()>;
+
+    /// Each event that is committed here.
+    fn events_told(&self) -> broadcast::Receiver<Told>;
+
+    /// Removes what is older than this, oldest first, at most so many.
+    async fn purge(&self, what: Kept, before: DateTime<Utc>, limit: u32) -> Result<u64>;
+
+    /// Looks at so many of the oldest scans after this one, and removes those that are older than
+    /// this and not the last of their type for their record.
+    async fn purge_scans(
+        &self,
+        before: DateTime<Utc>,
+        after: Option<Uuid>,
+        limit: u32,
+    ) -> Result<ScansPurged>;
+
+    /// Takes a webhook, or keeps it, until then; `None` while another holder has it. One that was
+    /// never taken begins with what comes now.
+    async fn hold_webhook(
+        &self,
+        name: String,
+        holder: Uuid,
+        now: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> Result<Option<Progress>>;
+
+    /// Every webhook that was ever taken, by name.
+    async fn webhooks(&self) -> Result<Vec<(String, Progress)>>;
+
+    /// Notes how far a webhook is, with an event about it. False when another holder has it.
+    async fn put_webhook(
+        &self,
+        name: String,
+        holder: Uuid,
+        progress: Progress,
+        event: Option<NewEvent>,
+        now: DateTime<Utc>,
+    ) -> Result<bool>;
+}

@@ -286,3 +286,26 @@ async fn a_reload_changes_the_hooks() {
     assert_eq!([first, second].concat(), all);
     bed.end().await;
 }
+
+#[test]
+fn the_key_comes_as_a_credential() {
+    let dir = tempfile::tempdir().unwrap();
+    let fleet = dir.path().join("recon.toml");
+    let text = "[agents.hub.config]\ndatabase = \"sqlite:///nowhere/hub.db\"\n\
+                [[agents.hub.config.webhooks]]\nname = \"soc\"\n\
+                url = \"https://soc.example/x\"\nsecret = \"webhook-soc\"\n";
+    std::fs::write(&fleet, text).unwrap();
+    let check = || {
+        let mut command = assert_cmd::Command::cargo_bin("recon-hub").unwrap();
+        command
+            .env("CREDENTIALS_DIRECTORY", dir.path())
+            .args(["--check-config", "--fleet"])
+            .arg(&fleet);
+        command.assert()
+    };
+    let refused = check().code(78);
+    let says = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
+    assert!(says.contains("soc: the credential webhook-soc"), "{says}");
+    std::fs::write(dir.path().join("webhook-soc"), "key\n").unwrap();
+    check().success();
+}

@@ -34,7 +34,8 @@ pub use scan::{
     ScanResult, ScanSubmission, TlsFacts,
 };
 pub use target::{
-    CreateTargets, CreateTargetsAnswer, NewTarget, RefusedTarget, Target, TargetList, TargetWork,
+    ChangeTarget, CreateTargets, CreateTargetsAnswer, ImportAnswer, ImportError, NetworkProgress,
+    NewTarget, RefusedTarget, Target, TargetList, TargetWork,
 };
 pub use webhook::{WebhookList, WebhookState};
 

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
@@ -14,6 +15,9 @@ pub struct NewTarget {
     /// Group (`eggname`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// Project (`projectegg`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
     /// Whether it takes part at all.
     #[serde(default = "yes")]
     pub alive: bool,
@@ -54,7 +58,7 @@ pub struct CreateTargetsAnswer {
     /// Those refused.
     #[serde(default)]
     pub refused: Vec<RefusedTarget>,
-    /// Addresses of a network that were left out because a rule denies them.
+    /// Parts of networks that are left out as long as a rule denies them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<RefusedTarget>,
 }
@@ -69,12 +73,18 @@ pub struct Target {
     /// Address, when it is one.
     #[serde(default)]
     pub ip_address: Option<IpAddr>,
-    /// Network, when it is one.
+    /// Network, when it is one or came with one.
     #[serde(default)]
     pub cidr: Option<String>,
     /// Group.
     #[serde(default)]
     pub group: Option<String>,
+    /// Project.
+    #[serde(default)]
+    pub project: Option<String>,
+    /// How far it is, when it is a network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkProgress>,
     /// Whether it takes part at all.
     pub alive: bool,
     /// Set aside by an operator.
@@ -104,6 +114,64 @@ pub struct TargetWork {
     /// Failed attempts since it was last finished.
     #[serde(default)]
     pub attempts: u32,
+}
+
+/// How far the agents are with a network. Its addresses become targets of their own when their turn
+/// comes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkProgress {
+    /// Number of its addresses; no more is shown than a 64-bit number can say.
+    pub addresses: u64,
+    /// Addresses whose turn has come, by kind of work.
+    pub expanded: BTreeMap<WorkKind, u64>,
+    /// No address is left for any kind of work.
+    pub done: bool,
+}
+
+/// Body of `PATCH /api/targets/{id}`: what is not named stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeTarget {
+    /// Whether it takes part at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alive: Option<bool>,
+    /// Whether it is set aside.
+    #[serde(default, alias = "skipScan", skip_serializing_if = "Option::is_none")]
+    pub skip_scan: Option<bool>,
+    /// Its group; the empty text takes it out of any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+}
+
+/// Answer to `POST /api/targets/import`, whose body is one [`NewTarget`] a line. What is good is
+/// taken, whatever is wrong with the rest.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ImportAnswer {
+    /// All lines were good.
+    pub success: bool,
+    /// Targets that are new.
+    pub created: u64,
+    /// Targets that were there before.
+    pub existing: u64,
+    /// Names that no rule speaks of: their addresses decide each time that they are due.
+    pub undecided: u64,
+    /// Lines that were not taken.
+    #[serde(default)]
+    pub errors: Vec<ImportError>,
+}
+
+/// A line that was not taken.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ImportError {
+    /// Its number, from 1.
+    pub line: usize,
+    /// The target, as far as there is one.
+    #[serde(default)]
+    pub target: String,
+    /// What is wrong.
+    pub message: String,
+    /// It is out of scope.
+    #[serde(default)]
+    pub refused: bool,
 }
 
 /// Answer to `GET /api/targets`.

@@ -15,6 +15,7 @@ mod history;
 pub mod postgres;
 mod results;
 pub mod sqlite;
+mod targets;
 mod types;
 
 use async_trait::async_trait;
@@ -31,10 +32,10 @@ pub use results::{
     NewAssessment, NewFinding, ProgressUpdate, Request, ResultStore, Spider, Spidered, StoredPath,
     StoredRequest, Summary, SummaryCounts,
 };
+pub use targets::{AddressRange, Reach, TargetChange, TargetQuery, TargetSort, Targets, address};
 pub use types::{
     Answer, Attempt, Claim, Claimed, Counts, Created, Daemon, EventQuery, Idempotency, NewChange,
     NewEvent, NewRecord, NewScan, Page, PutOff, Record, ScanQuery, Submission, Submitted,
-    TargetQuery,
 };
 
 /// Why a store did not do what it was asked.
@@ -63,7 +64,7 @@ pub type Render<T> = Box<dyn FnOnce(&T) -> Answer + Send>;
 
 /// A database.
 #[async_trait]
-pub trait Store: AccessStore + History + ResultStore + Send + Sync {
+pub trait Store: AccessStore + History + ResultStore + Targets + Send + Sync {
     /// Adds records, all or none; one whose key is known is left as it is.
     async fn create_records(
         &self,
@@ -79,7 +80,7 @@ pub trait Store: AccessStore + History + ResultStore + Send + Sync {
     /// One target with its work.
     async fn target(&self, id: Uuid) -> Result<Option<Target>>;
 
-    /// Targets, by time of creation.
+    /// Targets that a query finds, in its order.
     async fn targets(&self, query: TargetQuery) -> Result<Page<Target>>;
 
     /// Removes a target and its work; its scans stay. False when there is none.

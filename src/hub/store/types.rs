@@ -2,6 +2,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use ipnet::IpNet;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -41,6 +42,13 @@ impl NewRecord {
     /// The same, when it is a name.
     pub fn name(&self) -> Option<&str> {
         self.target().filter(|t| t.parse::<IpAddr>().is_err())
+    }
+
+    /// The network that it is, if it is one. A network is a record whose `cidr` is its own key; the
+    /// `cidr` of an address says which network it came with.
+    pub fn network(&self) -> Option<IpNet> {
+        let cidr = self.cidr.as_ref().filter(|cidr| **cidr == self.key)?;
+        cidr.parse().ok()
     }
 }
 
@@ -247,17 +255,6 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// The id to go on after; `None` on the last page.
     pub next: Option<Uuid>,
-}
-
-/// Which targets.
-#[derive(Debug, Clone, Default)]
-pub struct TargetQuery {
-    /// At most so many.
-    pub limit: u32,
-    /// After this one.
-    pub after: Option<Uuid>,
-    /// Name, address or group contains this.
-    pub text: Option<String>,
 }
 
 /// Which scans.

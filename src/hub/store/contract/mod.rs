@@ -3,9 +3,11 @@
 
 mod access;
 mod history;
+mod networks;
 mod results;
 mod samples;
 mod spine;
+mod targets;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};

@@ -406,7 +406,7 @@ async fn pages_give_each_once(store: &dyn Store) {
         let query = TargetQuery {
             limit: 10,
             after: next,
-            text: None,
+            ..TargetQuery::default()
         };
         let page = store.targets(query).await.unwrap();
         assert!(
@@ -423,8 +423,8 @@ async fn pages_give_each_once(store: &dyn Store) {
     assert_eq!(seen, ids, "in the order of their creation");
     let query = TargetQuery {
         limit: 10,
-        after: None,
         text: Some("H7.".to_owned()),
+        ..TargetQuery::default()
     };
     assert_eq!(store.targets(query).await.unwrap().items.len(), 1);
 }

@@ -13,10 +13,18 @@ pub(super) type DbRow = sqlx::postgres::PgRow;
 
 /// Due records of one kind and priority, longest due first. What another hub is just leasing is
 /// passed over.
-pub(super) const DUE: &str = "SELECT e.* FROM work w JOIN egg_records e ON e.id = w.record_id
+pub(super) const DUE: &str = "SELECT e.*, w.lease_id, w.attempts
+     FROM work w JOIN egg_records e ON e.id = w.record_id
      WHERE w.kind = $1 AND w.priority = $2 AND w.due_at <= $3
-       AND e.alive AND NOT e.skip_scan
      ORDER BY w.due_at, w.record_id LIMIT $4 FOR UPDATE OF w SKIP LOCKED";
+
+/// Networks whose turn it is for a kind of work, longest waiting first. One that another hub just
+/// takes addresses from is passed over.
+pub(super) const TURNS: &str = "SELECT n.next, n.last, e.*
+     FROM networks n JOIN egg_records e ON e.id = n.record_id
+     WHERE n.kind = $1 AND n.turn IS NOT NULL AND n.wait_until <= $2
+       AND e.alive AND NOT e.skip_scan
+     ORDER BY n.turn, n.record_id LIMIT $3 FOR UPDATE OF n SKIP LOCKED";
 
 /// Finds a record and holds it: results for the same one come one after the other. Keys that refer
 /// to it are not in the way.

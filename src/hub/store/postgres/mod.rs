@@ -30,6 +30,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "changes", include_str!("migrations/0002_changes.sql")),
     (3, "results", include_str!("migrations/0003_results.sql")),
     (4, "access", include_str!("migrations/0004_access.sql")),
+    (5, "networks", include_str!("migrations/0005_networks.sql")),
     (6, "history", include_str!("migrations/0006_history.sql")),
 ];
 

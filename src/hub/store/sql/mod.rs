@@ -15,12 +15,16 @@ mod events;
 mod findings;
 mod history;
 mod idempotency;
+mod import;
+mod networks;
 mod progress;
 mod results;
 pub(super) mod rows;
+mod scale;
 mod scans;
 mod spiders;
 mod summary;
+mod target_list;
 mod targets;
 mod webhooks;
 pub(super) mod work;
@@ -79,7 +83,7 @@ impl Store for SqlStore {
     }
 
     async fn targets(&self, query: TargetQuery) -> Result<Page<Target>> {
-        targets::list(&self.read, &query).await
+        target_list::list(&self.read, &query).await
     }
 
     async fn delete_target(&self, id: Uuid) -> Result<bool> {

@@ -98,6 +98,8 @@ pub(super) fn target(row: &DbRow) -> Result<Target> {
         ip_address: record.data.ip_address,
         cidr: record.data.cidr,
         group: record.data.group,
+        project: record.data.projectegg,
+        network: None,
         alive: record.data.alive,
         skip_scan: record.skip_scan,
         created_at: record.created_at,

@@ -1,15 +1,14 @@
 //! Records.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, Utc};
 use sqlx::QueryBuilder;
 use uuid::Uuid;
 
-use super::dialect::{Conn, Db, Pool, failed};
+use super::dialect::{Conn, Db, LOCK_RECORD, Pool, failed};
 use super::rows::{self, code, micros};
-use crate::api::{Target, TargetWork, WorkKind};
-use crate::hub::store::{Created, NewRecord, Page, Record, Result, TargetQuery};
+use super::{networks, target_list};
+use crate::api::{Target, WorkKind};
+use crate::hub::store::{Created, NewRecord, Record, Result, TargetChange};
 
 /// Adds records; one that is known is left as it is.
 pub(super) async fn create(
@@ -41,8 +40,11 @@ pub(super) async fn create(
         .map_err(failed)?
         .rows_affected();
         if inserted == 1 {
-            let work = add_work(c, id, record.alive, now).await?;
-            result.created.push(new_target(id, record, now, work));
+            match record.network() {
+                Some(net) => networks::add(c, id, net).await?,
+                None => add_work(c, id, record.alive, now).await?,
+            }
+            result.created.extend(with_work(c, id).await?);
             continue;
         }
         let row = sqlx::query("SELECT * FROM egg_records WHERE target_key = $1")
@@ -50,30 +52,19 @@ pub(super) async fn create(
             .fetch_one(&mut *c)
             .await
             .map_err(failed)?;
-        let mut target = rows::target(&row)?;
-        target.work = work_of(c, target.id).await?;
-        result.existing.push(target);
+        let known = rows::target(&row)?;
+        if record.network().is_none() {
+            // An address that a network brought may have less.
+            add_work(c, known.id, known.alive && !known.skip_scan, now).await?;
+        }
+        result.existing.extend(with_work(c, known.id).await?);
     }
     Ok(result)
 }
 
-fn new_target(id: Uuid, r: &NewRecord, now: DateTime<Utc>, work: Vec<TargetWork>) -> Target {
-    Target {
-        id,
-        target: r.key.clone(),
-        ip_address: r.ip_address,
-        cidr: r.cidr.clone(),
-        group: r.group.clone(),
-        alive: r.alive,
-        skip_scan: false,
-        created_at: now,
-        work,
-    }
-}
-
 /// Work that needs no earlier result. Enumeration and assessment have no row until there is one:
 /// with ten million targets, rows that say nothing cost gigabytes.
-const FIRST: [WorkKind; 4] = [
+pub(super) const FIRST: [WorkKind; 4] = [
     WorkKind::KagePortScan,
     WorkKind::KazePortScan,
     WorkKind::RyuPortScan,
@@ -82,56 +73,14 @@ const FIRST: [WorkKind; 4] = [
 
 /// What needs no earlier result is due at once. Nothing is due for a record that takes no part. One
 /// statement for all kinds: targets come by the thousand.
-async fn add_work(
-    c: &mut Conn,
-    id: Uuid,
-    alive: bool,
-    now: DateTime<Utc>,
-) -> Result<Vec<TargetWork>> {
-    let due_at = alive.then_some(now);
+async fn add_work(c: &mut Conn, id: Uuid, takes_part: bool, now: DateTime<Utc>) -> Result<()> {
+    let due_at = takes_part.then_some(micros(now));
     let mut insert = QueryBuilder::<Db>::new("INSERT INTO work (record_id, kind, due_at) ");
     insert.push_values(FIRST, |mut row, kind| {
-        row.push_bind(id)
-            .push_bind(code(kind))
-            .push_bind(due_at.map(micros));
+        row.push_bind(id).push_bind(code(kind)).push_bind(due_at);
     });
-    insert.build().execute(c).await.map_err(failed)?;
-    let work = |kind| TargetWork {
-        due_at: due_at.filter(|_| FIRST.contains(&kind)),
-        ..waiting(kind)
-    };
-    Ok(WorkKind::ALL.map(work).into())
-}
-
-async fn work_of(c: &mut Conn, id: Uuid) -> Result<Vec<TargetWork>> {
-    let rows = sqlx::query("SELECT * FROM work WHERE record_id = $1 ORDER BY kind")
-        .bind(id)
-        .fetch_all(c)
-        .await
-        .map_err(failed)?;
-    let found: Result<Vec<_>> = rows
-        .iter()
-        .filter_map(|row| rows::work(row).transpose())
-        .map(|work| work.map(|(_, work)| work))
-        .collect();
-    Ok(every_kind(found?))
-}
-
-/// With what has no row yet, which is not due.
-fn every_kind(found: Vec<TargetWork>) -> Vec<TargetWork> {
-    let mut found: BTreeMap<_, _> = found.into_iter().map(|w| (w.kind, w)).collect();
-    let one = |kind| found.remove(&kind).unwrap_or_else(|| waiting(kind));
-    WorkKind::ALL.map(one).into()
-}
-
-fn waiting(kind: WorkKind) -> TargetWork {
-    TargetWork {
-        kind,
-        due_at: None,
-        last_done_at: None,
-        lease_owner: None,
-        attempts: 0,
-    }
+    insert.push(" ON CONFLICT (record_id, kind) DO NOTHING");
+    insert.build().execute(c).await.map(drop).map_err(failed)
 }
 
 /// One record.
@@ -147,94 +96,69 @@ pub(super) async fn record(pool: &Pool, id: Uuid) -> Result<Option<Record>> {
 /// One target with its work.
 pub(super) async fn target(pool: &Pool, id: Uuid) -> Result<Option<Target>> {
     let mut c = pool.acquire().await.map_err(failed)?;
+    with_work(&mut c, id).await
+}
+
+async fn with_work(c: &mut Conn, id: Uuid) -> Result<Option<Target>> {
     let row = sqlx::query("SELECT * FROM egg_records WHERE id = $1")
         .bind(id)
         .fetch_optional(&mut *c)
         .await
         .map_err(failed)?;
-    let Some(row) = row else {
+    let mut target: Vec<_> = row.iter().map(rows::target).collect::<Result<_>>()?;
+    target_list::complete(c, &mut target).await?;
+    Ok(target.pop())
+}
+
+/// Changes a record; what its work does then follows from whether it takes part.
+pub(super) async fn change(
+    c: &mut Conn,
+    id: Uuid,
+    change: &TargetChange,
+    now: DateTime<Utc>,
+) -> Result<Option<Target>> {
+    let part = |target: &Target| target.alive && !target.skip_scan;
+    sqlx::query(LOCK_RECORD)
+        .bind(id)
+        .fetch_optional(&mut *c)
+        .await
+        .map_err(failed)?;
+    let Some(before) = with_work(c, id).await? else {
         return Ok(None);
     };
-    let mut target = rows::target(&row)?;
-    target.work = work_of(&mut c, id).await?;
-    Ok(Some(target))
-}
-
-/// Targets by id, which is by time of creation.
-pub(super) async fn list(pool: &Pool, query: &TargetQuery) -> Result<Page<Target>> {
-    let mut c = pool.acquire().await.map_err(failed)?;
-    let limit = query.limit as usize;
-    let found = sqlx::query(
-        "SELECT * FROM egg_records
-         WHERE ($1 IS NULL OR id > $1)
-           AND ($2 IS NULL OR target_key LIKE $2 ESCAPE '\\' OR lower(eggname) LIKE $2 ESCAPE '\\')
-         ORDER BY id LIMIT $3",
+    sqlx::query(
+        "UPDATE egg_records SET alive = coalesce($2, alive), skip_scan = coalesce($3, skip_scan),
+                eggname = CASE WHEN $4 THEN $5 ELSE eggname END, updated_at = $6
+         WHERE id = $1",
     )
-    .bind(query.after)
-    .bind(query.text.as_deref().map(containing))
-    .bind(i64::from(query.limit) + 1)
-    .fetch_all(&mut *c)
+    .bind(id)
+    .bind(change.alive)
+    .bind(change.skip_scan)
+    .bind(change.group.is_some())
+    .bind(change.group.clone().flatten())
+    .bind(micros(now))
+    .execute(&mut *c)
     .await
     .map_err(failed)?;
-    let more = found.len() > limit;
-    let mut items = found
-        .iter()
-        .take(limit)
-        .map(rows::target)
-        .collect::<Result<Vec<_>>>()?;
-    if let (Some(first), Some(last)) = (items.first(), items.last()) {
-        let mut work = if query.text.is_some() {
-            let mut work = BTreeMap::new();
-            for target in &items {
-                work.insert(target.id, work_of(&mut c, target.id).await?);
-            }
-            work
-        } else {
-            work_between(&mut c, first.id, last.id).await?
-        };
-        for target in &mut items {
-            target.work = every_kind(work.remove(&target.id).unwrap_or_default());
-        }
-    }
-    let next = if more {
-        items.last().map(|t| t.id)
-    } else {
-        None
+    let takes_part =
+        change.alive.unwrap_or(before.alive) && !change.skip_scan.unwrap_or(before.skip_scan);
+    let work = match (part(&before), takes_part) {
+        // A row that is leased leaves the range of due rows when its lease has run out.
+        (true, false) => Some((
+            "UPDATE work SET due_at = $2 WHERE record_id = $1 AND lease_id IS NULL",
+            None,
+        )),
+        (false, true) => Some((
+            "UPDATE work SET due_at = $2 WHERE record_id = $1 AND due_at IS NULL",
+            Some(micros(now)),
+        )),
+        _ => None,
     };
-    Ok(Page { items, next })
-}
-
-/// A pattern for what contains a text.
-fn containing(text: &str) -> String {
-    let text = text.to_lowercase();
-    let text = text
-        .replace('\\', "\\\\")
-        .replace('%', "\\%")
-        .replace('_', "\\_");
-    format!("%{text}%")
-}
-
-/// Work of all records of a page, in one go.
-async fn work_between(
-    c: &mut Conn,
-    first: Uuid,
-    last: Uuid,
-) -> Result<BTreeMap<Uuid, Vec<TargetWork>>> {
-    let rows = sqlx::query(
-        "SELECT * FROM work WHERE record_id BETWEEN $1 AND $2 ORDER BY record_id, kind",
-    )
-    .bind(first)
-    .bind(last)
-    .fetch_all(c)
-    .await
-    .map_err(failed)?;
-    let mut all: BTreeMap<Uuid, Vec<TargetWork>> = BTreeMap::new();
-    for row in &rows {
-        if let Some((id, work)) = rows::work(row)? {
-            all.entry(id).or_default().push(work);
-        }
+    if let Some((sql, due_at)) = work {
+        let update = sqlx::query(sql).bind(id).bind(due_at);
+        update.execute(&mut *c).await.map_err(failed)?;
     }
-    Ok(all)
+    with_work(c, id).await
 }
 
 /// Removes a record and its work.

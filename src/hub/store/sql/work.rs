@@ -29,53 +29,130 @@ pub(super) struct Task<'a> {
     pub(super) now: DateTime<Utc>,
 }
 
+/// Times that one claim looks for more, when rows that it came across were not for leasing.
+const ROUNDS: usize = 8;
+/// So often a lease may run out before the record is thought to be the reason.
+const RUN_OUT: u32 = 2;
+
 /// Leases due records. A lease moves `due_at` to its own end: the row leaves the range of due rows
 /// while it is held, and is back in it when the lease has expired.
 pub(super) async fn claim(c: &mut Conn, claim: &Claim) -> Result<Vec<Claimed>> {
     let lease = TimeDelta::from_std(claim.lease)
         .map_err(|e| StoreError::Internal(format!("length of the lease: {e}")))?;
-    let until = claim.now + lease;
     let mut claimed = Vec::new();
     for priority in PRIORITIES {
-        let wanted = claim.limit as usize - claimed.len();
-        if wanted == 0 {
-            break;
+        for _ in 0..ROUNDS {
+            let wanted = claim.limit as usize - claimed.len();
+            if wanted == 0 {
+                return Ok(claimed);
+            }
+            let due = due(c, claim, priority, wanted).await?;
+            let looked_at = due.len();
+            let leased = sort_out(c, claim, due, lease).await?;
+            let all = leased.len() == looked_at;
+            claimed.extend(leased);
+            if all || looked_at < wanted {
+                break;
+            }
         }
-        let due = sqlx::query(DUE)
-            .bind(rows::code(claim.kind))
-            .bind(priority)
-            .bind(micros(claim.now))
-            .bind(i64::try_from(wanted).unwrap_or(i64::MAX))
-            .fetch_all(&mut *c)
-            .await
-            .map_err(failed)?;
-        let before = claimed.len();
-        for row in &due {
-            claimed.push(Claimed {
-                record: rows::record(row)?,
-                lease_id: Uuid::now_v7(),
-                lease_until: until,
-                priority,
-            });
-        }
-        lease_all(c, claim, lease, &claimed[before..]).await?;
     }
     Ok(claimed)
 }
 
-/// One statement for all: they come by the hundred.
-async fn lease_all(
+/// A due row.
+struct Due {
+    claimed: Claimed,
+    /// Failed attempts, this one included when a lease ran out.
+    attempts: u32,
+    ran_out: bool,
+}
+
+async fn due(c: &mut Conn, claim: &Claim, priority: i64, wanted: usize) -> Result<Vec<Due>> {
+    let found = sqlx::query(DUE)
+        .bind(rows::code(claim.kind))
+        .bind(priority)
+        .bind(micros(claim.now))
+        .bind(i64::try_from(wanted).unwrap_or(i64::MAX))
+        .fetch_all(c)
+        .await
+        .map_err(failed)?;
+    let one = |row| {
+        let ran_out = rows::get::<Option<Uuid>>(row, "lease_id")?.is_some();
+        let attempts: u32 = rows::count(row, "attempts")?;
+        Ok(Due {
+            claimed: Claimed {
+                record: rows::record(row)?,
+                lease_id: Uuid::now_v7(),
+                lease_until: claim.now,
+                priority,
+            },
+            attempts: attempts.saturating_add(u32::from(ran_out)),
+            ran_out,
+        })
+    };
+    found.iter().map(one).collect()
+}
+
+/// Leases what can be leased. What takes no part leaves the range of due rows, so that it is walked
+/// over once; and a record under which one agent after the other goes away waits, as one does whose
+/// scans fail.
+async fn sort_out(
     c: &mut Conn,
     claim: &Claim,
-    length: TimeDelta,
-    claimed: &[Claimed],
+    due: Vec<Due>,
+    lease: TimeDelta,
+) -> Result<Vec<Claimed>> {
+    let mut leased = Vec::with_capacity(due.len());
+    for mut one in due {
+        let record = &one.claimed.record;
+        if !record.data.alive || record.skip_scan {
+            wait(c, claim, &one, None, None).await?;
+        } else if one.ran_out && one.attempts >= RUN_OUT {
+            let until = claim.now + retry_after(one.attempts - RUN_OUT);
+            let why = "leases ran out: the agents that held it went away or did not finish";
+            wait(c, claim, &one, Some(until), Some(why)).await?;
+        } else {
+            one.claimed.lease_until = claim.now + lease;
+            leased.push(one);
+        }
+    }
+    lease_all(c, claim, lease, &leased).await?;
+    Ok(leased.into_iter().map(|one| one.claimed).collect())
+}
+
+/// Has a record wait until then; without a time, until something else makes it due.
+async fn wait(
+    c: &mut Conn,
+    claim: &Claim,
+    one: &Due,
+    until: Option<DateTime<Utc>>,
+    why: Option<&str>,
 ) -> Result<()> {
-    if claimed.is_empty() {
+    sqlx::query(
+        "UPDATE work SET due_at = $3, attempts = $4, last_error = coalesce($5, last_error),
+                         lease_id = NULL, lease_until = NULL, lease_owner = NULL, lease_us = NULL
+         WHERE record_id = $1 AND kind = $2",
+    )
+    .bind(one.claimed.record.id)
+    .bind(rows::code(claim.kind))
+    .bind(until.map(micros))
+    .bind(i64::from(one.attempts))
+    .bind(why)
+    .execute(c)
+    .await
+    .map(drop)
+    .map_err(failed)
+}
+
+/// One statement for all: they come by the hundred.
+async fn lease_all(c: &mut Conn, claim: &Claim, length: TimeDelta, leased: &[Due]) -> Result<()> {
+    if leased.is_empty() {
         return Ok(());
     }
     let until = micros(claim.now + length);
-    let mut update =
-        QueryBuilder::<Db>::new("UPDATE work SET lease_id = v.column2, lease_owner = ");
+    let mut update = QueryBuilder::<Db>::new(
+        "UPDATE work SET lease_id = v.column2, attempts = v.column3, lease_owner = ",
+    );
     update.push_bind(&claim.owner);
     update
         .push(", lease_us = ")
@@ -83,8 +160,10 @@ async fn lease_all(
     update.push(", lease_until = ").push_bind(until);
     update.push(", due_at = ").push_bind(until);
     update.push(" FROM (");
-    update.push_values(claimed, |mut row, one| {
-        row.push_bind(one.record.id).push_bind(one.lease_id);
+    update.push_values(leased, |mut row, one| {
+        row.push_bind(one.claimed.record.id)
+            .push_bind(one.claimed.lease_id)
+            .push_bind(i64::from(one.attempts));
     });
     update.push(") AS v WHERE work.record_id = v.column1 AND work.kind = ");
     update.push_bind(rows::code(claim.kind));

@@ -13,10 +13,17 @@ pub(super) type DbRow = sqlx::sqlite::SqliteRow;
 
 /// Due records of one kind and priority, longest due first. CROSS JOIN keeps SQLite from starting
 /// with `egg_records`.
-pub(super) const DUE: &str = "SELECT e.* FROM work w CROSS JOIN egg_records e ON e.id = w.record_id
+pub(super) const DUE: &str = "SELECT e.*, w.lease_id, w.attempts
+     FROM work w CROSS JOIN egg_records e ON e.id = w.record_id
      WHERE w.kind = $1 AND w.priority = $2 AND w.due_at <= $3
-       AND e.alive = 1 AND e.skip_scan = 0
      ORDER BY w.due_at, w.record_id LIMIT $4";
+
+/// Networks whose turn it is for a kind of work, longest waiting first.
+pub(super) const TURNS: &str = "SELECT n.next, n.last, e.*
+     FROM networks n CROSS JOIN egg_records e ON e.id = n.record_id
+     WHERE n.kind = $1 AND n.turn IS NOT NULL AND n.wait_until <= $2
+       AND e.alive = 1 AND e.skip_scan = 0
+     ORDER BY n.turn, n.record_id LIMIT $3";
 
 /// Finds a record. Nobody else writes meanwhile: there is one writer.
 pub(super) const LOCK_RECORD: &str = "SELECT 1 FROM egg_records WHERE id = $1";

@@ -36,6 +36,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "changes", include_str!("migrations/0003_changes.sql")),
     (4, "results", include_str!("migrations/0004_results.sql")),
     (5, "access", include_str!("migrations/0005_access.sql")),
+    (6, "networks", include_str!("migrations/0006_networks.sql")),
     (7, "history", include_str!("migrations/0007_history.sql")),
 ];
 

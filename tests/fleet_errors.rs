@@ -69,6 +69,42 @@ const CASES: &[(&str, &str)] = &[
         "2: scope.max_rate: 0 is out of range: 1 to 10000000",
     ),
     (
+        "[[scope.blackout]]\nfrom = \"22:00\"\n",
+        "1: scope.blackout.to: is missing: a blackout has from and to",
+    ),
+    (
+        "[[scope.blackout]]\nfrom = \"22:00\"\nto = \"6\"\n",
+        "3: scope.blackout.to: \"6\" is not a time of day like \"22:00\"",
+    ),
+    (
+        "[[scope.blackout]]\nfrom = \"24:00\"\nto = \"06:00\"\n",
+        "2: scope.blackout.from: \"24:00\" is not a time of day",
+    ),
+    (
+        "[[scope.blackout]]\nfrom = \"06:00\"\nto = \"06:00\"\n",
+        "3: scope.blackout.to: must differ from \"from\"",
+    ),
+    (
+        "[[scope.blackout]]\nfrom = \"22:00\"\nto = \"06:00\"\ndays = [\n\"mon\",\n\"tues\"]\n",
+        "6: scope.blackout.days: unknown day \"tues\"; did you mean \"tue\"?",
+    ),
+    (
+        "[[scope.blackout]]\nfrom = \"22:00\"\nto = \"06:00\"\ntimezone = \"Mars\"\n",
+        "4: scope.blackout.timezone: \"Mars\" is neither \"local\" nor \"UTC\"",
+    ),
+    (
+        "[[scope.blackout]]\nfrom = \"22:00\"\nto = \"06:00\"\ntargets = [\"a b\"]\n",
+        "4: scope.blackout.targets: \"a b\" is neither",
+    ),
+    (
+        "[[scope.blackout]]\nfrom = \"22:00\"\nto = \"06:00\"\nday = []\n",
+        "4: scope.blackout.day: unknown key \"day\"; did you mean \"days\"?",
+    ),
+    (
+        "[scope.blackout]\nfrom = \"22:00\"\n",
+        "1: scope.blackout: expected an array, found a table",
+    ),
+    (
         "[profiles]\nmine = [\n\"hub\",\n\"kazee\"]\n",
         "4: profiles.mine: unknown agent \"kazee\"; did you mean \"kaze\"?",
     ),

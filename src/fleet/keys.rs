@@ -204,7 +204,8 @@ fn collect(path: &str, schema: &Value, keys: &mut Vec<KeyDoc>) {
         collect(&format!("{path}.{name}"), node, keys);
     }
     // The elements of a list that are tables.
-    let items = schema.get("items").into_iter().flat_map(alternatives);
+    let items = schema.get("items").into_iter();
+    let items = items.flat_map(|items| alternatives(items).chain([items]));
     for (name, node) in items.flat_map(entries) {
         push(keys, &format!("{path}[].{name}"), node);
     }

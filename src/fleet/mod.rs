@@ -9,6 +9,7 @@
 //! below the root that it is given.
 
 mod agents;
+mod blackout;
 mod checks;
 pub mod edit;
 mod effective;
@@ -30,6 +31,7 @@ mod settings;
 mod span;
 mod validate;
 
+pub use blackout::{Blackout, Timezone};
 pub use env::variables;
 pub use keys::{KeyDoc, KeySchema, UnknownKey, all_keys, key_schema};
 pub use load::{CONFIG_DIR, Diagnostic, Diagnostics, Loaded, Sources, environment, load, load_as};

@@ -51,6 +51,32 @@ fn scope() -> Value {
             "deny": texts("As allow; wins over it."),
             "max_rate": { "type": "integer", "minimum": 1,
                 "description": "Packets/s or requests/s for one target host, over all agents." },
+            "blackout": { "type": "array", "items": blackout(),
+                "description": "When whom to leave alone: work that falls into such a time waits \
+                                until it is over. Each is a table of its own, [[scope.blackout]]." },
+        },
+    })
+}
+
+fn blackout() -> Value {
+    let time = |description: &str| {
+        json!({ "type": "string", "pattern": "^([01][0-9]|2[0-4]):[0-5][0-9]$",
+                "description": description })
+    };
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["from", "to"],
+        "properties": {
+            "days": { "type": "array", "description": "Days on which it begins; default: every day.",
+                "items": { "enum": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] } },
+            "from": time("When it begins, like 22:00."),
+            "to": time("When it ends, like 06:00 (of the day after, when that is not later than \
+                        from), or 24:00."),
+            "timezone": { "enum": ["local", "UTC"], "default": "local",
+                "description": "Whose clock that is: the hub's machine's, or UTC." },
+            "targets": texts("Whom it spares: as allow; default: every target."),
+            "reason": { "type": "string", "description": "Why, for people." },
         },
     })
 }

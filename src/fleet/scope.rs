@@ -3,6 +3,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 
+use super::Blackout;
+
 /// What may be touched. Deny wins over allow; with no rule at all only loopback is in scope.
 ///
 /// A rule is a network, an address or a name (`*.example.org` covers every name below it). A name
@@ -17,6 +19,8 @@ pub struct Scope {
     deny: Vec<Rule>,
     /// Packets/s or requests/s for one target host, over all agents.
     pub max_rate: u32,
+    /// When whom to leave alone.
+    pub blackouts: Vec<Blackout>,
 }
 
 /// One entry of `scope.allow` or `scope.deny`.
@@ -96,6 +100,7 @@ impl Default for Scope {
             ],
             deny: Vec::new(),
             max_rate: Self::DEFAULT_MAX_RATE,
+            blackouts: Vec::new(),
         }
     }
 }
@@ -118,6 +123,7 @@ impl Scope {
             allow,
             deny,
             max_rate: Self::DEFAULT_MAX_RATE,
+            blackouts: Vec::new(),
         }
     }
 

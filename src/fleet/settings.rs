@@ -90,6 +90,8 @@ pub struct SpiderSettings {
     pub spider_interval: Span,
     /// Targets in one cycle, 1 to 1000.
     pub max_spiders: u32,
+    /// A target is spidered again after this long; the hub keeps to it.
+    pub respider_after: Span,
 }
 
 impl Default for SpiderSettings {
@@ -97,6 +99,7 @@ impl Default for SpiderSettings {
         Self {
             spider_interval: Span::secs(45),
             max_spiders: 3,
+            respider_after: Span::secs(182 * 24 * 3600),
         }
     }
 }
@@ -109,6 +112,8 @@ pub struct EnumSettings {
     pub enum_interval: Span,
     /// Targets in one cycle, 1 to 1000.
     pub max_enums: u32,
+    /// A target is enumerated again after this long; the hub keeps to it.
+    pub reenumerate_after: Span,
 }
 
 impl Default for EnumSettings {
@@ -116,6 +121,7 @@ impl Default for EnumSettings {
         Self {
             enum_interval: Span::secs(60),
             max_enums: 2,
+            reenumerate_after: Span::secs(30 * 24 * 3600),
         }
     }
 }
@@ -132,6 +138,10 @@ pub struct AssessSettings {
     pub assessment_interval: Span,
     /// Assessments in one cycle, 1 to 1000.
     pub max_assessments: u32,
+    /// A target is scanned again after this long; the hub keeps to it.
+    pub rescan_after: Span,
+    /// A target is assessed again after this long; the hub keeps to it.
+    pub reassess_after: Span,
 }
 
 impl Default for AssessSettings {
@@ -141,6 +151,8 @@ impl Default for AssessSettings {
             max_scans: 5,
             assessment_interval: Span::secs(60),
             max_assessments: 2,
+            rescan_after: Span::secs(24 * 3600),
+            reassess_after: Span::secs(7 * 24 * 3600),
         }
     }
 }

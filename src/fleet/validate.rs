@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::fragments::{Node, Table, Value};
 use super::section::{Report, Section, expected, unknown};
-use super::{Agent, AgentName, Fleet, Rule, Scope, agents, checks, graph};
+use super::{Agent, AgentName, Fleet, Rule, Scope, agents, blackout, checks, graph};
 
 /// Turns merged tables into a fleet; what is wrong goes to the report. With errors reported, the
 /// fleet holds what could be read and must not be used.
@@ -60,6 +60,7 @@ fn scope(mut section: Section<'_>) -> Scope {
     let allow = rules(&mut section, "allow");
     let deny = rules(&mut section, "deny");
     let max_rate = section.number("max_rate", 1..=10_000_000);
+    let blackouts = blackout::read(&mut section);
     let mut scope = Scope::new(allow, deny);
     let networks = scope.networks().len();
     if let (Some(node), true) = (section.node("deny"), networks > Scope::MAX_NETWORKS) {
@@ -72,6 +73,7 @@ fn scope(mut section: Section<'_>) -> Scope {
     }
     section.finish();
     scope.max_rate = max_rate.unwrap_or(Scope::DEFAULT_MAX_RATE);
+    scope.blackouts = blackouts;
     scope
 }
 

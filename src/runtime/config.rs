@@ -123,9 +123,13 @@ impl ConfigSource {
         })?;
         let mut scope = fleet.scope;
         if !options.scope.is_empty() {
-            let max_rate = scope.max_rate;
+            let Scope {
+                max_rate,
+                blackouts,
+                ..
+            } = scope;
             scope = Scope::new(options.scope.clone(), Vec::new());
-            scope.max_rate = max_rate;
+            (scope.max_rate, scope.blackouts) = (max_rate, blackouts);
         }
         let caller = format!("{}@{}", self.name, process::host_name());
         let credentials = Credentials::find(options.token_file.as_deref(), options.ca.as_deref());

@@ -67,6 +67,9 @@ pub enum WorkError {
     /// The agent is to stop; the lease goes back.
     #[error("interrupted")]
     Interrupted,
+    /// The target is to be left alone now; the lease goes back.
+    #[error("{0}")]
+    NotNow(String),
 }
 
 /// One cycle: lease, work, spool, send.
@@ -152,8 +155,12 @@ async fn one<W: LeasedWork>(
             });
             done.body
         }
-        Err(WorkError::Interrupted) => {
-            tracing::warn!(TARGET = target, EGGRECORD_ID = %record.id, "given up: time to stop");
+        Err(error @ (WorkError::Interrupted | WorkError::NotNow(_))) => {
+            let why = match &error {
+                WorkError::NotNow(why) => why,
+                _ => "time to stop",
+            };
+            tracing::warn!(TARGET = %shown(target), EGGRECORD_ID = %record.id, "given up: {why}");
             record
                 .lease_id
                 .into_iter()
@@ -213,6 +220,10 @@ async fn attempt<W: LeasedWork>(
             return Err(WorkError::Failed(error.to_string()));
         }
     };
+    let name = Some(target).filter(|t| t.parse::<IpAddr>().is_err());
+    if let Some((until, blackout)) = config.scope.blackout(name, &[addr], chrono::Utc::now()) {
+        return Err(WorkError::NotNow(blackout.says(until)));
+    }
     worker
         .work(
             &Task {

@@ -45,7 +45,7 @@ pub async fn once<A: Agent>(source: &ConfigSource, options: &Options) -> ExitCod
         match agent.once(target, &ctx).await {
             Ok(result) => results.push(result),
             Err(WorkError::Interrupted) => {}
-            Err(WorkError::Failed(reason)) => {
+            Err(WorkError::Failed(reason) | WorkError::NotNow(reason)) => {
                 code = complain::<A>(ExitCode::Failure, &reason);
             }
         }

@@ -236,7 +236,7 @@ async fn bad_targets_and_heartbeats() {
         ("/api/targets", target(json!("-a.example.org")), 422),
         ("/api/targets", target(json!("*.example.org")), 422),
         ("/api/targets", target(json!("x".repeat(300))), 422),
-        ("/api/targets", target(json!("10.0.0.0/20")), 422),
+        ("/api/targets", target(json!("10.0.0.0/20/1")), 422),
         ("/api/targets", target(json!("0.0.0.0/0")), 403),
         ("/api/targets", target(json!("169.254.169.254")), 403),
         ("/api/targets", target(json!("::ffff:8.8.8.8")), 403),

@@ -276,7 +276,10 @@ impl Args {
         let scope = if self.scope.is_empty() {
             scope
         } else {
-            Scope::new(self.scope.clone(), self.deny.clone())
+            let mut own = Scope::new(self.scope.clone(), self.deny.clone());
+            // When to leave whom alone is not what --scope is about.
+            own.blackouts = scope.blackouts;
+            own
         };
         Ok(Config {
             listen: listen_address(listen)?,
@@ -352,18 +355,26 @@ fn hub_settings(loaded: &Loaded) -> HubSettings {
     .unwrap_or_default()
 }
 
-/// What the scanning agents say of how often; of several of a kind the most frequent.
+/// What the agents say of how often; of several of a kind the most frequent.
 fn rescan(loaded: &Loaded) -> BTreeMap<WorkKind, Duration> {
     let mut all = BTreeMap::new();
     for agent in loaded.fleet.agents.values() {
-        let kind = match agent.kind {
-            AgentKind::Kage => WorkKind::KagePortScan,
-            AgentKind::Kaze => WorkKind::KazePortScan,
+        let says = match (agent.kind, &agent.settings) {
+            (AgentKind::Kage, Settings::Scan(s)) => vec![(WorkKind::KagePortScan, s.rescan_after)],
+            (AgentKind::Kaze, Settings::Scan(s)) => vec![(WorkKind::KazePortScan, s.rescan_after)],
+            (AgentKind::Kumo, Settings::Spider(s)) => {
+                vec![(WorkKind::KumoSpider, s.respider_after)]
+            }
+            (AgentKind::Suzu, Settings::Enum(s)) => vec![(WorkKind::SuzuEnum, s.reenumerate_after)],
+            (AgentKind::Ryu, Settings::Assess(s)) => vec![
+                (WorkKind::RyuPortScan, s.rescan_after),
+                (WorkKind::RyuAssessment, s.reassess_after),
+            ],
             _ => continue,
         };
-        if let Settings::Scan(settings) = &agent.settings {
-            let after = all.entry(kind).or_insert(settings.rescan_after.0);
-            *after = settings.rescan_after.0.min(*after);
+        for (kind, after) in says {
+            let most_frequent = all.entry(kind).or_insert(after.0);
+            *most_frequent = after.0.min(*most_frequent);
         }
     }
     all
@@ -446,6 +457,32 @@ mod tests {
         assert!(config.live.scope.check_addr([10, 1, 1, 1].into()).is_ok());
         assert!(config.live.scope.check_addr([10, 9, 1, 1].into()).is_err());
         assert!(config.live.scope.check_addr([127, 0, 0, 2].into()).is_err());
+    }
+
+    #[test]
+    fn how_often_is_said_by_the_agents() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("recon.toml");
+        let text = "[agents.kumo.config]\nrespider_after = \"7d\"\n\
+                    [agents.kumo-2]\nkind = \"kumo\"\n\
+                    [agents.kumo-2.config]\nrespider_after = \"5d\"\n\
+                    [agents.suzu.config]\nreenumerate_after = \"3d\"\n\
+                    [agents.ryu.config]\nrescan_after = \"2d\"\nreassess_after = \"4d\"\n\
+                    [[scope.blackout]]\nfrom = \"22:00\"\nto = \"24:00\"\n";
+        std::fs::write(&file, text).unwrap();
+        let file = file.to_str().unwrap();
+        let list = [
+            "--fleet",
+            file,
+            "--database",
+            "sqlite:///tmp/x.db",
+            "--scope",
+            "10.0.0.0/8",
+        ];
+        let live = args(&list).resolve().unwrap().live;
+        let days = |kind| live.rescan_after(Some(kind)).as_secs() / 86_400;
+        assert_eq!(WorkKind::ALL.map(days), [1, 1, 2, 5, 3, 4]);
+        assert_eq!(live.scope.blackouts.len(), 1, "--scope does not undo them");
     }
 
     #[test]

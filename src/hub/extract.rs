@@ -83,6 +83,18 @@ impl Params {
             .transpose()
     }
 
+    /// Yes or no; `None` when it is not there.
+    pub(super) fn flag(&self, name: &str) -> Result<Option<bool>, ApiError> {
+        match self.text(name) {
+            None => Ok(None),
+            Some("true" | "1") => Ok(Some(true)),
+            Some("false" | "0") => Ok(Some(false)),
+            Some(_) => Err(ApiError::bad_request(format!(
+                "{name} must be true or false"
+            ))),
+        }
+    }
+
     /// A cursor, as an earlier page gave it.
     pub(super) fn cursor(&self) -> Result<Option<Uuid>, ApiError> {
         self.text("cursor")
@@ -148,6 +160,11 @@ impl Post {
         hash.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// The body as it came.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The body as this type, and the key.
     pub(super) fn json<T: DeserializeOwned>(self) -> Result<(T, Option<Idempotency>), ApiError> {
         let mut json = serde_json::Deserializer::from_slice(&self.bytes);
@@ -206,7 +223,10 @@ fn json_or_nothing(headers: &HeaderMap) -> Result<(), ApiError> {
         .ok()
         .and_then(|v| v.split(';').next())
         .map(|v| v.trim().to_ascii_lowercase());
-    if essence.as_deref() == Some("application/json") {
+    if matches!(
+        essence.as_deref(),
+        Some("application/json" | "application/x-ndjson")
+    ) {
         return Ok(());
     }
     Err(ApiError::new(

@@ -47,16 +47,21 @@ impl Gate {
         let mut names: Vec<String> = first.iter().filter_map(|f| f.clone().err()).collect();
         names.sort_unstable();
         names.dedup();
-        let deadline = Instant::now() + REQUEST_TIME;
-        let known: HashMap<String, Vec<IpAddr>> = stream::iter(names)
-            .map(|name| self.resolve(name, deadline))
-            .buffer_unordered(LOOKUPS)
-            .collect()
-            .await;
+        let known = self.addresses(names).await;
         first
             .into_iter()
             .map(|first| first.unwrap_or_else(|name| by_addresses(scope, &name, known.get(&name))))
             .collect()
+    }
+
+    /// The addresses of names, as far as they are found in time.
+    pub(super) async fn addresses(&self, names: Vec<String>) -> HashMap<String, Vec<IpAddr>> {
+        let deadline = Instant::now() + REQUEST_TIME;
+        stream::iter(names)
+            .map(|name| self.resolve(name, deadline))
+            .buffer_unordered(LOOKUPS)
+            .collect()
+            .await
     }
 
     /// The addresses of a name; none when it has none or nobody answers in time.
@@ -95,7 +100,7 @@ impl Gate {
 }
 
 /// The verdict, when rules alone decide; else the name whose addresses do.
-fn by_rules(scope: &Scope, record: &NewRecord) -> Result<Verdict, String> {
+pub(super) fn by_rules(scope: &Scope, record: &NewRecord) -> Result<Verdict, String> {
     let name = record.name();
     let literal = record.target().and_then(|t| t.parse::<IpAddr>().ok());
     for address in [literal, record.ip_address].into_iter().flatten() {

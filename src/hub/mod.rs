@@ -6,6 +6,7 @@
 //! `fleet`; the agents know it only by its wire types.
 
 mod access;
+mod blackouts;
 mod clock;
 mod config;
 mod error;

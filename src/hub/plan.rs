@@ -1,7 +1,7 @@
 //! From what a user writes to records: names, addresses and networks, checked against scope.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde_json::json;
@@ -9,12 +9,10 @@ use serde_json::json;
 use super::error::{ApiError, field_error};
 use super::gate::Verdict;
 use super::state::Hub;
-use super::store::{NewEvent, NewRecord};
+use super::store::{AddressRange, NewEvent, NewRecord};
 use crate::api::{FieldError, RefusedTarget};
 use crate::fleet::Rule;
 
-/// A network of more addresses is refused for now.
-const NETWORK_MAX_BITS: u8 = 10;
 /// Records that one request can make.
 pub(super) const RECORDS_MAX: usize = 10_240;
 /// Refusals that one request records as events.
@@ -43,7 +41,7 @@ impl Written {
             return Ok(Self::Address(address.to_canonical()));
         }
         if let Ok(net) = text.parse::<IpNet>() {
-            let net = net.trunc();
+            let net = canonical(net.trunc());
             return Ok(if net.prefix_len() == net.max_prefix_len() {
                 Self::Address(net.addr().to_canonical())
             } else {
@@ -86,14 +84,37 @@ pub(super) struct Common {
 }
 
 impl Common {
+    /// A record for what was written.
+    pub(super) fn record(&self, written: Written) -> NewRecord {
+        match written {
+            Written::Name(name) => self.name(name, None),
+            Written::Address(address) => self.address(address),
+            Written::Network(net) => self.network(net),
+        }
+    }
+
+    /// A record for a network, whose addresses get records of their own when their turn comes.
+    fn network(&self, net: IpNet) -> NewRecord {
+        NewRecord {
+            key: net.to_string(),
+            sub_domain: None,
+            domainname: None,
+            ip_address: None,
+            cidr: Some(net.to_string()),
+            group: self.group.clone(),
+            projectegg: self.projectegg.clone(),
+            alive: self.alive,
+        }
+    }
+
     /// A record for an address. Its text goes where old agents look for a name.
-    fn address(&self, address: IpAddr, cidr: Option<&IpNet>) -> NewRecord {
+    fn address(&self, address: IpAddr) -> NewRecord {
         NewRecord {
             key: address.to_string(),
             sub_domain: Some(address.to_string()),
             domainname: None,
             ip_address: Some(address),
-            cidr: cidr.map(IpNet::to_string),
+            cidr: None,
             group: self.group.clone(),
             projectegg: self.projectegg.clone(),
             alive: self.alive,
@@ -122,7 +143,7 @@ pub(super) struct Plan {
     pub(super) records: Vec<NewRecord>,
     /// Refused; then nothing is added.
     pub(super) refused: Vec<RefusedTarget>,
-    /// Addresses of networks that were left out.
+    /// Parts of networks that are left out.
     pub(super) skipped: Vec<RefusedTarget>,
     errors: Vec<FieldError>,
     seen: BTreeSet<String>,
@@ -132,9 +153,8 @@ impl Plan {
     /// Adds a target as written.
     pub(super) fn add(&mut self, hub: &Hub, field: &str, text: &str, common: &Common) {
         match Written::parse(text) {
-            Ok(Written::Name(name)) => self.push(common.name(name, None)),
-            Ok(Written::Address(address)) => self.push(common.address(address, None)),
-            Ok(Written::Network(net)) => self.add_network(hub, field, net, common),
+            Ok(Written::Network(net)) => self.add_network(hub, net, common),
+            Ok(host) => self.push(common.record(host)),
             Err(problem) => self.errors.push(field_error(field, "value", problem)),
         }
     }
@@ -146,38 +166,22 @@ impl Plan {
         }
     }
 
-    fn add_network(&mut self, hub: &Hub, field: &str, net: IpNet, common: &Common) {
-        let live = hub.live();
-        if let Err(refusal) = live.scope.check_net(net) {
-            self.refused.push(RefusedTarget {
-                target: refusal.target,
-                rule: refusal.rule,
-            });
+    fn add_network(&mut self, hub: &Hub, net: IpNet, common: &Common) {
+        if let Err(refused) = check_network(hub, net) {
+            self.refused.push(refused);
             return;
         }
-        if net.max_prefix_len() - net.prefix_len() > NETWORK_MAX_BITS {
-            self.errors.push(field_error(
-                field,
-                "range",
-                format!(
-                    "{net} is too large: a network can have {} addresses for now; give it in parts",
-                    1 << NETWORK_MAX_BITS
-                ),
-            ));
-            return;
-        }
-        for address in addresses(net) {
-            if self.records.len() > RECORDS_MAX {
-                return; // finish() says so
-            }
-            match live.scope.check_addr(address) {
-                Ok(()) => self.push(common.address(address, Some(&net))),
-                Err(refusal) => self.skipped.push(RefusedTarget {
-                    target: refusal.target,
-                    rule: refusal.rule,
-                }),
+        for rule in hub.live().scope.deny() {
+            if let Rule::Net(denied) = rule
+                && net.contains(denied)
+            {
+                self.skipped.push(RefusedTarget {
+                    target: rule.to_string(),
+                    rule: format!("scope.deny {rule}"),
+                });
             }
         }
+        self.push(common.network(net));
     }
 
     /// Checks all against scope. An error names what is wrong, before anything is refused.
@@ -225,20 +229,34 @@ pub(super) fn violation(agent: Option<&str>, target: &str, rule: &str, at: &str)
     }
 }
 
-/// Every address of a network, the first and the last included, as nmap does.
-fn addresses(net: IpNet) -> impl Iterator<Item = IpAddr> {
-    let (first, last, v4) = match net {
-        IpNet::V4(n) => (
-            u128::from(n.network().to_bits()),
-            u128::from(n.broadcast().to_bits()),
-            true,
-        ),
-        IpNet::V6(n) => (n.network().to_bits(), n.broadcast().to_bits(), false),
-    };
-    (first..=last).map(move |bits| match u32::try_from(bits) {
-        Ok(bits) if v4 => IpAddr::V4(Ipv4Addr::from_bits(bits)),
-        _ => IpAddr::V6(Ipv6Addr::from_bits(bits)),
+/// Whether scope allows a network, or at least a part of it.
+pub(super) fn check_network(hub: &Hub, net: IpNet) -> Result<(), RefusedTarget> {
+    hub.live()
+        .scope
+        .check_net(net)
+        .map_err(|refusal| RefusedTarget {
+            target: refusal.target,
+            rule: refusal.rule,
+        })?;
+    let range = AddressRange::of(net);
+    let any = |r: &AddressRange| r.first <= range.last && r.last >= range.first;
+    if hub.allowed().iter().any(any) {
+        return Ok(());
+    }
+    Err(RefusedTarget {
+        target: net.to_string(),
+        rule: "no address of it is allowed".to_owned(),
     })
+}
+
+/// A network of IPv4 addresses written as one of IPv6 is the same network.
+fn canonical(net: IpNet) -> IpNet {
+    let v4 = match net {
+        IpNet::V6(v6) if v6.prefix_len() >= 96 => v6.network().to_ipv4_mapped(),
+        _ => None,
+    };
+    v4.and_then(|v4| IpNet::new(v4.into(), net.prefix_len() - 96).ok())
+        .unwrap_or(net)
 }
 
 #[cfg(test)]
@@ -253,6 +271,7 @@ mod tests {
             ("[2001:DB8::0:1]", "2001:db8::1"),
             ("10.0.0.7/32", "10.0.0.7"),
             ("10.0.0.7/24", "10.0.0.0/24"),
+            ("::ffff:10.0.0.7/120", "10.0.0.0/24"),
         ] {
             assert_eq!(Written::parse(text).unwrap().key(), key, "{text}");
         }
@@ -267,17 +286,5 @@ mod tests {
         ] {
             assert!(Written::parse(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn networks_expand_to_all_addresses() {
-        let of = |net: &str| addresses(net.parse().unwrap()).map(|a| a.to_string());
-        assert_eq!(
-            of("10.0.0.252/30").collect::<Vec<_>>(),
-            ["10.0.0.252", "10.0.0.253", "10.0.0.254", "10.0.0.255"]
-        );
-        assert_eq!(of("2001:db8::/118").count(), 1024);
-        assert_eq!(of("::/127").collect::<Vec<_>>(), ["::", "::1"]);
-        assert_eq!(of("255.255.255.254/31").count(), 2);
     }
 }

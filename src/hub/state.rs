@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use ipnet::IpNet;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -14,11 +15,11 @@ use super::clock::Clock;
 use super::gate::Gate;
 use super::guard::Guard;
 use super::retention::Keep;
-use super::store::{NewEvent, Store};
+use super::store::{AddressRange, NewEvent, Store};
 use super::tls::{Tls, TlsError};
 use super::webhooks::Webhook;
 use crate::api::{AuditEntry, WorkKind};
-use crate::fleet::Scope;
+use crate::fleet::{Scope, subtract};
 
 /// What a reload can change.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,7 +28,7 @@ pub struct Live {
     pub scope: Scope,
     /// How long a lease lasts when the caller names no time.
     pub lease: Duration,
-    /// How long after a scan of this kind the next is due, where the fleet file says so.
+    /// How long after work of this kind was done the next is due, where the fleet file says so.
     pub rescan: BTreeMap<WorkKind, Duration>,
     /// How long what is kept.
     pub keep: Keep,
@@ -35,24 +36,18 @@ pub struct Live {
     pub webhooks: Vec<Webhook>,
 }
 
-/// How long after a result the next is due, when the fleet file does not say.
-const fn rescan_default(kind: Option<WorkKind>) -> Duration {
-    const DAY: u64 = 24 * 3600;
-    let days = match kind {
-        Some(WorkKind::KumoSpider) => 182,
-        Some(WorkKind::SuzuEnum) => 30,
-        Some(WorkKind::RyuAssessment) => 7,
-        _ => 1,
-    };
-    Duration::from_secs(days * DAY)
-}
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 impl Live {
-    /// How long after a scan of this kind the next is due.
+    /// How long after work of this kind was done the next is due.
     pub fn rescan_after(&self, kind: Option<WorkKind>) -> Duration {
-        kind.and_then(|kind| self.rescan.get(&kind))
-            .copied()
-            .unwrap_or(rescan_default(kind))
+        let set = kind.and_then(|kind| self.rescan.get(&kind)).copied();
+        set.unwrap_or(match kind {
+            Some(WorkKind::KumoSpider) => DAY * 182,
+            Some(WorkKind::SuzuEnum) => DAY * 30,
+            Some(WorkKind::RyuAssessment) => DAY * 7,
+            _ => DAY,
+        })
     }
 }
 
@@ -81,7 +76,40 @@ pub struct Hub {
     pub(super) started_at: DateTime<Utc>,
     /// Whoever waits for something ends the wait when the hub stops.
     pub(super) stopping: CancellationToken,
-    live: watch::Sender<Arc<Live>>,
+    in_force: watch::Sender<InForce>,
+}
+
+/// The settings, and what follows from them.
+#[derive(Clone)]
+pub(super) struct InForce {
+    pub(super) live: Arc<Live>,
+    allowed: Arc<[AddressRange]>,
+}
+
+impl InForce {
+    fn new(live: Live) -> Self {
+        Self {
+            allowed: allowed(&live.scope).into(),
+            live: Arc::new(live),
+        }
+    }
+}
+
+/// The addresses that scope allows by number, in order.
+fn allowed(scope: &Scope) -> Vec<AddressRange> {
+    // ::/0 does not allow addresses of IPv4, which have their place in it.
+    let mapped = "::ffff:0:0/96".parse().ok();
+    let mut ranges: Vec<_> = scope
+        .networks()
+        .into_iter()
+        .flat_map(|net| match net {
+            IpNet::V4(_) => vec![net],
+            IpNet::V6(_) => subtract(net, &mapped),
+        })
+        .map(AddressRange::of)
+        .collect();
+    ranges.sort_unstable();
+    ranges
 }
 
 impl Hub {
@@ -96,23 +124,28 @@ impl Hub {
             local: None,
             tls: None,
             stopping: CancellationToken::new(),
-            live: watch::Sender::new(Arc::new(live)),
+            in_force: watch::Sender::new(InForce::new(live)),
         }
     }
 
     /// The settings in force.
     pub fn live(&self) -> Arc<Live> {
-        Arc::clone(&self.live.borrow())
+        Arc::clone(&self.in_force.borrow().live)
+    }
+
+    /// The addresses that networks may bring, by the settings in force.
+    pub(super) fn allowed(&self) -> Arc<[AddressRange]> {
+        Arc::clone(&self.in_force.borrow().allowed)
     }
 
     /// Puts other settings in force; requests that are under way finish with the old ones.
     pub fn set_live(&self, live: Live) {
-        self.live.send_replace(Arc::new(live));
+        self.in_force.send_replace(InForce::new(live));
     }
 
     /// Changes when other settings are in force.
-    pub(super) fn live_changes(&self) -> watch::Receiver<Arc<Live>> {
-        self.live.subscribe()
+    pub(super) fn live_changes(&self) -> watch::Receiver<InForce> {
+        self.in_force.subscribe()
     }
 
     /// Reads the certificate again, where there is one; a bad one is refused, and the old one stays.
@@ -171,12 +204,36 @@ impl Hub {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hub::store::address;
 
     #[test]
-    fn each_kind_has_its_time() {
-        let days = |kind| Live::default().rescan_after(Some(kind)).as_secs() / 86_400;
-        let all = WorkKind::ALL.map(days);
-        assert_eq!(all, [1, 1, 1, 182, 30, 7]);
-        assert_eq!(Live::default().rescan_after(None).as_secs(), 86_400);
+    fn what_is_allowed_is_in_order_and_families_stay_apart() {
+        let rules = |list: &[&str]| list.iter().map(|r| r.parse().unwrap()).collect();
+        let shown = |allow: &[&str], deny: &[&str]| -> Vec<String> {
+            allowed(&Scope::new(rules(allow), rules(deny)))
+                .iter()
+                .map(|r| format!("{}-{}", address(r.first), address(r.last)))
+                .collect()
+        };
+        assert_eq!(
+            shown(&["2001:db8::/127", "::1", "10.0.0.0/30"], &["10.0.0.1"]),
+            [
+                "::1-::1",
+                "10.0.0.0-10.0.0.0",
+                "10.0.0.2-10.0.0.3",
+                "2001:db8::-2001:db8::1"
+            ]
+        );
+        let v4 = AddressRange::of("10.0.0.0/8".parse().unwrap());
+        let wide = allowed(&Scope::new(rules(&["::/0"]), vec![]));
+        assert!(wide.iter().all(|r| r.last < v4.first || r.first > v4.last));
+        assert!(wide.is_sorted_by(|a, b| a.last < b.first));
+    }
+
+    #[test]
+    fn each_kind_has_its_own_pause() {
+        let live = Live::default();
+        let days = |kind| live.rescan_after(Some(kind)).as_secs() / DAY.as_secs();
+        assert_eq!(WorkKind::ALL.map(days), [1, 1, 1, 182, 30, 7]);
     }
 }

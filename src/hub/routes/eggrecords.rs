@@ -9,6 +9,7 @@ use axum::response::IntoResponse;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
+use super::super::blackouts::Blackouts;
 use super::super::error::ApiError;
 use super::super::extract::{Caller, Params};
 use super::super::gate::Verdict;
@@ -93,6 +94,11 @@ struct Wish<'a> {
 /// hold up the database. What fails the check was never handed out.
 async fn lease_records(hub: &Hub, wish: &Wish<'_>, limit: u32) -> Result<Vec<EggRecord>, ApiError> {
     let mut good = Vec::new();
+    let blackouts = Blackouts::on(hub);
+    if blackouts.spare_all() {
+        // Nothing is walked over, and nothing has to be put off.
+        return Ok(good);
+    }
     let start = Instant::now();
     for _ in 0..ROUNDS {
         let wanted = limit - u32::try_from(good.len()).unwrap_or(limit);
@@ -106,9 +112,12 @@ async fn lease_records(hub: &Hub, wish: &Wish<'_>, limit: u32) -> Result<Vec<Egg
             lease: wish.lease,
             now: hub.clock.now(),
         };
-        let claimed = hub.store.claim(claim).await?;
+        let claimed = hub
+            .store
+            .claim_expanding(claim, blackouts.reach(hub))
+            .await?;
         let last = claimed.len() < wanted as usize;
-        let refused = check(hub, wish, claimed, &mut good).await?;
+        let refused = check(hub, wish, &blackouts, claimed, &mut good).await?;
         if last || !refused || start.elapsed() > ROUNDS_TIME {
             break;
         }
@@ -120,17 +129,27 @@ async fn lease_records(hub: &Hub, wish: &Wish<'_>, limit: u32) -> Result<Vec<Egg
 async fn check(
     hub: &Hub,
     wish: &Wish<'_>,
+    blackouts: &Blackouts,
     claimed: Vec<Claimed>,
     good: &mut Vec<EggRecord>,
 ) -> Result<bool, ApiError> {
     let live = hub.live();
     let records: Vec<_> = claimed.iter().map(|c| &c.record.data).collect();
     let verdicts = hub.gate.check_all(&live.scope, &records).await;
+    let spared = blackouts.spared(hub, &records).await;
     let now = hub.clock.now();
     let mut put_off = Vec::new();
-    for (claimed, verdict) in claimed.into_iter().zip(verdicts) {
+    for ((claimed, verdict), spared) in claimed.into_iter().zip(verdicts).zip(spared) {
         match verdict {
-            Verdict::Allowed => good.push(handed_out(&claimed, wish.kind)),
+            Verdict::Allowed => match spared {
+                None => good.push(handed_out(&claimed, wish.kind)),
+                Some((until, why)) => put_off.push(PutOff {
+                    lease_id: claimed.lease_id,
+                    until,
+                    error: why,
+                    event: None,
+                }),
+            },
             Verdict::Refused(refusal) => put_off.push(PutOff {
                 lease_id: claimed.lease_id,
                 until: now + REFUSED_FOR,

@@ -7,6 +7,7 @@ mod create;
 mod eggrecords;
 mod enumeration;
 mod events;
+mod export;
 mod fields;
 mod findings;
 mod health;
@@ -21,6 +22,7 @@ mod scans;
 mod secrets;
 mod spider;
 mod summary;
+mod target_import;
 mod targets;
 mod tokens;
 mod webhooks;
@@ -52,6 +54,9 @@ const BODY_MAX: usize = 1024 * 1024;
 /// Largest body of a result: the earlier daemons send a line for each of 65,535 ports (10.6 MB), and
 /// the texts of scripts.
 const RESULT_BODY_MAX: usize = 32 * 1024 * 1024;
+
+/// Largest body of an import.
+const IMPORT_BODY_MAX: usize = 32 * 1024 * 1024;
 
 /// Everything that the hub answers to.
 pub(super) fn service(hub: Arc<Hub>) -> NormalizePath<Router> {
@@ -111,7 +116,16 @@ fn results_api() -> Router<Arc<Hub>> {
 fn own_api() -> Router<Arc<Hub>> {
     Router::new()
         .route("/targets", get(targets::list).post(targets::create))
-        .route("/targets/{id}", get(targets::show).delete(targets::remove))
+        .route(
+            "/targets/import",
+            post(target_import::import).layer(DefaultBodyLimit::max(IMPORT_BODY_MAX)),
+        )
+        .route(
+            "/targets/{id}",
+            get(targets::show)
+                .patch(targets::change)
+                .delete(targets::remove),
+        )
         .route("/scans", get(scans::list))
         .route("/scans/{id}", get(scans::show))
         .route("/changes", get(changes::list))

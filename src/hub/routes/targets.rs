@@ -12,16 +12,22 @@ use tokio::sync::oneshot;
 use super::super::access::Identity;
 use super::super::error::ApiError;
 use super::super::extract::{self, Caller, Params, Post};
-use super::super::plan::{Common, Plan, RECORDS_MAX};
+use super::super::plan::{Common, Plan, RECORDS_MAX, Written};
 use super::super::state::Hub;
-use super::super::store::{Created, TargetQuery};
+use super::super::store::{Created, StoreError, TargetChange, TargetQuery, TargetSort};
+use super::export::{self, Format, Row};
 use super::{Reply, kept, to_keep};
-use crate::api::{CreateTargets, CreateTargetsAnswer, RefusedTarget, TargetList};
+use crate::api::{
+    ChangeTarget, CreateTargets, CreateTargetsAnswer, NewTarget, RefusedTarget, Target, TargetList,
+    WorkKind,
+};
 
 /// Longest name of a group.
 const GROUP_MAX: usize = 255;
 /// So many of the targets of one request are named in the audit trail.
 const AUDITED_MAX: usize = 100;
+/// Records of one transaction that changes or removes what a network became.
+const EXPANDED_AT_ONCE: u32 = 1000;
 
 /// `POST /api/targets`.
 pub(super) async fn create(
@@ -40,16 +46,12 @@ pub(super) async fn create(
     }
     let mut plan = Plan::default();
     for (i, new) in wish.targets.into_iter().enumerate() {
-        if new.group.as_ref().is_some_and(|g| g.len() > GROUP_MAX) {
-            return Err(ApiError::field(
-                format!("targets[{i}].group"),
-                "range",
-                format!("must be {GROUP_MAX} bytes at most"),
-            ));
-        }
+        check_texts(&new).map_err(|(field, problem)| {
+            ApiError::field(format!("targets[{i}].{field}"), "range", problem)
+        })?;
         let common = Common {
             group: new.group,
-            projectegg: None,
+            projectegg: new.project,
             alive: new.alive,
         };
         plan.add(&hub, &format!("targets[{i}].target"), &new.target, &common);
@@ -103,6 +105,16 @@ pub(super) async fn note_created(
         .await;
 }
 
+/// The free texts of a target; an error names the field and what is wrong with it.
+pub(super) fn check_texts(new: &NewTarget) -> Result<(), (&'static str, String)> {
+    for (field, text) in [("group", &new.group), ("project", &new.project)] {
+        if text.as_ref().is_some_and(|t| t.len() > GROUP_MAX) {
+            return Err((field, format!("must be {GROUP_MAX} bytes at most")));
+        }
+    }
+    Ok(())
+}
+
 /// 403 that names each refused target and its rule.
 pub(super) fn refusal(refused: Vec<RefusedTarget>) -> ApiError {
     let text = match refused.as_slice() {
@@ -125,17 +137,112 @@ pub(super) fn refusal(refused: Vec<RefusedTarget>) -> ApiError {
 
 /// `GET /api/targets`.
 pub(super) async fn list(State(hub): State<Arc<Hub>>, params: Params) -> Reply {
-    let query = TargetQuery {
-        limit: params.integer("limit", 100, 1..=1000)?,
-        after: params.cursor()?,
-        text: params.text("q").map(str::to_owned),
-    };
+    let format = Format::of(&params)?;
+    let mut query = query(&hub, &params)?;
+    if format != Format::Json {
+        let rows = params.integer("limit", u64::MAX, 1..=u64::MAX)?;
+        let page = move |query, limit| page(Arc::clone(&hub), TargetQuery { limit, ..query });
+        return Ok(export::stream(format, rows, query, page));
+    }
+    query.limit = params.integer("limit", 100, 1..=1000)?;
+    let by_text = by_text(&query);
     let page = hub.store.targets(query).await?;
+    let next_cursor = match (page.next, page.items.last()) {
+        (Some(_), Some(last)) if by_text => Some(last.target.clone()),
+        (next, _) => next.map(|id| id.to_string()),
+    };
     Ok(Json(TargetList {
         targets: page.items,
-        next_cursor: page.next.map(|id| id.to_string()),
+        next_cursor,
     })
     .into_response())
+}
+
+fn by_text(query: &TargetQuery) -> bool {
+    matches!(query.sort, TargetSort::Target | TargetSort::TargetBackwards)
+}
+
+async fn page(
+    hub: Arc<Hub>,
+    query: TargetQuery,
+) -> Result<(Vec<Target>, Option<TargetQuery>), StoreError> {
+    let found = hub.store.targets(query.clone()).await?;
+    let rest = found.next.map(|id| TargetQuery {
+        after: Some(id),
+        after_key: found.items.last().map(|t| t.target.clone()),
+        ..query
+    });
+    Ok((found.items, rest))
+}
+
+fn query(hub: &Hub, params: &Params) -> Result<TargetQuery, ApiError> {
+    let sort = match params.text("sort") {
+        None | Some("created") => TargetSort::Created,
+        Some("-created") => TargetSort::Newest,
+        Some("target") => TargetSort::Target,
+        Some("-target") => TargetSort::TargetBackwards,
+        Some(_) => {
+            return Err(ApiError::bad_request(
+                "sort must be created, target, -created or -target",
+            ));
+        }
+    };
+    let due = match params.text("due") {
+        Some(kind) => {
+            let kind = kind.parse::<WorkKind>().map_err(ApiError::bad_request)?;
+            Some((kind, hub.clock.now()))
+        }
+        None => None,
+    };
+    let text = |name| params.text(name).map(str::to_owned);
+    let key = text("target").map(|t| Written::parse(&t).map_or(t, |written| written.key()));
+    let id = params.text("id").map(extract::id).transpose()?;
+    let mut query = TargetQuery {
+        id,
+        key,
+        text: text("q"),
+        group: text("group"),
+        project: text("project"),
+        alive: params.flag("alive")?,
+        skip_scan: params.flag("skip")?,
+        due,
+        sort,
+        ..TargetQuery::default()
+    };
+    if by_text(&query) {
+        query.after_key = text("cursor");
+    } else {
+        query.after = params.cursor()?;
+    }
+    Ok(query)
+}
+
+impl Row for Target {
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "target",
+        "ip_address",
+        "cidr",
+        "group",
+        "project",
+        "alive",
+        "skip_scan",
+        "created_at",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.id.to_string(),
+            self.target.clone(),
+            self.ip_address.map(|a| a.to_string()).unwrap_or_default(),
+            self.cidr.clone().unwrap_or_default(),
+            self.group.clone().unwrap_or_default(),
+            self.project.clone().unwrap_or_default(),
+            self.alive.to_string(),
+            self.skip_scan.to_string(),
+            self.created_at.to_rfc3339(),
+        ]
+    }
 }
 
 /// `GET /api/targets/{id}`.
@@ -145,14 +252,79 @@ pub(super) async fn show(State(hub): State<Arc<Hub>>, Path(id): Path<String>) ->
     Ok(Json(target).into_response())
 }
 
-/// `DELETE /api/targets/{id}`.
+/// `PATCH /api/targets/{id}`; of a network with `?expanded=true` the same for the targets that its
+/// addresses became.
+pub(super) async fn change(
+    State(hub): State<Arc<Hub>>,
+    identity: Identity,
+    Path(id): Path<String>,
+    params: Params,
+    post: Post,
+) -> Reply {
+    let id = extract::id(&id)?;
+    let (wish, _) = post.json::<ChangeTarget>()?;
+    if wish == ChangeTarget::default() {
+        return Err(ApiError::field(
+            "body",
+            "missing",
+            "must name alive, skip_scan or group",
+        ));
+    }
+    if wish.group.as_ref().is_some_and(|g| g.len() > GROUP_MAX) {
+        let problem = format!("must be {GROUP_MAX} bytes at most");
+        return Err(ApiError::field("group", "range", problem));
+    }
+    let before = hub.store.target(id).await?.ok_or_else(unknown)?;
+    let audited = json!(wish);
+    let change = TargetChange {
+        alive: wish.alive,
+        skip_scan: wish.skip_scan,
+        group: wish.group.map(|g| Some(g).filter(|g| !g.is_empty())),
+    };
+    let now = hub.clock.now();
+    let changed = hub.store.change_target(id, change.clone(), now).await?;
+    let changed = changed.ok_or_else(unknown)?;
+    let old =
+        json!({ "alive": before.alive, "skip_scan": before.skip_scan, "group": before.group });
+    let object = changed.target.clone();
+    hub.audit(&identity, "target.change", object, Some(old), Some(audited))
+        .await;
+    if params.flag("expanded")? == Some(true) {
+        let mut after = None;
+        loop {
+            let change = change.clone();
+            let some = hub
+                .store
+                .change_expanded(id, after, EXPANDED_AT_ONCE, change, now);
+            after = match some.await? {
+                None => break,
+                last => last,
+            };
+        }
+    }
+    Ok(Json(changed).into_response())
+}
+
+/// `DELETE /api/targets/{id}`; of a network, the targets that its addresses became stay, unless
+/// `?expanded=true`.
 pub(super) async fn remove(
     State(hub): State<Arc<Hub>>,
     identity: Identity,
     Path(id): Path<String>,
+    params: Params,
 ) -> Reply {
     let id = extract::id(&id)?;
     let target = hub.store.target(id).await?.ok_or_else(unknown)?;
+    let mut expanded = 0;
+    if params.flag("expanded")? == Some(true) {
+        // Its own record goes last: should this take too long, it can be asked for again.
+        loop {
+            match hub.store.delete_expanded(id, EXPANDED_AT_ONCE).await? {
+                0 => break,
+                some => expanded += some,
+            }
+        }
+    }
     if !hub.store.delete_target(id).await? {
         return Err(unknown());
     }
@@ -162,6 +334,7 @@ pub(super) async fn remove(
     let body = json!({
         "success": true,
         "message": "Target removed; its scans are kept",
+        "expanded_removed": expanded,
     });
     Ok(Json(body).into_response())
 }

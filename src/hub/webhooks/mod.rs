@@ -81,7 +81,7 @@ impl Default for Pace {
 pub(super) async fn run(hub: Arc<Hub>) {
     let mut live = hub.live_changes();
     while !hub.stopping.is_cancelled() {
-        let hooks = live.borrow_and_update().webhooks.clone();
+        let hooks = live.borrow_and_update().live.webhooks.clone();
         let stop = hub.stopping.child_token();
         let mut couriers = start(&hub, &hooks, &stop);
         loop {
@@ -91,7 +91,7 @@ pub(super) async fn run(hub: Arc<Hub>) {
                     break;
                 }
             }
-            if live.borrow_and_update().webhooks != hooks {
+            if live.borrow_and_update().live.webhooks != hooks {
                 break;
             }
         }

@@ -1,5 +1,6 @@
 //! Talking to the hub, with errors that say what to do.
 
+use std::io::Write;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -11,10 +12,12 @@ use serde::de::DeserializeOwned;
 use super::hub_place::{Place, authority, token};
 use super::table::display;
 use super::{Failure, Global};
-use crate::api::{ErrorBody, ExitCode};
+use crate::api::{ErrorBody, ExitCode, ImportAnswer};
 
 /// The hub ends a request after 30 s; this is the network's share on top.
 const TIMEOUT: Duration = Duration::from_secs(40);
+/// For what is as long as it is.
+const LONG_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
 /// A hub.
 #[derive(Debug)]
@@ -130,6 +133,62 @@ impl HubClient {
         body: &B,
     ) -> Result<Result<T, Refused>, Failure> {
         self.send(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// Sends targets, one as JSON a line. An answer that is not a success is the inner error.
+    ///
+    /// # Errors
+    /// The hub cannot be reached or answers something else.
+    pub async fn import(&self, body: Vec<u8>) -> Result<Result<ImportAnswer, Refused>, Failure> {
+        let request = self
+            .request(Method::POST, "/api/targets/import")
+            .header(reqwest::header::CONTENT_TYPE, "application/x-ndjson")
+            .body(body);
+        self.send(request).await
+    }
+
+    /// PATCH.
+    ///
+    /// # Errors
+    /// The hub cannot be reached, refuses, or answers something else.
+    pub async fn patch<T: DeserializeOwned, B: Serialize + Sync>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, Failure> {
+        let request = self.request(Method::PATCH, path).json(body);
+        self.send(request).await?.map_err(Refused::into_failure)
+    }
+
+    /// GET of something that is passed on as it comes, however long it is.
+    ///
+    /// # Errors
+    /// The hub cannot be reached, refuses, or stops in the middle; `out` cannot be written.
+    pub async fn copy(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        out: &mut (dyn Write + Send),
+    ) -> Result<(), Failure> {
+        let request = self.request(Method::GET, path).query(query);
+        let request = request.timeout(LONG_TIMEOUT);
+        let mut response = request.send().await.map_err(|e| self.unreachable(e))?;
+        let status = response.status();
+        let not_permitted = response.headers().contains_key(WWW_AUTHENTICATE);
+        if !status.is_success() {
+            let body = response.text().await.map_err(|e| self.unreachable(e))?;
+            let refused = Refused {
+                status,
+                body,
+                not_permitted,
+            };
+            return Err(refused.into_failure());
+        }
+        while let Some(some) = response.chunk().await.map_err(|e| self.unreachable(e))? {
+            out.write_all(&some)?;
+        }
+        out.flush()?;
+        Ok(())
     }
 
     /// DELETE.

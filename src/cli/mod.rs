@@ -16,6 +16,7 @@ mod config;
 mod control;
 mod diff;
 mod events;
+mod findings;
 mod generate;
 mod generator;
 mod health;
@@ -28,6 +29,7 @@ mod logs;
 mod man;
 pub mod output;
 mod pager;
+mod pages;
 mod profile;
 mod render;
 mod scans;
@@ -164,10 +166,10 @@ enum Command {
     Status(status::Args),
     /// Show the journal of agents.
     Logs(logs::Args),
-    /// Add, import, list and remove targets.
+    /// Add, import, list, skip, export and remove targets.
     #[command(subcommand)]
     Targets(targets::Command),
-    /// List and show scans.
+    /// List, show and export scans.
     #[command(subcommand)]
     Scans(scans::Command),
     /// See to the hub itself: who may use it, and what they changed.
@@ -177,6 +179,9 @@ enum Command {
     Changes(changes::Args),
     /// Show what happened, and follow what happens.
     Events(events::Args),
+    /// List findings.
+    #[command(subcommand)]
+    Findings(findings::Command),
     /// Print a script that makes a shell complete reconctl.
     Completions(completions::Args),
     /// Show a manual page.
@@ -273,6 +278,7 @@ impl Cli {
             Command::Hub(command) => hub::run(&global, command).await,
             Command::Changes(args) => changes::run(&global, args).await,
             Command::Events(args) => events::run(&global, args).await,
+            Command::Findings(command) => findings::run(&global, command).await,
             Command::Completions(args) => completions::run(&global, args).await,
             Command::Man(args) => man::run(&global, args).await,
             Command::Generate(args) => generate::run(&global, args).await,

@@ -1,10 +1,17 @@
 use anyhow::anyhow;
+use serde_json::Value;
 
 use super::hub_client::HubClient;
+use super::pages::{self, Amount, List};
 use super::table::{display, table};
-use super::targets::{json_line, time};
+use super::targets::{ExportTo, copy_csv, export, json_line, time};
 use super::{Failure, Global, Outcome, output};
 use crate::api::{ExitCode, Scan, ScanList, ScanPort, TlsFacts};
+
+/// Where the hub has them.
+const PATH: &str = "/api/scans";
+/// Rows without `--limit` and `--all`.
+const LIMIT: usize = 100;
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
@@ -16,9 +23,22 @@ pub enum Command {
         /// Only of this type (kaze_port_scan).
         #[arg(long = "type", value_name = "KIND")]
         scan_type: Option<String>,
-        /// At most so many.
-        #[arg(long, value_name = "N", default_value_t = 100)]
-        limit: usize,
+        #[command(flatten)]
+        amount: Amount,
+        /// Print CSV.
+        #[arg(long, conflicts_with_all = ["json", "jsonl"])]
+        csv: bool,
+    },
+    /// Write all scans as JSON lines or CSV.
+    Export {
+        /// Only of this target (name, address or id).
+        #[arg(long, value_name = "TARGET")]
+        target: Option<String>,
+        /// Only of this type (kaze_port_scan).
+        #[arg(long = "type", value_name = "KIND")]
+        scan_type: Option<String>,
+        #[command(flatten)]
+        to: ExportTo,
     },
     /// Show one scan: its open ports and what was seen there.
     Show {
@@ -34,48 +54,46 @@ pub async fn run(global: &Global, command: Command) -> Outcome {
         Command::List {
             target,
             scan_type,
-            limit,
+            amount,
+            csv,
         } => {
-            let mut params = Vec::new();
-            params.extend(target.map(|t| ("target", t)));
-            params.extend(scan_type.map(|t| ("scan_type", t)));
-            let scans = fetch(&hub, params, limit).await?;
-            show_list(global, scans)
+            let list = list(filter(target, scan_type), amount.or(LIMIT));
+            show_list(global, &hub, list, csv).await
         }
+        Command::Export {
+            target,
+            scan_type,
+            to,
+        } => export(&hub, PATH, filter(target, scan_type), to).await,
         Command::Show { scan } => show_one(global, &find(&hub, scan).await?),
     }
 }
 
-async fn fetch(
-    hub: &HubClient,
-    filter: Vec<(&str, String)>,
-    limit: usize,
-) -> Result<Vec<Scan>, Failure> {
-    let mut all = Vec::new();
-    let mut cursor = None;
-    while all.len() < limit {
-        let mut params = filter.clone();
-        params.push(("limit", (limit - all.len()).min(1000).to_string()));
-        params.extend(cursor.take().map(|c| ("cursor", c)));
-        let page: ScanList = hub.get("/api/scans", &params).await?;
-        all.extend(page.scans);
-        match page.next_cursor {
-            Some(next) => cursor = Some(next),
-            None => break,
-        }
-    }
-    Ok(all)
+fn filter(target: Option<String>, scan_type: Option<String>) -> Vec<(&'static str, String)> {
+    [("target", target), ("scan_type", scan_type)]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect()
 }
 
-fn show_list(global: &Global, scans: Vec<Scan>) -> Outcome {
+fn list(filter: Vec<(&'static str, String)>, limit: usize) -> List<'static> {
+    List {
+        path: PATH,
+        name: "scans",
+        filter,
+        limit,
+    }
+}
+
+async fn show_list(global: &Global, hub: &HubClient, list: List<'_>, csv: bool) -> Outcome {
+    if csv {
+        return copy_csv(hub, list).await;
+    }
+    let rows = list.fetch(global, hub).await?;
     if global.json {
-        output::json(&ScanList {
-            scans,
-            next_cursor: None,
-        })?;
-    } else if global.jsonl {
-        scans.iter().try_for_each(json_line)?;
-    } else {
+        pages::json("scans", rows)?;
+    } else if !global.jsonl {
+        let scans: Vec<Scan> = serde_json::from_value(Value::Array(rows))?;
         let rows = scans.iter().map(row).collect();
         let head = ["TARGET", "TYPE", "FINISHED", "PORTS", "OPEN", "ID"];
         output::text(&table(global, &head, rows))?;
@@ -115,8 +133,9 @@ fn or_unknown(service: &str) -> &str {
 /// The scan of this id, else the newest of this target.
 async fn find(hub: &HubClient, wanted: String) -> Result<Scan, Failure> {
     // Targets have ids of the same form.
-    let by_target = fetch(hub, vec![("target", wanted.clone())], 1).await?;
-    if let Some(scan) = by_target.into_iter().next() {
+    let params = [("target", wanted.clone()), ("limit", "1".to_owned())];
+    let by_target: ScanList = hub.get(PATH, &params).await?;
+    if let Some(scan) = by_target.scans.into_iter().next() {
         return Ok(scan);
     }
     if let Ok(id) = wanted.parse::<uuid::Uuid>() {

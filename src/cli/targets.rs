@@ -1,108 +1,216 @@
-use std::io::{IsTerminal, Read};
+//! `reconctl targets`.
+
+mod import;
+mod sources;
+
+use std::fs::File;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use reqwest::StatusCode;
+use serde_json::Value;
 
 use super::hub_client::HubClient;
+use super::pages::{self, Amount, List};
 use super::table::{display, table};
 use super::{Failure, Global, Outcome, output};
 use crate::api::{
-    CreateTargets, CreateTargetsAnswer, ExitCode, NewTarget, Target, TargetList, WorkKind,
+    ChangeTarget, CreateTargets, CreateTargetsAnswer, ExitCode, NetworkProgress, NewTarget, Target,
+    TargetList, TargetWork, WorkKind,
 };
 
 /// Targets of one request; the hub takes so many at once.
 const BATCH: usize = 5000;
+/// Rows without `--limit` and `--all`.
+const LIMIT: usize = 1000;
 
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// Add targets: host names, addresses, networks.
     Add {
-        /// What to add (example.org, 10.0.0.7, 10.0.0.0/24).
+        /// What to add (example.org, 10.0.0.7, 10.0.0.0/8).
         #[arg(required = true, value_name = "TARGET")]
         targets: Vec<String>,
         /// Put them in this group.
         #[arg(long, value_name = "NAME")]
         group: Option<String>,
-    },
-    /// Add the targets of a file, one a line; # starts a comment.
-    Import {
-        /// The file; - is standard input.
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-        /// Put them in this group.
+        /// Put them in this project.
         #[arg(long, value_name = "NAME")]
-        group: Option<String>,
+        project: Option<String>,
     },
+    /// Add the targets of a file: lines, CSV, XML of nmap, JSON of masscan. What is good is added,
+    /// what is not is reported with its line.
+    Import(import::Args),
     /// List targets and what is due.
     List {
-        /// Only those whose name, address or group contains this.
-        #[arg(long, short = 'q', value_name = "TEXT")]
-        query: Option<String>,
-        /// At most so many.
-        #[arg(long, value_name = "N")]
-        limit: Option<usize>,
+        #[command(flatten)]
+        filter: Filter,
+        #[command(flatten)]
+        amount: Amount,
+        /// Print CSV.
+        #[arg(long, conflicts_with_all = ["json", "jsonl"])]
+        csv: bool,
+    },
+    /// Show one target: what is due when, and how far a network is.
+    Show {
+        /// Name, address, network or id.
+        #[arg(value_name = "TARGET|ID")]
+        target: String,
+    },
+    /// Set targets aside: nothing is due for them.
+    Skip {
+        /// Name, address, network or id.
+        #[arg(required = true, value_name = "TARGET|ID")]
+        targets: Vec<String>,
+        /// Of a network, the targets, too, that its addresses became.
+        #[arg(long)]
+        expanded: bool,
+    },
+    /// Undo skip: they are due again.
+    Unskip {
+        /// Name, address, network or id.
+        #[arg(required = true, value_name = "TARGET|ID")]
+        targets: Vec<String>,
+        /// Of a network, the targets, too, that its addresses became.
+        #[arg(long)]
+        expanded: bool,
+    },
+    /// Write all targets as JSON lines or CSV.
+    Export {
+        #[command(flatten)]
+        filter: Filter,
+        #[command(flatten)]
+        to: ExportTo,
     },
     /// Remove targets; their scans are kept.
     #[command(visible_alias = "remove")]
     Rm {
-        /// Name, address or id.
+        /// Name, address, network or id.
         #[arg(required = true, value_name = "TARGET|ID")]
         targets: Vec<String>,
+        /// Of a network, remove the targets, too, that its addresses became.
+        #[arg(long)]
+        expanded: bool,
     },
+}
+
+/// Where an export goes.
+#[derive(Debug, clap::Args)]
+pub struct ExportTo {
+    /// Form of the rows.
+    #[arg(long, value_enum, default_value = "jsonl")]
+    format: ExportFormat,
+    /// Write this file instead of standard output.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// Form of the rows of an export.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum ExportFormat {
+    /// One JSON object a line.
+    Jsonl,
+    /// A table with a head.
+    Csv,
+}
+
+/// Which targets.
+#[derive(Debug, clap::Args)]
+pub struct Filter {
+    /// Only those whose name, address or group contains this.
+    #[arg(long, short = 'q', value_name = "TEXT")]
+    query: Option<String>,
+    /// Only those of this group.
+    #[arg(long, value_name = "NAME")]
+    group: Option<String>,
+    /// Only those of this project.
+    #[arg(long, value_name = "NAME")]
+    project: Option<String>,
+    /// Only those that take part (true) or do not (false).
+    #[arg(long, value_name = "BOOL")]
+    alive: Option<bool>,
+    /// Only those that are set aside (true) or are not (false).
+    #[arg(long, value_name = "BOOL")]
+    skipped: Option<bool>,
+    /// Only those for which this kind of work is due now (kaze_port_scan).
+    #[arg(long, value_name = "KIND")]
+    due: Option<WorkKind>,
+    /// In this order.
+    #[arg(long, value_name = "ORDER", allow_hyphen_values = true,
+          value_parser = ["created", "-created", "target", "-target"])]
+    sort: Option<String>,
+}
+
+impl Filter {
+    fn params(self) -> Vec<(&'static str, String)> {
+        let bool = |b: Option<bool>| b.map(|b| b.to_string());
+        [
+            ("q", self.query),
+            ("group", self.group),
+            ("project", self.project),
+            ("alive", bool(self.alive)),
+            ("skip", bool(self.skipped)),
+            ("due", self.due.map(|kind| kind.to_string())),
+            ("sort", self.sort),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect()
+    }
 }
 
 pub async fn run(global: &Global, command: Command) -> Outcome {
     let hub = HubClient::new(global)?;
     match command {
-        Command::Add { targets, group } => add(global, &hub, targets, group).await,
-        Command::Import { file, group } => add(global, &hub, read(&file)?, group).await,
-        Command::List { query, limit } => list(global, &hub, query, limit).await,
-        Command::Rm { targets } => remove(&hub, targets).await,
+        Command::Add {
+            targets,
+            group,
+            project,
+        } => {
+            let new = |target| NewTarget {
+                target,
+                group: group.clone(),
+                project: project.clone(),
+                alive: true,
+            };
+            add(global, &hub, targets.into_iter().map(new)).await
+        }
+        Command::Import(args) => import::run(global, &hub, args).await,
+        Command::List {
+            filter,
+            amount,
+            csv,
+        } => {
+            let list = List {
+                path: "/api/targets",
+                name: "targets",
+                filter: filter.params(),
+                limit: amount.or(LIMIT),
+            };
+            show_list(global, &hub, list, csv).await
+        }
+        Command::Show { target } => show(global, &hub, &target).await,
+        Command::Skip { targets, expanded } => skip(&hub, targets, expanded, true).await,
+        Command::Unskip { targets, expanded } => skip(&hub, targets, expanded, false).await,
+        Command::Export { filter, to } => export(&hub, "/api/targets", filter.params(), to).await,
+        Command::Rm { targets, expanded } => remove(&hub, targets, expanded).await,
     }
-}
-
-/// The targets of a file.
-fn read(file: &PathBuf) -> anyhow::Result<Vec<String>> {
-    let mut text = String::new();
-    if file.as_os_str() == "-" {
-        std::io::stdin()
-            .read_to_string(&mut text)
-            .context("cannot read standard input")?;
-    } else {
-        text = std::fs::read_to_string(file)
-            .with_context(|| format!("cannot read {}", file.display()))?;
-    }
-    Ok(lines(&text))
-}
-
-fn lines(text: &str) -> Vec<String> {
-    text.lines()
-        .map(|line| line.split('#').next().unwrap_or_default().trim())
-        .filter(|line| !line.is_empty())
-        .map(str::to_owned)
-        .collect()
 }
 
 async fn add(
     global: &Global,
     hub: &HubClient,
-    targets: Vec<String>,
-    group: Option<String>,
+    targets: impl Iterator<Item = NewTarget>,
 ) -> Outcome {
     let mut all = CreateTargetsAnswer {
         success: true,
         ..CreateTargetsAnswer::default()
     };
-    let mut rest = targets.into_iter().peekable();
+    let mut rest = targets.peekable();
     while rest.peek().is_some() {
-        let targets = rest.by_ref().take(BATCH).map(|target| NewTarget {
-            target,
-            group: group.clone(),
-            alive: true,
-        });
         let body = CreateTargets {
-            targets: targets.collect(),
+            targets: rest.by_ref().take(BATCH).collect(),
         };
         match hub.post("/api/targets", &body).await? {
             Ok(answer) => merge(&mut all, answer),
@@ -152,10 +260,11 @@ fn show_added(global: &Global, all: &CreateTargetsAnswer) -> Outcome {
         for target in &all.existing {
             text.push_str(&format!("known {}\n", display(&target.target)));
         }
-        if !all.skipped.is_empty() {
+        for part in &all.skipped {
             text.push_str(&format!(
-                "left out {} addresses that a rule denies\n",
-                all.skipped.len()
+                "left out {}: {}\n",
+                display(&part.target),
+                display(&part.rule)
             ));
         }
         output::text(&text)?;
@@ -173,44 +282,53 @@ pub(super) fn json_line<T: serde::Serialize>(value: &T) -> anyhow::Result<()> {
     output::text(&format!("{}\n", serde_json::to_string(value)?))
 }
 
-async fn list(
-    global: &Global,
-    hub: &HubClient,
-    query: Option<String>,
-    limit: Option<usize>,
-) -> Outcome {
-    let mut all = TargetList::default();
-    let limit = limit.unwrap_or(usize::MAX);
-    let mut cursor = None;
-    while all.targets.len() < limit {
-        let wanted = (limit - all.targets.len()).min(1000);
-        let mut params = vec![("limit", wanted.to_string())];
-        params.extend(query.clone().map(|q| ("q", q)));
-        params.extend(cursor.take().map(|c| ("cursor", c)));
-        let page: TargetList = hub.get("/api/targets", &params).await?;
-        if global.jsonl {
-            // A long list is shown as it comes.
-            page.targets.iter().try_for_each(json_line)?;
-        }
-        all.targets.extend(page.targets);
-        match page.next_cursor {
-            Some(next) => cursor = Some(next),
-            None => break,
-        }
+async fn show_list(global: &Global, hub: &HubClient, list: List<'_>, csv: bool) -> Outcome {
+    if csv {
+        return copy_csv(hub, list).await;
     }
+    let rows = list.fetch(global, hub).await?;
     if global.json {
-        output::json(&all)?;
+        pages::json("targets", rows)?;
     } else if !global.jsonl {
-        let rows = all.targets.iter().map(row).collect();
-        output::text(&table(
-            global,
-            &["TARGET", "GROUP", "STATE", "LAST SCAN", "ID"],
-            rows,
-        ))?;
-        if all.targets.is_empty() && std::io::stdout().is_terminal() {
+        let empty = rows.is_empty();
+        let targets: Vec<Target> = serde_json::from_value(Value::Array(rows))?;
+        let head = ["TARGET", "GROUP", "STATE", "LAST SCAN", "ID"];
+        output::text(&table(global, &head, targets.iter().map(row).collect()))?;
+        if empty && std::io::stdout().is_terminal() {
             eprintln!("no targets; add one with: reconctl targets add TARGET");
         }
     }
+    Ok(ExitCode::Ok)
+}
+
+/// A list as the hub's own CSV.
+pub(super) async fn copy_csv(hub: &HubClient, list: List<'_>) -> Outcome {
+    let mut params = list.filter;
+    params.push(("format", "csv".to_owned()));
+    params.push(("limit", list.limit.to_string()));
+    hub.copy(list.path, &params, &mut std::io::stdout()).await?;
+    Ok(ExitCode::Ok)
+}
+
+/// A whole list, as the hub gives it.
+pub(super) async fn export(
+    hub: &HubClient,
+    path: &str,
+    mut params: Vec<(&str, String)>,
+    to: ExportTo,
+) -> Outcome {
+    let format = match to.format {
+        ExportFormat::Jsonl => "jsonl",
+        ExportFormat::Csv => "csv",
+    };
+    params.push(("format", format.to_owned()));
+    let mut out: Box<dyn Write + Send> = match &to.output {
+        Some(file) => Box::new(
+            File::create(file).with_context(|| format!("cannot write {}", file.display()))?,
+        ),
+        None => Box::new(std::io::stdout()),
+    };
+    hub.copy(path, &params, out.as_mut()).await?;
     Ok(ExitCode::Ok)
 }
 
@@ -233,10 +351,14 @@ fn row(target: &Target) -> Vec<String> {
         (_, _, true) => "in work",
         _ => "waiting",
     };
+    let state = match &target.network {
+        Some(network) if state == "waiting" => progress(network),
+        _ => state.to_owned(),
+    };
     vec![
         target.target.clone(),
         target.group.clone().unwrap_or_default(),
-        state.to_owned(),
+        state,
         last.map_or_else(|| "never".to_owned(), time),
         target.id.to_string(),
     ]
@@ -247,59 +369,126 @@ pub(super) fn time(time: chrono::DateTime<chrono::Utc>) -> String {
     time.format("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
-async fn remove(hub: &HubClient, targets: Vec<String>) -> Outcome {
-    let mut missing = false;
+/// How far a network is, by the kind of work that is farthest.
+fn progress(network: &NetworkProgress) -> String {
+    let most = network.expanded.values().max().copied().unwrap_or(0);
+    if network.done {
+        "expanded".to_owned()
+    } else {
+        format!("{most} of {}", network.addresses)
+    }
+}
+
+async fn show(global: &Global, hub: &HubClient, wanted: &str) -> Outcome {
+    let target = find(hub, wanted).await?;
+    let target = target.ok_or_else(|| anyhow!("there is no target {wanted:?}"))?;
+    if global.json {
+        output::json(&target)?;
+        return Ok(ExitCode::Ok);
+    }
+    if global.jsonl {
+        json_line(&target)?;
+        return Ok(ExitCode::Ok);
+    }
+    let [name, group, state, last, id] =
+        <[String; 5]>::try_from(row(&target)).map_err(|_| anyhow!("a row has five cells"))?;
+    let mut text = String::new();
+    for (title, value) in [
+        ("target", name),
+        ("network", target.cidr.clone().unwrap_or_default()),
+        ("group", group),
+        ("project", target.project.clone().unwrap_or_default()),
+        ("state", state),
+        ("last scan", last),
+        ("added", time(target.created_at)),
+        ("id", id),
+    ] {
+        if !value.is_empty() {
+            text.push_str(&format!("{title:<9} {}\n", display(&value)));
+        }
+    }
+    let rows: Vec<_> = match &target.network {
+        Some(network) => network
+            .expanded
+            .iter()
+            .map(|(kind, n)| vec![kind.to_string(), format!("{n} of {}", network.addresses)])
+            .collect(),
+        None => target.work.iter().map(work_row).collect(),
+    };
+    let head: &[&str] = match &target.network {
+        Some(_) => &["WORK", "ADDRESSES"],
+        None => &["WORK", "DUE", "LAST DONE", "HELD BY", "FAILED"],
+    };
+    text.push('\n');
+    text.push_str(&table(global, head, rows));
+    output::text(&text)?;
+    Ok(ExitCode::Ok)
+}
+
+fn work_row(work: &TargetWork) -> Vec<String> {
+    vec![
+        work.kind.to_string(),
+        work.due_at.map_or_else(|| "-".to_owned(), time),
+        work.last_done_at.map_or_else(|| "never".to_owned(), time),
+        work.lease_owner.clone().unwrap_or_default(),
+        work.attempts.to_string(),
+    ]
+}
+
+async fn skip(hub: &HubClient, targets: Vec<String>, expanded: bool, skip: bool) -> Outcome {
+    let change = ChangeTarget {
+        skip_scan: Some(skip),
+        ..ChangeTarget::default()
+    };
+    let done = if skip { "skipped" } else { "due again:" };
+    each(hub, targets, done, async |target: &Target| {
+        let path = path(target, expanded);
+        hub.patch::<Target, _>(&path, &change).await.map(drop)
+    })
+    .await
+}
+
+async fn remove(hub: &HubClient, targets: Vec<String>, expanded: bool) -> Outcome {
+    each(hub, targets, "removed", async |target: &Target| {
+        hub.delete(&path(target, expanded)).await
+    })
+    .await
+}
+
+fn path(target: &Target, expanded: bool) -> String {
+    let query = if expanded { "?expanded=true" } else { "" };
+    format!("/api/targets/{}{query}", target.id)
+}
+
+/// Does the same with each target; those that do not exist are reported.
+async fn each(
+    hub: &HubClient,
+    targets: Vec<String>,
+    done: &str,
+    act: impl AsyncFn(&Target) -> Result<(), Failure>,
+) -> Outcome {
+    let mut code = ExitCode::Ok;
     for wanted in targets {
         match find(hub, &wanted).await? {
             Some(target) => {
-                hub.delete(&format!("/api/targets/{}", target.id)).await?;
-                output::text(&format!("removed {}\n", display(&target.target)))?;
+                act(&target).await?;
+                output::text(&format!("{done} {}\n", display(&target.target)))?;
             }
             None => {
-                eprintln!("reconctl: there is no target {:?}", wanted);
-                missing = true;
+                eprintln!("reconctl: there is no target {wanted:?}");
+                code = ExitCode::Failure;
             }
         }
     }
-    Ok(if missing {
-        ExitCode::Failure
-    } else {
-        ExitCode::Ok
-    })
+    Ok(code)
 }
 
-/// The target of this id, name or address.
+/// The target of this id, name, address or network.
 async fn find(hub: &HubClient, wanted: &str) -> Result<Option<Target>, Failure> {
-    let id = wanted.parse::<uuid::Uuid>().ok();
-    let key = match wanted.parse::<std::net::IpAddr>() {
-        Ok(address) => address.to_canonical().to_string(),
-        Err(_) => wanted.trim_end_matches('.').to_ascii_lowercase(),
+    let params = match wanted.parse::<uuid::Uuid>() {
+        Ok(id) => ("id", id.to_string()),
+        Err(_) => ("target", wanted.trim_end_matches('.').to_owned()),
     };
-    let mut cursor = None;
-    loop {
-        let mut params = vec![("limit", "1000".to_owned())];
-        if id.is_none() {
-            params.push(("q", key.clone()));
-        }
-        params.extend(cursor.take().map(|c| ("cursor", c)));
-        let page: TargetList = hub.get("/api/targets", &params).await?;
-        let found = page
-            .targets
-            .into_iter()
-            .find(|t| Some(t.id) == id || t.target == key);
-        match (found, page.next_cursor) {
-            (Some(target), _) => return Ok(Some(target)),
-            (None, Some(next)) => cursor = Some(next),
-            (None, None) => return Ok(None),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn comments_and_blank_lines_are_no_targets() {
-        let text = "# all\r\n10.0.0.1 # web\r\n\r\n  a.example.org\n";
-        assert_eq!(super::lines(text), ["10.0.0.1", "a.example.org"]);
-    }
+    let page: TargetList = hub.get("/api/targets", &[params]).await?;
+    Ok(page.targets.into_iter().next())
 }

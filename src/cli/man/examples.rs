@@ -411,14 +411,42 @@ const ALL: &[(&str, Examples)] = &[
     ),
     (
         "targets import",
-        &[(
-            "reconctl targets import hosts.txt",
-            "Watch what a file lists.",
-        )],
+        &[
+            (
+                "reconctl targets import hosts.txt --group lab",
+                "Watch what a file lists.",
+            ),
+            (
+                "masscan -p80 10.0.0.0/8 -oJ - | reconctl targets import -",
+                "Watch what another program found.",
+            ),
+        ],
     ),
     (
         "targets list",
-        &[("reconctl targets list", "What is watched.")],
+        &[(
+            "reconctl targets list --group lab --due kaze_port_scan",
+            "What of a group waits for kaze.",
+        )],
+    ),
+    (
+        "targets show",
+        &[("reconctl targets show 10.0.0.0/8", "How far a network is.")],
+    ),
+    (
+        "targets skip",
+        &[("reconctl targets skip 10.20.0.7", "Leave it alone.")],
+    ),
+    (
+        "targets unskip",
+        &[("reconctl targets unskip 10.20.0.7", "No longer.")],
+    ),
+    (
+        "targets export",
+        &[(
+            "reconctl targets export --format csv -o targets.csv",
+            "All of them, for a spreadsheet.",
+        )],
     ),
     (
         "targets rm",
@@ -430,6 +458,13 @@ const ALL: &[(&str, Examples)] = &[
         &[(
             "reconctl scans list --target 10.20.0.7",
             "The scans of one target.",
+        )],
+    ),
+    (
+        "scans export",
+        &[(
+            "reconctl scans export --type kaze_port_scan -o scans.jsonl",
+            "All scans of kaze, one JSON object a line.",
         )],
     ),
     (
@@ -510,6 +545,17 @@ const ALL: &[(&str, Examples)] = &[
                 "What happened since yesterday, for scripts.",
             ),
         ],
+    ),
+    (
+        "findings",
+        &[("reconctl findings list", "What should be looked at.")],
+    ),
+    (
+        "findings list",
+        &[(
+            "reconctl findings list --severity high --csv",
+            "The serious ones, for a spreadsheet.",
+        )],
     ),
     (
         "completions",

@@ -1,0 +1,233 @@
+//! `reconctl targets`, `scans` and `findings` against a hub.
+#![allow(clippy::unwrap_used)]
+
+mod hub_support;
+
+use std::process::Stdio;
+
+use hub_support::{Bed, scan, scope};
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+use wiremock::matchers::{method, path, query_param};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+async fn ctl_with(hub: &str, args: &[&str], input: &str) -> Ran {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_reconctl"))
+        .args(["--hub", hub])
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_owned();
+    // It may end before it has read all.
+    let feed = tokio::spawn(async move { stdin.write_all(input.as_bytes()).await });
+    let output = child.wait_with_output().await.unwrap();
+    drop(feed.await);
+    Ran {
+        code: output.status.code().unwrap(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+async fn ctl(bed: &Bed, args: &[&str]) -> Ran {
+    ctl_with(&bed.url(""), args, "").await
+}
+
+async fn json_of(bed: &Bed, args: &[&str]) -> Value {
+    serde_json::from_str(&ctl(bed, args).await.out).unwrap()
+}
+
+#[tokio::test]
+async fn an_import_reports_each_bad_line() {
+    let bed = Bed::with(scope(&["10.0.0.0/8"], &["10.9.0.0/16"])).await;
+    let input = "ip,group\n10.0.0.1,web\n10.9.0.1,\nhttp://x/,\n10.0.0.2,\n10.0.0.0/16,\n,\n";
+    let ran = ctl_with(
+        &bed.url(""),
+        &["targets", "import", "-", "--group", "lab", "--project", "p"],
+        input,
+    )
+    .await;
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    assert_eq!(ran.out, "added 3, known 0, bad 2, out of scope 1\n");
+    for line in [
+        "-:3: 10.9.0.1 is out of scope: scope.deny 10.9.0.0/16",
+        "-:4: http://x/ must be a host name",
+        "-:7: has no target",
+    ] {
+        assert!(ran.err.contains(line), "{line}: {}", ran.err);
+    }
+    let list = json_of(&bed, &["targets", "list", "--project", "p", "--json"]).await;
+    let groups: Vec<_> = list["targets"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|t| &t["group"])
+        .collect();
+    assert_eq!(groups, ["web", "lab", "lab"]);
+}
+
+#[tokio::test]
+async fn an_import_of_many_goes_in_batches() {
+    let bed = Bed::with(scope(&["10.0.0.0/8"], &[])).await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("hosts.json");
+    let hosts: Vec<String> = (0..25_000)
+        .map(|n| {
+            format!(
+                "{{ \"ip\": \"10.0.{}.{}\", \"ports\": [] }}",
+                n / 250,
+                n % 250
+            )
+        })
+        .collect();
+    std::fs::write(&file, format!("[\n{}\n]\n", hosts.join(",\n"))).unwrap();
+    let file = file.to_str().unwrap();
+    let ran = ctl(&bed, &["targets", "import", file, "--json"]).await;
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let summary: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(summary["created"], 25_000);
+    let ran = ctl(
+        &bed,
+        &["targets", "import", file, "--format", "masscan-json"],
+    )
+    .await;
+    assert_eq!(ran.out, "added 0, known 25,000\n");
+    let shown = ctl(&bed, &["targets", "list", "--jsonl"]).await;
+    assert_eq!(shown.out.lines().count(), 1000);
+    assert!(
+        shown.err.contains("1000 shown, there are more"),
+        "{}",
+        shown.err
+    );
+    let all = ctl(&bed, &["targets", "list", "--jsonl", "--all"]).await;
+    assert_eq!((all.out.lines().count(), all.err.as_str()), (25_000, ""));
+    let missing = ctl(&bed, &["targets", "import", "/nonexistent"]).await;
+    assert_eq!(missing.code, 1);
+    assert!(
+        missing.err.contains("cannot read /nonexistent"),
+        "{}",
+        missing.err
+    );
+}
+
+#[tokio::test]
+async fn targets_are_shown_set_aside_and_exported() {
+    let bed = Bed::with(scope(&["10.0.0.0/8"], &["10.9.0.0/16"])).await;
+    let added = ctl(&bed, &["targets", "add", "10.0.0.0/8", "10.0.0.1"]).await;
+    assert_eq!(
+        added.out,
+        "added 10.0.0.0/8\nadded 10.0.0.1\nleft out 10.9.0.0/16: scope.deny 10.9.0.0/16\n"
+    );
+    bed.lease("kaze", "kaze@a", 2).await;
+    let net = ctl(&bed, &["targets", "show", "10.0.0.0/8"]).await.out;
+    assert!(net.contains("256 of 16777216"), "{net}");
+    let host = ctl(&bed, &["targets", "show", "10.0.0.1"]).await.out;
+    assert!(
+        host.contains("kaze@a") && host.contains("in work"),
+        "{host}"
+    );
+
+    let skipped = ctl(&bed, &["targets", "skip", "10.0.0.0/8", "10.7.7.7"]).await;
+    assert_eq!(
+        (skipped.code, skipped.out.as_str()),
+        (1, "skipped 10.0.0.0/8\n")
+    );
+    let list = json_of(&bed, &["targets", "list", "--skipped", "true", "--json"]).await;
+    assert_eq!(list["targets"][0]["target"], "10.0.0.0/8");
+    assert_eq!(
+        bed.lease("kaze", "kaze@a", 1).await.len(),
+        1,
+        "what it brought stays"
+    );
+    ctl(&bed, &["targets", "skip", "--expanded", "10.0.0.0/8"]).await;
+    assert_eq!(bed.lease("kaze", "kaze@a", 1).await.len(), 0);
+    let undone = ctl(&bed, &["targets", "unskip", "--expanded", "10.0.0.0/8"]).await;
+    assert_eq!(bed.lease("kaze", "kaze@a", 1).await.len(), 1);
+    assert_eq!(undone.out, "due again: 10.0.0.0/8\n");
+
+    let csv = ctl(
+        &bed,
+        &[
+            "targets", "list", "--csv", "--sort", "-target", "--limit", "2",
+        ],
+    )
+    .await;
+    assert_eq!(csv.out.lines().count(), 3, "{}{}", csv.out, csv.err);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("out.jsonl");
+    let ran = ctl(&bed, &["targets", "export", "-o", file.to_str().unwrap()]).await;
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert_eq!(std::fs::read_to_string(&file).unwrap().lines().count(), 257);
+
+    let gone = ctl(&bed, &["targets", "rm", "--expanded", "10.0.0.0/8"]).await;
+    assert_eq!(gone.out, "removed 10.0.0.0/8\n");
+    let left = json_of(&bed, &["targets", "list", "--json"]).await;
+    assert_eq!(left["targets"].as_array().unwrap().len(), 1);
+    bed.end().await;
+}
+
+#[tokio::test]
+async fn scans_are_exported() {
+    let bed = Bed::start().await;
+    let id = bed.add_one("127.0.0.1").await;
+    bed.post("/api/daemon/kaze/scan/", scan(&id, "kaze")).await;
+    let rows = ctl(&bed, &["scans", "export"]).await.out;
+    let row: Value = serde_json::from_str(&rows).unwrap();
+    assert_eq!(row["open_ports"][0]["port"], 22);
+    let table = ctl(&bed, &["scans", "export", "--format", "csv", "--type", "x"])
+        .await
+        .out;
+    assert_eq!(table.lines().count(), 1);
+    let table = ctl(&bed, &["scans", "list", "--csv"]).await.out;
+    assert!(
+        table.lines().nth(1).unwrap().ends_with("22/tcp/ssh"),
+        "{table}"
+    );
+}
+
+#[tokio::test]
+async fn findings_are_listed_page_by_page() {
+    let server = MockServer::start().await;
+    let finding = |n: u32| {
+        json!({ "id": n, "target": "10.0.0.1", "type": "secret", "severity": "high",
+                "title": "=key", "status": "open", "first_seen": "2026-11-21T06:00:00Z",
+                "last_seen": "2026-11-21T06:00:00Z" })
+    };
+    let page = |rows: Value, next: Value| {
+        ResponseTemplate::new(200).set_body_json(json!({ "findings": rows, "next": next }))
+    };
+    Mock::given(method("GET"))
+        .and(path("/api/findings"))
+        .and(query_param("severity", "high"))
+        .and(query_param("cursor", "c2"))
+        .respond_with(page(json!([finding(2)]), Value::Null))
+        .with_priority(1)
+        .mount(&server)
+        .await;
+    Mock::given(method("GET"))
+        .and(path("/api/findings"))
+        .and(query_param("severity", "high"))
+        .respond_with(page(json!([finding(1)]), json!("c2")))
+        .mount(&server)
+        .await;
+    let args = ["findings", "list", "--severity", "high"];
+    let list = async |more: &[&str]| ctl_with(&server.uri(), &[&args, more].concat(), "").await;
+    let all: Value = serde_json::from_str(&list(&["--json"]).await.out).unwrap();
+    assert_eq!(all["findings"].as_array().unwrap().len(), 2);
+    let one = list(&["--jsonl", "--limit", "1"]).await;
+    assert_eq!(one.out.lines().count(), 1);
+    assert!(one.err.contains("there are more"), "{}", one.err);
+    assert!(list(&["--csv"]).await.out.contains(",'=key,"));
+    assert!(list(&[]).await.out.contains("high"));
+}

@@ -417,8 +417,8 @@ const ALL: &[(&str, Examples)] = &[
                 "Watch what a file lists.",
             ),
             (
-                "masscan -p80 10.0.0.0/8 -oJ - | reconctl targets import -",
-                "Watch what another program found.",
+                "reconctl targets import masscan.json --project season",
+                "Watch what masscan -oJ found (nmap -oX does as well).",
             ),
         ],
     ),

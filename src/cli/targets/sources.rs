@@ -286,7 +286,10 @@ mod tests {
                 (2, "10.0.0.1"),
                 (5, "10.0.0.2"),
                 (6, "! has no \"ip\""),
-                (7, "! is not JSON: key must be a string at line 2 column 2"),
+                (
+                    7,
+                    "! is not JSON: invalid type: map, expected a string at line 2 column 0",
+                ),
             ],
         );
         expect("[\n{\"ip\":\"::1\"},\n{finished: 1}\n]", &[(2, "::1")]);

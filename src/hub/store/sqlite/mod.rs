@@ -179,4 +179,27 @@ mod tests {
         assert!(plan[1].contains("SEARCH e USING PRIMARY KEY"), "{plan:?}");
         assert_eq!(plan.len(), 2, "no sorting: {plan:?}");
     }
+
+    /// However many networks there are, their turns are read off an index.
+    #[tokio::test]
+    async fn turns_of_networks_are_read_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&dir.path().join("hub.db")).await.unwrap();
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "EXPLAIN QUERY PLAN {}",
+            dialect::TURNS
+        )))
+        .bind(2)
+        .bind(0)
+        .bind(8)
+        .fetch_all(&store.read)
+        .await
+        .unwrap();
+        let plan: Vec<String> = rows
+            .iter()
+            .map(|row| sqlx::Row::get(row, "detail"))
+            .collect();
+        assert!(plan[0].contains("networks_turn (kind=?"), "{plan:?}");
+        assert_eq!(plan.len(), 2, "no sorting: {plan:?}");
+    }
 }

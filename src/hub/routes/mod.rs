@@ -54,7 +54,6 @@ const BODY_MAX: usize = 1024 * 1024;
 /// Largest body of a result: the earlier daemons send a line for each of 65,535 ports (10.6 MB), and
 /// the texts of scripts.
 const RESULT_BODY_MAX: usize = 32 * 1024 * 1024;
-
 /// Largest body of an import.
 const IMPORT_BODY_MAX: usize = 32 * 1024 * 1024;
 

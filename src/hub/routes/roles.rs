@@ -29,6 +29,8 @@ const NEEDS: &[(&str, &str, Need)] = &[
     ("GET", "/targets", Look),
     ("POST", "/targets", Operate),
     ("GET", "/targets/{id}", Look),
+    ("POST", "/targets/import", Operate),
+    ("PATCH", "/targets/{id}", Operate),
     ("DELETE", "/targets/{id}", Operate),
     ("GET", "/scans", Look),
     ("GET", "/scans/{id}", Look),

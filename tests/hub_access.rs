@@ -223,6 +223,26 @@ async fn a_bound_token_is_one_agent_only() {
             as_kaze(Method::POST, "/daemon/kage/scan/").json(&scan(&record, "kage")),
         ),
         (
+            "spider",
+            as_kaze(Method::POST, "/daemon/spider/").json(&json!({})),
+        ),
+        (
+            "enumeration",
+            as_kaze(Method::POST, "/daemon/enumeration/").json(&json!({})),
+        ),
+        (
+            "assessment",
+            as_kaze(Method::POST, "/daemon/assessment/").json(&json!({})),
+        ),
+        (
+            "progress of one of the five",
+            as_kaze(Method::POST, "/daemon/suzu/progress/").json(&json!({})),
+        ),
+        (
+            "progress of another",
+            as_kaze(Method::POST, "/daemon/other/progress/").json(&json!({})),
+        ),
+        (
             "heartbeat",
             as_kaze(Method::POST, "/daemon/kaze/heartbeat/").json(&heartbeat("kage", "a", &[])),
         ),

@@ -9,6 +9,7 @@ use axum::response::IntoResponse;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::super::access::Identity;
 use super::super::error::ApiError;
 use super::super::extract::{Caller, Params, Post};
 use super::super::state::Hub;
@@ -36,7 +37,14 @@ struct Body {
 }
 
 /// `POST /daemon/ryu/assessment/`.
-pub(super) async fn submit(State(hub): State<Arc<Hub>>, caller: Caller, post: Post) -> Reply {
+pub(super) async fn submit(
+    State(hub): State<Arc<Hub>>,
+    identity: Identity,
+    caller: Caller,
+    post: Post,
+) -> Reply {
+    // Not every path of it names its agent.
+    identity.may_work_as(Personality::Ryu)?;
     let (body, key) = post.json::<Body>()?;
     let mut fields = Fields::default();
     let id = fields.record(&body.eggrecord_id)?;

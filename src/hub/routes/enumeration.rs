@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::super::access::Identity;
 use super::super::error::ApiError;
 use super::super::extract::{Caller, Object, Post};
 use super::super::state::Hub;
@@ -71,7 +72,14 @@ struct RawCms {
 type Form = &'static str;
 
 /// `POST /daemon/enumeration/`.
-pub(super) async fn submit(State(hub): State<Arc<Hub>>, caller: Caller, post: Post) -> Reply {
+pub(super) async fn submit(
+    State(hub): State<Arc<Hub>>,
+    identity: Identity,
+    caller: Caller,
+    post: Post,
+) -> Reply {
+    // Not every path of it names its agent.
+    identity.may_work_as(Personality::Suzu)?;
     let (body, key) = post.json::<Body>()?;
     let mut fields = Fields::default();
     let id = fields.record(&body.eggrecord_id)?;

@@ -8,6 +8,7 @@ use axum::response::IntoResponse;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::super::access::Identity;
 use super::super::error::ApiError;
 use super::super::extract::{Post, is_agent_name};
 use super::super::state::Hub;
@@ -40,10 +41,20 @@ struct Body {
 pub(super) async fn take(
     State(hub): State<Arc<Hub>>,
     Path(personality): Path<String>,
+    identity: Identity,
     post: Post,
 ) -> Reply {
     if !is_agent_name(&personality) {
         return Err(ApiError::bad_request("Invalid personality"));
+    }
+    // For the five, who may was asked before.
+    if personality.parse::<Personality>().is_err()
+        && let Some((_, host)) = identity
+            .own_agent()
+            .as_deref()
+            .and_then(|a| a.split_once('@'))
+    {
+        identity.may_be(&personality, host)?;
     }
     let (body, _) = post.json::<Body>()?;
     let mut fields = Fields::default();

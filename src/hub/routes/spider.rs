@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::super::access::Identity;
 use super::super::error::ApiError;
 use super::super::extract::{Caller, Object, Post};
 use super::super::state::Hub;
@@ -74,7 +75,14 @@ struct RawScriptFile {
 }
 
 /// `POST /daemon/kumo/spider/`.
-pub(super) async fn submit(State(hub): State<Arc<Hub>>, caller: Caller, post: Post) -> Reply {
+pub(super) async fn submit(
+    State(hub): State<Arc<Hub>>,
+    identity: Identity,
+    caller: Caller,
+    post: Post,
+) -> Reply {
+    // Not every path of it names its agent.
+    identity.may_work_as(Personality::Kumo)?;
     let hash = post.sha256();
     let (body, key) = post.json::<Body>()?;
     let mut fields = Fields::default();

@@ -63,6 +63,9 @@ pub struct Args {
     /// Check the configuration and exit.
     #[arg(long)]
     pub check_config: bool,
+    /// Make the token of this host's agents, if there is none in STATE_DIRECTORY yet, and exit.
+    #[arg(long)]
+    pub make_token: bool,
 }
 
 /// The credential (`LoadCredential=`) that names the database where no setting does.
@@ -305,7 +308,7 @@ impl Args {
                 .control_socket
                 .clone()
                 .or_else(|| Some(first_of("RUNTIME_DIRECTORY")?.join(CONTROL_SOCKET))),
-            local_token: first_of("STATE_DIRECTORY").map(|dir| dir.join(LOCAL_TOKEN)),
+            local_token: local_token(),
             tls: self.tls_files()?,
         })
     }
@@ -344,6 +347,11 @@ fn webhook(settings: &WebhookSettings) -> Result<Webhook, ConfigError> {
         secret: Secret::new(key),
         pace: Pace::default(),
     })
+}
+
+/// The file of the local agents' token, where systemd gave a directory for it.
+pub(super) fn local_token() -> Option<PathBuf> {
+    first_of("STATE_DIRECTORY").map(|dir| dir.join(LOCAL_TOKEN))
 }
 
 fn hub_settings(loaded: &Loaded) -> HubSettings {

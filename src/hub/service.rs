@@ -10,8 +10,9 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use super::access::LocalToken;
 use super::clock::Clock;
-use super::config::{Args, Config};
+use super::config::{self, Args, Config};
 use super::retention::Retention;
 use super::server::Server;
 use super::state::Hub;
@@ -28,6 +29,9 @@ const PURGE_FIRST: Duration = Duration::from_secs(60);
 /// Runs `recon-hub`.
 pub fn main() -> ProcessExit {
     let args = Args::parse();
+    if args.make_token {
+        return make_token();
+    }
     let config = match args.resolve() {
         Ok(config) => config,
         Err(problem) => {
@@ -58,6 +62,21 @@ pub fn main() -> ProcessExit {
         Err(problem) => Err(problem.to_string()),
     };
     match done {
+        Ok(()) => ExitCode::Ok.into(),
+        Err(problem) => {
+            eprintln!("recon-hub: {problem}");
+            ExitCode::Failure.into()
+        }
+    }
+}
+
+/// What recon-token.service does.
+fn make_token() -> ProcessExit {
+    let Some(path) = config::local_token() else {
+        eprintln!("recon-hub: STATE_DIRECTORY does not say where the token is to be");
+        return ExitCode::Usage.into();
+    };
+    match LocalToken::new(path).make_file() {
         Ok(()) => ExitCode::Ok.into(),
         Err(problem) => {
             eprintln!("recon-hub: {problem}");

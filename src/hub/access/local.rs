@@ -60,6 +60,15 @@ impl LocalToken {
         Ok(())
     }
 
+    /// Makes the file, if there is none: so that agents that start before the hub have one that the
+    /// hub then takes as it is.
+    pub(in super::super) fn make_file(&self) -> Result<(), LocalTokenError> {
+        if self.read()?.is_some() {
+            return Ok(());
+        }
+        write(&self.path, &Secret::generate(Role::Agent)).map_err(|source| self.failed(source))
+    }
+
     /// Makes a new one and revokes the old one.
     pub(in super::super) async fn rotate(
         &self,
@@ -173,6 +182,22 @@ mod tests {
         local.keep(&other, Utc::now()).await.unwrap();
         assert_eq!(valid(&other).await.len(), 1);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), second);
+    }
+
+    #[tokio::test]
+    async fn agents_that_come_first_have_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&dir.path().join("hub.db")).await.unwrap();
+        let path = dir.path().join("agent-token");
+        let local = LocalToken::new(path.clone());
+        local.make_file().unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        local.make_file().unwrap();
+        local.keep(&store, Utc::now()).await.unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        let secret = Secret::parse(text.trim()).unwrap();
+        let found = store.token_by_secret(secret.sha256()).await.unwrap();
+        assert_eq!(found.unwrap().role, Role::Agent);
     }
 
     #[tokio::test]

@@ -10,10 +10,13 @@ const KEEP: Duration = Duration::from_secs(3);
 /// Tokens that are kept.
 const KEEP_MOST: usize = 10_000;
 
+/// A token, and since when it is known.
+type Known = (Instant, Arc<Token>);
+
 /// Tokens that were used just now, by the SHA-256 of their secrets.
 #[derive(Debug, Default)]
 pub(in super::super) struct TokenCache {
-    known: Mutex<HashMap<[u8; 32], (Instant, Arc<Token>)>>,
+    known: Mutex<HashMap<[u8; 32], Known>>,
 }
 
 impl TokenCache {

@@ -167,7 +167,7 @@ mod tests {
         let second = std::fs::read_to_string(&path).unwrap();
         assert_ne!(second, first);
         let left = valid(&store).await;
-        assert_eq!(left, [made.clone()]);
+        assert_eq!(left, std::slice::from_ref(&made));
         let secret = Secret::parse(second.trim()).unwrap();
         let found = store.token_by_secret(secret.sha256()).await.unwrap();
         assert_eq!(found.unwrap().id, made.id);

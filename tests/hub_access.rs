@@ -223,26 +223,6 @@ async fn a_bound_token_is_one_agent_only() {
             as_kaze(Method::POST, "/daemon/kage/scan/").json(&scan(&record, "kage")),
         ),
         (
-            "spider",
-            as_kaze(Method::POST, "/daemon/spider/").json(&json!({})),
-        ),
-        (
-            "enumeration",
-            as_kaze(Method::POST, "/daemon/enumeration/").json(&json!({})),
-        ),
-        (
-            "assessment",
-            as_kaze(Method::POST, "/daemon/assessment/").json(&json!({})),
-        ),
-        (
-            "progress of one of the five",
-            as_kaze(Method::POST, "/daemon/suzu/progress/").json(&json!({})),
-        ),
-        (
-            "progress of another",
-            as_kaze(Method::POST, "/daemon/other/progress/").json(&json!({})),
-        ),
-        (
             "heartbeat",
             as_kaze(Method::POST, "/daemon/kaze/heartbeat/").json(&heartbeat("kage", "a", &[])),
         ),
@@ -285,6 +265,29 @@ async fn a_bound_token_is_one_agent_only() {
     for (lease, wanted) in [(&others, 403), (&own, 200), (&own, 404)] {
         let request = as_kaze(Method::DELETE, &format!("/daemon/leases/{lease}"));
         assert_eq!(bed.send(request).await.0, wanted);
+    }
+    bed.end().await;
+}
+
+#[tokio::test]
+async fn a_bound_token_sends_no_results_of_another() {
+    let bed = closed().await;
+    let root = Root::of(&bed);
+    let wish = json!({ "role": "agent", "agent": "kaze", "host": "a" });
+    let (_, kaze) = root.token(wish).await;
+    for path in [
+        "/daemon/spider/",
+        "/daemon/enumeration/",
+        "/daemon/assessment/",
+        "/daemon/suzu/progress/",
+        "/daemon/other/progress/",
+    ] {
+        let path = format!("/reconnaissance/api{path}");
+        let request = bed.request(Method::POST, &path).bearer_auth(&kaze);
+        let (status, body) = bed.send(request.json(&json!({}))).await;
+        assert_eq!(status, 403, "{path}: {body}");
+        let error = text(&body["error"]);
+        assert!(error.contains("the token is for kaze@a"), "{error}");
     }
     bed.end().await;
 }

@@ -187,7 +187,11 @@ fn what_keeps_it_from_starting_is_said() {
     let taken = hub.url.trim_start_matches("http://").to_owned();
     for (args, code, says) in [
         (vec!["--listen", &taken], 1, "another program"),
-        (vec!["--database", "mysql://localhost/x"], 78, "SQLite"),
+        (
+            vec!["--database", "mysql://localhost/x"],
+            78,
+            "sqlite:///PATH",
+        ),
         (vec!["--listen", "nowhere"], 78, "127.0.0.1:9000"),
         (
             vec!["--database", "sqlite:///proc/no/hub.db"],

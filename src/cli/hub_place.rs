@@ -1,6 +1,6 @@
 //! Where the hub is, and by what right one talks to it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
@@ -84,9 +84,18 @@ fn local_hub(fleet: &Fleet) -> Option<&str> {
         };
         let listen = hub.listen.replacen("localhost:", "127.0.0.1:", 1);
         let listen: SocketAddr = listen.parse().ok()?;
-        let here = loopback || address == Some(listen.ip());
-        (here && listen.port() == port).then(|| agent.name.as_str())
+        let here = || match address {
+            Some(address) => loopback || address == listen.ip(),
+            None => loopback || leads_here(host, port),
+        };
+        (listen.port() == port && here()).then(|| agent.name.as_str())
     })
+}
+
+/// Whether a name is one of this host's: only an address of its own can be bound.
+fn leads_here(host: &str, port: u16) -> bool {
+    let found = (host, port).to_socket_addrs();
+    found.is_ok_and(|mut all| all.any(|a| UdpSocket::bind((a.ip(), 0)).is_ok()))
 }
 
 /// The token: of the file that was named, else of the user's own.

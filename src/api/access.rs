@@ -2,12 +2,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
 /// What the bearer of a token may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Lease work, submit results, say how it is.
@@ -50,7 +51,7 @@ impl FromStr for Role {
 }
 
 /// A token, without its secret: nobody has that but its bearer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Token {
     /// Id.
     pub id: Uuid,
@@ -78,7 +79,7 @@ pub struct Token {
 }
 
 /// Body of `POST /api/tokens`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct CreateToken {
     /// What its bearer may do.
     pub role: Role,
@@ -97,7 +98,7 @@ pub struct CreateToken {
 }
 
 /// Answer to it: the only time that the secret is shown.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct CreatedToken {
     /// Always true.
     pub success: bool,
@@ -108,7 +109,7 @@ pub struct CreatedToken {
 }
 
 /// Answer to `GET /api/tokens`, newest first.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TokenList {
     /// The tokens.
     pub tokens: Vec<Token>,
@@ -118,7 +119,7 @@ pub struct TokenList {
 }
 
 /// What somebody changed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditEntry {
     /// Id; later entries have greater ones.
     pub id: Uuid,
@@ -145,7 +146,7 @@ pub struct AuditEntry {
 }
 
 /// Answer to `GET /api/audit`, newest first.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct AuditList {
     /// The entries.
     pub audit: Vec<AuditEntry>,

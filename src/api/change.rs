@@ -1,4 +1,5 @@
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -17,7 +18,7 @@ pub const CHANGE_TYPES: [&str; 8] = [
 
 /// A difference between a result and the one of its kind before, as `reconctl changes` and
 /// `GET /api/changes` show it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Change {
     /// Identity.
     pub id: Uuid,
@@ -43,7 +44,7 @@ pub struct Change {
 }
 
 /// Answer to `GET /api/changes`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ChangeList {
     /// Newest first.
     pub changes: Vec<Change>,

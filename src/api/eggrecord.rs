@@ -1,6 +1,7 @@
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -8,7 +9,7 @@ use super::WorkKind;
 
 /// A target as the recon API hands it to an agent. The first six fields are those of the earlier
 /// server; the rest, which old clients ignore, is ours.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EggRecord {
     /// Identity of the record.
     pub id: Uuid,
@@ -65,7 +66,7 @@ impl EggRecord {
 }
 
 /// Answer to `GET /daemon/{personality}/eggrecords/`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct EggRecordList {
     /// True when the list is valid.
     pub success: bool,
@@ -78,7 +79,7 @@ pub struct EggRecordList {
 }
 
 /// Answer to `DELETE /daemon/leases/{id}`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct LeaseAnswer {
     /// True when the lease existed and is ended.
     pub success: bool,

@@ -9,7 +9,7 @@ pub enum ExitCode {
     Ok = 0,
     /// Something failed.
     Failure = 1,
-    /// Bad usage or bad configuration.
+    /// Bad usage or bad configuration; from `reconctl health`, CRITICAL.
     Usage = 2,
     /// The unit is not active (`reconctl status`).
     NotActive = 3,

@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// What an agent says of itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AgentStatus {
     /// Working or waiting for work.
@@ -21,7 +22,7 @@ pub enum AgentStatus {
 }
 
 /// Body of `POST /daemon/{personality}/heartbeat/`, sent every 10 s. It renews the leases it names.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Heartbeat {
     /// Instance name (`kaze`; the `%i` of `recon@%i.service`).
     pub agent: String,
@@ -68,7 +69,7 @@ pub struct Heartbeat {
 }
 
 /// Answer to a heartbeat.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct HeartbeatAnswer {
     /// True when it was taken.
     pub success: bool,
@@ -84,7 +85,7 @@ pub struct HeartbeatAnswer {
 }
 
 /// What became of a lease.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct LeaseRenewal {
     /// The lease.
     pub id: Uuid,
@@ -94,7 +95,7 @@ pub struct LeaseRenewal {
 }
 
 /// A command for an agent.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct AgentCommand {
     /// Identity of the command; its result is reported under it.
     pub id: Uuid,

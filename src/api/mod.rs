@@ -7,22 +7,27 @@
 mod access;
 mod answer;
 mod change;
+mod control;
 mod eggrecord;
 mod event;
 mod exit;
+mod health;
 mod heartbeat;
 mod kind;
 mod result;
 mod scan;
+mod storage;
 mod target;
 mod webhook;
 
 pub use access::{AuditEntry, AuditList, CreateToken, CreatedToken, Role, Token, TokenList};
 pub use answer::{ErrorBody, FieldError};
 pub use change::{CHANGE_TYPES, Change, ChangeList};
+pub use control::{ControlAnswer, LogAnswer, LogLine};
 pub use eggrecord::{EggRecord, EggRecordList, LeaseAnswer};
 pub use event::{Event, EventList};
 pub use exit::ExitCode;
+pub use health::{DaemonHealth, FleetHealth, Overall};
 pub use heartbeat::{AgentCommand, AgentStatus, Heartbeat, HeartbeatAnswer, LeaseRenewal};
 pub use kind::{Personality, WorkKind};
 pub use result::{
@@ -33,6 +38,7 @@ pub use scan::{
     CertificateFacts, OpenPort, PortCounts, PortState, Scan, ScanAnswer, ScanList, ScanPort,
     ScanResult, ScanSubmission, TlsFacts,
 };
+pub use storage::StoreReport;
 pub use target::{
     ChangeTarget, CreateTargets, CreateTargetsAnswer, ImportAnswer, ImportError, NetworkProgress,
     NewTarget, RefusedTarget, Target, TargetList, TargetWork,

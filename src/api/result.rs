@@ -2,13 +2,25 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
 /// How bad it is: the risk of a target, the severity of a finding.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Default,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum RiskLevel {
@@ -65,7 +77,7 @@ impl FromStr for RiskLevel {
 }
 
 /// Answer to `POST /daemon/kumo/spider/`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SpiderAnswer {
     /// Taken.
     pub success: bool,
@@ -78,7 +90,7 @@ pub struct SpiderAnswer {
 }
 
 /// Answer to `POST /daemon/enumeration/`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EnumerationAnswer {
     /// Taken.
     pub success: bool,
@@ -91,7 +103,7 @@ pub struct EnumerationAnswer {
 }
 
 /// Answer to `POST /daemon/ryu/assessment/`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AssessmentAnswer {
     /// Taken.
     pub success: bool,
@@ -100,7 +112,7 @@ pub struct AssessmentAnswer {
 }
 
 /// Something that was found and that somebody should see to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
     /// Identity.
     pub id: Uuid,
@@ -133,7 +145,7 @@ pub struct Finding {
 }
 
 /// Answer to `GET /api/findings`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct FindingList {
     /// Newest first.
     pub findings: Vec<Finding>,
@@ -143,7 +155,7 @@ pub struct FindingList {
 }
 
 /// A threat assessment of a target.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Assessment {
     /// Identity.
     pub id: Uuid,
@@ -171,7 +183,7 @@ pub struct Assessment {
 }
 
 /// Answer to `GET /api/assessments`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct AssessmentList {
     /// Newest first.
     pub assessments: Vec<Assessment>,
@@ -181,7 +193,7 @@ pub struct AssessmentList {
 }
 
 /// Software that a target runs.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Technology {
     /// Name (`nginx`).
     pub name: String,
@@ -194,7 +206,7 @@ pub struct Technology {
 }
 
 /// What an agent does now, as the earlier server shows it for suzu.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Progress {
     /// `idle`, `enumerating`, `completed`, …
     pub status: String,

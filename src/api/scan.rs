@@ -1,13 +1,14 @@
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::WorkKind;
 
 /// State of a port, in nmap's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PortState {
     /// Something accepted the connection.
@@ -21,7 +22,7 @@ pub enum PortState {
 }
 
 /// How many ports ended in which state. The sum is the number of ports scanned.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PortCounts {
     /// Accepted.
     pub open: u32,
@@ -52,7 +53,7 @@ impl PortCounts {
 
 /// One open port as it travels in `result.open_ports[]`; the names are those of the earlier
 /// daemons.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OpenPort {
     /// Port number, 1 to 65535.
     pub port: u16,
@@ -90,7 +91,7 @@ fn tcp() -> String {
 }
 
 /// What a TLS handshake showed.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TlsFacts {
     /// Protocol version (`TLSv1.3`).
     pub version: String,
@@ -108,7 +109,7 @@ pub struct TlsFacts {
 }
 
 /// What a certificate says.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CertificateFacts {
     /// Distinguished name of the subject.
     pub subject: String,
@@ -137,7 +138,7 @@ pub struct CertificateFacts {
 
 /// The `result` of a scan submission. Everything that the earlier daemons sent and that is of use,
 /// and what ours add.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ScanResult {
     /// False for an attempt that did not become a scan (host down, refused by scope).
     #[serde(default = "yes")]
@@ -197,7 +198,7 @@ where
 }
 
 /// Body of `POST /daemon/{kage,kaze,ryu}/scan/`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ScanSubmission {
     /// The record that was scanned.
     pub eggrecord_id: Uuid,
@@ -213,7 +214,7 @@ pub struct ScanSubmission {
 }
 
 /// Answer to a scan submission.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ScanAnswer {
     /// Stored.
     pub success: bool,
@@ -228,7 +229,7 @@ pub struct ScanAnswer {
 }
 
 /// A stored scan, as `reconctl scans` and `GET /api/scans` show it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Scan {
     /// Identity of the scan.
     pub id: Uuid,
@@ -266,7 +267,7 @@ pub struct Scan {
 }
 
 /// One open port of a stored scan, with the short names of the stable JSON output.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ScanPort {
     /// Port number.
     pub port: u16,
@@ -308,7 +309,7 @@ impl From<OpenPort> for ScanPort {
 }
 
 /// Answer to `GET /api/scans`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ScanList {
     /// Newest first.
     pub scans: Vec<Scan>,

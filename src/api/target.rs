@@ -2,13 +2,14 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::WorkKind;
 
 /// A target to be added.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct NewTarget {
     /// Host name, IPv4 or IPv6 address, or CIDR.
     pub target: String,
@@ -28,14 +29,14 @@ fn yes() -> bool {
 }
 
 /// Body of `POST /api/targets`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct CreateTargets {
     /// Targets to add; one that is known already is left as it is.
     pub targets: Vec<NewTarget>,
 }
 
 /// A target that was refused, and why.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct RefusedTarget {
     /// As given.
     pub target: String,
@@ -45,7 +46,7 @@ pub struct RefusedTarget {
 
 /// Answer to `POST /api/targets`: 200 when all were taken, 403 when any was refused by scope (then
 /// none is taken), 422 for one that is neither name, address nor CIDR.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct CreateTargetsAnswer {
     /// All were taken.
     pub success: bool,
@@ -64,7 +65,7 @@ pub struct CreateTargetsAnswer {
 }
 
 /// A target, as `reconctl targets` and `GET /api/targets` show it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Target {
     /// Identity of the record.
     pub id: Uuid,
@@ -98,7 +99,7 @@ pub struct Target {
 }
 
 /// One kind of work of a target.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TargetWork {
     /// Kind of work.
     pub kind: WorkKind,
@@ -118,7 +119,7 @@ pub struct TargetWork {
 
 /// How far the agents are with a network. Its addresses become targets of their own when their turn
 /// comes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NetworkProgress {
     /// Number of its addresses; no more is shown than a 64-bit number can say.
     pub addresses: u64,
@@ -129,7 +130,7 @@ pub struct NetworkProgress {
 }
 
 /// Body of `PATCH /api/targets/{id}`: what is not named stays.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChangeTarget {
     /// Whether it takes part at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -144,7 +145,7 @@ pub struct ChangeTarget {
 
 /// Answer to `POST /api/targets/import`, whose body is one [`NewTarget`] a line. What is good is
 /// taken, whatever is wrong with the rest.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ImportAnswer {
     /// All lines were good.
     pub success: bool,
@@ -160,7 +161,7 @@ pub struct ImportAnswer {
 }
 
 /// A line that was not taken.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ImportError {
     /// Its number, from 1.
     pub line: usize,
@@ -175,7 +176,7 @@ pub struct ImportError {
 }
 
 /// Answer to `GET /api/targets`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct TargetList {
     /// By time of creation.
     pub targets: Vec<Target>,

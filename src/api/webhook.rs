@@ -1,8 +1,9 @@
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How far a webhook is. Where it leads is not said: its URL may be a secret.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WebhookState {
     /// Its name.
     pub name: String,
@@ -18,7 +19,7 @@ pub struct WebhookState {
 }
 
 /// Answer to `GET /api/webhooks`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct WebhookList {
     /// By name; those that the settings have no longer are there, too.
     pub webhooks: Vec<WebhookState>,

@@ -19,6 +19,9 @@ const TIMEOUT: Duration = Duration::from_secs(40);
 /// For what is as long as it is.
 const LONG_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
+/// For what copies or reads the whole database.
+const UNHURRIED: Duration = Duration::from_secs(6 * 3600);
+
 /// A hub.
 #[derive(Debug)]
 pub struct HubClient {
@@ -189,6 +192,50 @@ impl HubClient {
         }
         out.flush()?;
         Ok(())
+    }
+
+    /// POST of nothing, for what may take its time. An answer that is not a success is the inner error.
+    ///
+    /// # Errors
+    /// The hub cannot be reached or answers something else.
+    pub async fn post_unhurried<T: DeserializeOwned>(
+        &self,
+        path: &str,
+    ) -> Result<Result<T, Refused>, Failure> {
+        let request = self.request(Method::POST, path).timeout(UNHURRIED);
+        self.send(request).await
+    }
+
+    /// POST of nothing, whose answer goes to `out`; gives its length.
+    ///
+    /// # Errors
+    /// The hub cannot be reached, refuses, or breaks off; `out` cannot be written.
+    pub async fn download(&self, path: &str, out: &mut impl Write) -> Result<u64, Failure> {
+        let request = self.request(Method::POST, path).timeout(UNHURRIED);
+        let mut response = request.send().await.map_err(|e| self.unreachable(e))?;
+        let status = response.status();
+        if !status.is_success() {
+            let not_permitted = response.headers().contains_key(WWW_AUTHENTICATE);
+            let body = response.text().await.map_err(|e| self.unreachable(e))?;
+            return Err(Refused {
+                status,
+                body,
+                not_permitted,
+            }
+            .into_failure());
+        }
+        let mut length = 0;
+        loop {
+            let chunk = response.chunk().await.map_err(|error| {
+                anyhow!("the hub broke off after {length} bytes; its log says why ({error})")
+            })?;
+            let Some(chunk) = chunk else {
+                out.flush()?;
+                return Ok(length);
+            };
+            out.write_all(&chunk)?;
+            length += chunk.len() as u64;
+        }
     }
 
     /// DELETE.

@@ -2,7 +2,8 @@
 //!
 //! A verb does what a person asked and shows it; what it shows comes from the fleet file (what
 //! should run), systemd (what does run) and the hub (what was found), never from a state of its own.
-//! May depend on everything below it (`units`, `systemd`, `fleet`, `api`); nothing depends on it but
+//! May depend on everything below it (`units`, `systemd`, `fleet`, `api`; of `hub` only what looks
+//! after a database at rest); nothing depends on it but
 //! the binary.
 
 mod agents;
@@ -172,7 +173,7 @@ enum Command {
     /// List, show and export scans.
     #[command(subcommand)]
     Scans(scans::Command),
-    /// See to the hub itself: who may use it, and what they changed.
+    /// See to the hub itself: who may use it, what they changed, and its database.
     #[command(subcommand)]
     Hub(hub::Command),
     /// Show what is otherwise than before, newest first.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use super::access::Access;
+use super::agents::AgentFacts;
 use super::retention::Keep;
 use super::state::Live;
 use super::tls::TlsFiles;
@@ -17,6 +18,7 @@ use crate::fleet::{
     self, AgentKind, Diagnostics, HubSettings, Loaded, Rule, Scope, Settings, Sources,
     WebhookSettings,
 };
+use crate::systemd::Bus;
 
 /// The hub: hands out work to agents and keeps what they find.
 ///
@@ -180,6 +182,8 @@ pub struct Config {
     pub database: Database,
     /// What a reload can change.
     pub live: Live,
+    /// Where the agents' systemd is.
+    pub bus: Bus,
     pub(super) access: Access,
     pub(super) control_socket: Option<PathBuf>,
     pub(super) local_token: Option<PathBuf>,
@@ -193,6 +197,7 @@ impl Config {
             listen,
             database: Database::Sqlite(database),
             live,
+            bus: Bus::System,
             access: Access {
                 anonymous_loopback: true,
                 names: Vec::new(),
@@ -254,8 +259,8 @@ impl Args {
     /// What is wrong, in the user's terms.
     pub fn resolve(&self) -> Result<Config, ConfigError> {
         let by_hand = self.listen.is_some() && self.database.is_some() && !self.scope.is_empty();
-        let (settings, scope, rescan) = if by_hand && self.fleet.is_none() {
-            (HubSettings::default(), Scope::default(), BTreeMap::new())
+        let (settings, scope, rescan, agents) = if by_hand && self.fleet.is_none() {
+            Default::default()
         } else {
             let loaded = fleet::load(&Sources {
                 file: self.fleet.clone(),
@@ -265,6 +270,7 @@ impl Args {
                 hub_settings(&loaded),
                 loaded.fleet.scope.clone(),
                 rescan(&loaded),
+                facts(&loaded),
             )
         };
         let listen = self.listen.as_ref().unwrap_or(&settings.listen);
@@ -297,7 +303,9 @@ impl Args {
                     .iter()
                     .map(webhook)
                     .collect::<Result<_, _>>()?,
+                agents,
             },
+            bus: Bus::System,
             access: Access {
                 anonymous_loopback: self.anonymous_loopback || settings.anonymous_loopback,
                 names: self.allow_host.clone(),
@@ -354,6 +362,15 @@ pub(super) fn local_token() -> Option<PathBuf> {
     first_of("STATE_DIRECTORY").map(|dir| dir.join(LOCAL_TOKEN))
 }
 
+/// The database that a fleet file names, if it does.
+///
+/// # Errors
+/// It is none that this version knows.
+pub fn configured_database(loaded: &Loaded) -> Result<Option<Database>, ConfigError> {
+    let named = hub_settings(loaded).database;
+    named.map(|url| Database::parse(&url)).transpose()
+}
+
 fn hub_settings(loaded: &Loaded) -> HubSettings {
     let mut all = loaded.fleet.agents.values();
     all.find_map(|agent| match &agent.settings {
@@ -386,6 +403,18 @@ fn rescan(loaded: &Loaded) -> BTreeMap<WorkKind, Duration> {
         }
     }
     all
+}
+
+fn facts(loaded: &Loaded) -> BTreeMap<String, AgentFacts> {
+    let all = loaded.fleet.agents.values();
+    all.map(|agent| {
+        let facts = AgentFacts {
+            critical: agent.critical,
+            custom: agent.kind == AgentKind::Custom,
+        };
+        (agent.name.as_str().to_owned(), facts)
+    })
+    .collect()
 }
 
 fn listen_address(text: &str) -> Result<SocketAddr, ConfigError> {

@@ -6,7 +6,9 @@
 //! `fleet`; the agents know it only by its wire types.
 
 mod access;
+mod agents;
 mod blackouts;
+mod cached;
 mod clock;
 mod config;
 mod error;
@@ -14,7 +16,10 @@ mod extract;
 mod gate;
 mod guard;
 mod journal;
+mod metrics;
+mod openapi;
 mod plan;
+pub mod restore;
 mod retention;
 mod routes;
 mod server;
@@ -25,8 +30,9 @@ pub mod store;
 mod tls;
 mod webhooks;
 
+pub use agents::AgentFacts;
 pub use clock::Clock;
-pub use config::{Args, Config, ConfigError, Database};
+pub use config::{Args, Config, ConfigError, Database, configured_database};
 pub use retention::{Keep, Retention};
 pub use server::{Server, ServerError};
 pub use service::main;

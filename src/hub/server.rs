@@ -123,7 +123,8 @@ impl Server {
             listening.map_err(|source| ServerError::Control { path, source })?;
         }
         let store = open(&config.database).await?;
-        let mut hub = Hub::new(store, config.live, config.access, clock);
+        let place = (config.database, config.bus);
+        let mut hub = Hub::new(store, config.live, config.access, clock, place);
         hub.tls = tls;
         hub.local = config.local_token.map(LocalToken::new);
         if let Some(local) = &hub.local

@@ -194,6 +194,11 @@ async fn watchdog(hub: Arc<Hub>, notifier: Arc<Notifier>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
+        if hub.is_at_long_work() {
+            // It was asked for, and being killed would only begin it anew.
+            notifier.watchdog();
+            continue;
+        }
         match timeout(limit / 2, hub.store.check()).await {
             Ok(Ok(())) => notifier.watchdog(),
             Ok(Err(problem)) => error!(%problem, "the self-check failed"),

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -11,15 +12,20 @@ use tracing::{error, info};
 use uuid::Uuid;
 
 use super::access::{Access, Identity, LocalToken};
+use super::agents::{AgentFacts, Agents};
+use super::cached::Cached;
 use super::clock::Clock;
+use super::config::Database;
 use super::gate::Gate;
 use super::guard::Guard;
+use super::metrics::Metrics;
 use super::retention::Keep;
-use super::store::{AddressRange, NewEvent, Store};
+use super::store::{AddressRange, NewEvent, Store, StoreError};
 use super::tls::{Tls, TlsError};
 use super::webhooks::Webhook;
 use crate::api::{AuditEntry, WorkKind};
 use crate::fleet::{Scope, subtract};
+use crate::systemd::Bus;
 
 /// What a reload can change.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +40,8 @@ pub struct Live {
     pub keep: Keep,
     /// Who is told of events.
     pub webhooks: Vec<Webhook>,
+    /// The agents of the fleet file.
+    pub agents: BTreeMap<String, AgentFacts>,
 }
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -60,6 +68,7 @@ impl Default for Live {
             rescan: BTreeMap::new(),
             keep: Keep::from(&settings),
             webhooks: Vec::new(),
+            agents: BTreeMap::new(),
         }
     }
 }
@@ -76,6 +85,12 @@ pub struct Hub {
     pub(super) started_at: DateTime<Utc>,
     /// Whoever waits for something ends the wait when the hub stops.
     pub(super) stopping: CancellationToken,
+    pub(super) agents: Agents,
+    pub(super) database: Database,
+    pub(super) metrics: Metrics,
+    pub(super) totals: Totals,
+    ready: Cached<()>,
+    long_work: AtomicUsize,
     in_force: watch::Sender<InForce>,
 }
 
@@ -113,10 +128,22 @@ fn allowed(scope: &Scope) -> Vec<AddressRange> {
 }
 
 impl Hub {
-    /// A hub over this store.
-    pub(super) fn new(store: Arc<dyn Store>, live: Live, access: Access, clock: Clock) -> Self {
+    /// A hub over this store, which is this database, with agents on this bus.
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        live: Live,
+        access: Access,
+        clock: Clock,
+        (database, bus): (Database, Bus),
+    ) -> Self {
         Self {
             store,
+            agents: Agents::new(bus),
+            database,
+            metrics: Metrics::default(),
+            totals: Totals::default(),
+            ready: Cached::new(READY_FOR),
+            long_work: AtomicUsize::new(0),
             gate: Gate::default(),
             started_at: clock.now(),
             clock,
@@ -192,12 +219,58 @@ impl Hub {
         }
     }
 
+    /// Whether a write goes through now, or did a moment ago.
+    pub(super) async fn ready(&self) -> Result<(), StoreError> {
+        self.ready.get(self.store.probe(self.clock.now())).await
+    }
+
+    /// Work begins during which nothing can be written; it ends with the value.
+    pub(super) fn long_work(&self) -> impl Drop + use<'_> {
+        self.long_work.fetch_add(1, Ordering::Relaxed);
+        LongWork(self)
+    }
+
+    /// Whether the hub does such work.
+    pub(super) fn is_at_long_work(&self) -> bool {
+        self.long_work.load(Ordering::Relaxed) > 0
+    }
+
     /// Records an event; the request that it belongs to does not fail with it.
     pub(super) async fn record_event(&self, event: NewEvent) {
         let kind = event.kind;
         if let Err(problem) = self.store.add_event(event, self.clock.now()).await {
             error!(%problem, kind, "an event was not recorded");
         }
+    }
+}
+
+/// Anybody may ask whether the hub is ready, and asking costs a write.
+const READY_FOR: Duration = Duration::from_secs(1);
+/// Counting all scans is dear.
+const TOTALS_FOR: Duration = Duration::from_secs(10);
+
+struct LongWork<'a>(&'a Hub);
+
+impl Drop for LongWork<'_> {
+    fn drop(&mut self) {
+        self.0.long_work.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Stored scans by type, counted now and then.
+#[derive(Debug)]
+pub(super) struct Totals(Cached<Arc<BTreeMap<String, u64>>>);
+
+impl Default for Totals {
+    fn default() -> Self {
+        Self(Cached::new(TOTALS_FOR))
+    }
+}
+
+impl Totals {
+    pub(super) async fn get(&self, hub: &Hub) -> Result<Arc<BTreeMap<String, u64>>, StoreError> {
+        let count = async { hub.store.scan_totals().await.map(Arc::new) };
+        self.0.get(count).await
     }
 }
 

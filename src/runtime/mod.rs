@@ -48,7 +48,7 @@ pub use hub::{HubClient, HubError, Submitted};
 pub use manual::Shown;
 pub use options::Options;
 pub use outbox::Outbox;
-pub use process::rss_bytes;
+pub use process::{host_name, rss_bytes};
 pub use resolve::{ResolveError, resolve_in_scope};
 pub use run::{Agent, CycleReport, main};
 pub use spool::{Spool, Spooled};

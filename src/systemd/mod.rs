@@ -15,6 +15,7 @@ mod ends;
 mod error;
 mod events;
 mod firewall;
+mod health;
 mod job;
 mod journal;
 mod manager;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use recon::fleet::Scope;
 use recon::hub::{Clock, Config, Hub, Live, Server};
+use recon::systemd::Bus;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -48,11 +49,35 @@ impl Bed {
 
     /// With a configuration made of the usual one; the path is that of the bed's own directory.
     pub async fn configured(scope: Scope, change: impl FnOnce(Config, &Path) -> Config) -> Self {
+        Self::in_directory(tempfile::tempdir().unwrap(), live(scope), change).await
+    }
+
+    /// With agents on this bus. That of the machine that runs the tests is never touched.
+    pub async fn on_bus(live: Live, bus: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        let change = |mut config: Config, _: &Path| {
+            config.bus = Bus::Address(bus.to_owned());
+            config
+        };
+        Self::in_directory(dir, live, change).await
+    }
+
+    /// With the database that is in this directory, and a control socket beside it.
+    pub async fn over(dir: tempfile::TempDir, scope: Scope) -> Self {
+        let change = |config: Config, dir: &Path| config.control_socket(dir.join("control.sock"));
+        Self::in_directory(dir, live(scope), change).await
+    }
+
+    async fn in_directory(
+        dir: tempfile::TempDir,
+        live: Live,
+        change: impl FnOnce(Config, &Path) -> Config,
+    ) -> Self {
         let database: PathBuf = dir.path().join("hub.db");
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         let clock = Clock::default();
-        let config = Config::new(listen, database, live(scope));
+        let mut config = Config::new(listen, database, live);
+        config.bus = Bus::Address("unix:path=/nonexistent/bus".to_owned());
         let config = change(config, dir.path());
         let server = Server::bind(config, clock.clone()).await.unwrap();
         let (address, hub) = (server.address(), server.hub());
@@ -66,6 +91,24 @@ impl Bed {
             stop,
             dir,
         }
+    }
+
+    /// Where its database is.
+    pub fn directory(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
+    /// Ends it; its database stays.
+    pub async fn end_and_keep(self) -> tempfile::TempDir {
+        self.stop.cancel();
+        self.serving.await.unwrap();
+        self.dir
+    }
+
+    /// How many targets there are.
+    pub async fn count_targets(&self) -> usize {
+        let (_, body) = self.get("/api/targets?limit=1000").await;
+        body["targets"].as_array().unwrap().len()
     }
 
     pub async fn end(self) {

@@ -521,6 +521,31 @@ const ALL: &[(&str, Examples)] = &[
         )],
     ),
     (
+        "hub backup",
+        &[
+            (
+                "reconctl hub backup /var/backups/recon.db",
+                "Copy the database while the hub runs.",
+            ),
+            ("reconctl hub backup -", "The same, for a pipe."),
+        ],
+    ),
+    (
+        "hub restore",
+        &[(
+            "reconctl hub restore --force /var/backups/recon.db",
+            "Stop the hub, put the copy in place, start it again.",
+        )],
+    ),
+    (
+        "hub vacuum",
+        &[("reconctl hub vacuum", "Make its file small again.")],
+    ),
+    (
+        "hub check",
+        &[("reconctl hub check", "Whether the hub's database is sound.")],
+    ),
+    (
         "changes",
         &[
             (

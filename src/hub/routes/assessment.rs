@@ -64,7 +64,10 @@ pub(super) async fn submit(
     let target = subject.target.clone();
     let kind = WorkKind::RyuAssessment;
     let result = subject.deliver(&hub, &caller, Personality::Ryu, kind, outcome);
+    let counting = Arc::clone(&hub);
     let render = Box::new(move |done: &Assessed| {
+        let stored = matches!(done, Assessed::Stored);
+        counting.metrics.delivered(kind, stored);
         let message = match done {
             Assessed::Stored => format!("Assessment submitted for eggrecord {id}"),
             Assessed::Attempt => attempt_message(&target),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -22,8 +23,9 @@ use crate::api::FieldError;
 /// Longest free text.
 const TEXT_MAX: usize = 255;
 
-#[derive(Debug, Deserialize)]
-struct Form {
+/// Body of `POST /eggrecords/create/`.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct Form {
     #[serde(default)]
     domain: Option<String>,
     #[serde(default)]

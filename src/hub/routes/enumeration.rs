@@ -94,7 +94,12 @@ pub(super) async fn submit(
     let target = subject.target.clone();
     let kind = WorkKind::SuzuEnum;
     let result = subject.deliver(&hub, &caller, Personality::Suzu, kind, outcome);
-    let render = Box::new(move |done: &Enumerated| answer(done, &target, form));
+    let counting = Arc::clone(&hub);
+    let render = Box::new(move |done: &Enumerated| {
+        let stored = matches!(done, Enumerated::Stored(_));
+        counting.metrics.delivered(WorkKind::SuzuEnum, stored);
+        answer(done, &target, form)
+    });
     kept(hub.store.submit_enumeration(result, key, render).await?)
 }
 

@@ -43,6 +43,20 @@ const NEEDS: &[(&str, &str, Need)] = &[
     ("DELETE", "/tokens/{id}", Administer),
     ("POST", "/tokens/local", Administer),
     ("GET", "/audit", Administer),
+    ("GET", "/metrics", Look),
+    ("GET", "/openapi.json", Look),
+    ("GET", "/{personality}/status", Look),
+    ("GET", "/{personality}/logs", Look),
+    ("POST", "/{personality}/start", Operate),
+    ("POST", "/{personality}/stop", Operate),
+    ("POST", "/{personality}/kill", Operate),
+    ("POST", "/{personality}/restart", Operate),
+    ("POST", "/{personality}/pause", Operate),
+    ("POST", "/{personality}/resume", Operate),
+    // It has everything in it, the audit trail, too.
+    ("POST", "/hub/backup", Administer),
+    ("POST", "/hub/check", Operate),
+    ("POST", "/hub/vacuum", Operate),
 ];
 
 /// What the route asks that a request was matched to. What matches none gets its 404 whoever asks,
@@ -77,41 +91,8 @@ pub(in super::super) fn below_prefix(path: &str) -> &str {
 mod tests {
     use std::collections::BTreeSet;
 
-    use regex::Regex;
-
+    use super::super::table;
     use super::*;
-
-    /// Every `.route("PATH", METHODS)` in the sources of the routes.
-    fn routes() -> BTreeSet<(String, String)> {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/hub/routes");
-        let method = Regex::new(r"\b(get|post|put|patch|delete|any)\(").unwrap();
-        let mut found = BTreeSet::new();
-        for file in std::fs::read_dir(folder).unwrap() {
-            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
-            for route in text.split(".route(").skip(1).map(arguments) {
-                let Some((path, methods)) = route.trim_start().split_once(',') else {
-                    continue;
-                };
-                let Some(path) = path.strip_prefix('"').and_then(|p| p.strip_suffix('"')) else {
-                    continue;
-                };
-                for method in method.captures_iter(methods) {
-                    found.insert((method[1].to_ascii_uppercase(), path.to_owned()));
-                }
-            }
-        }
-        found
-    }
-
-    /// Up to the parenthesis that closes.
-    fn arguments(text: &str) -> &str {
-        let mut open = 1;
-        let end = text.find(|c| {
-            open += i32::from(c == '(') - i32::from(c == ')');
-            open == 0
-        });
-        &text[..end.unwrap_or(text.len())]
-    }
 
     #[test]
     fn every_route_is_in_the_table_and_nothing_else() {
@@ -121,8 +102,13 @@ mod tests {
             .collect();
         let table: BTreeSet<_> = listed.iter().cloned().collect();
         assert_eq!(table.len(), listed.len(), "no route is listed twice");
-        assert!(routes().len() > 20);
-        assert_eq!(table, routes());
+        let all = table::all();
+        let routes: BTreeSet<_> = all
+            .operations()
+            .map(|(method, path)| (method, below_prefix(&path).to_owned()))
+            .collect();
+        assert!(routes.len() > 20);
+        assert_eq!(table, routes);
     }
 
     #[test]

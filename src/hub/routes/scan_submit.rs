@@ -54,7 +54,16 @@ pub(super) async fn submit(
         now,
         outcome,
     };
-    let render = Box::new(move |done: &Submitted| answer(done, &target));
+    let ports = match &submission.outcome {
+        Ok(scan) => u64::from(scan.port_counts.total()),
+        Err(_) => 0,
+    };
+    let kind = parsed.kind.unwrap_or(own_kind);
+    let counting = Arc::clone(&hub);
+    let render = Box::new(move |done: &Submitted| {
+        counting.metrics.submitted(kind, done, ports);
+        answer(done, &target)
+    });
     kept(hub.store.submit_scan(submission, key, render).await?)
 }
 

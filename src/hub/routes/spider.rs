@@ -98,7 +98,12 @@ pub(super) async fn submit(
     let target = subject.target.clone();
     let kind = WorkKind::KumoSpider;
     let result = subject.deliver(&hub, &caller, Personality::Kumo, kind, outcome);
-    let render = Box::new(move |done: &Spidered| answer(done, &target));
+    let counting = Arc::clone(&hub);
+    let render = Box::new(move |done: &Spidered| {
+        let stored = matches!(done, Spidered::Stored { .. });
+        counting.metrics.delivered(WorkKind::KumoSpider, stored);
+        answer(done, &target)
+    });
     kept(hub.store.submit_spider(result, key, render).await?)
 }
 

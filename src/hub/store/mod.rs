@@ -12,6 +12,7 @@ mod bell;
 mod contract;
 mod diff;
 mod history;
+mod ops;
 pub mod postgres;
 mod results;
 pub mod sqlite;
@@ -27,6 +28,7 @@ use crate::api::{Event, Heartbeat, LeaseRenewal, Scan, Target};
 pub use access::{AccessStore, NewToken, PageQuery};
 pub use bell::Told;
 pub use history::{ChangeQuery, EventFilter, EventPage, History, Kept, Progress, ScansPurged};
+pub use ops::{COUNT_MAX, Ops, QueueDepth};
 pub use results::{
     Assessed, AssessmentQuery, Cms, Delivered, Enumerated, Enumeration, FindingQuery, FoundPath,
     NewAssessment, NewFinding, ProgressUpdate, Request, ResultStore, Spider, Spidered, StoredPath,
@@ -64,7 +66,7 @@ pub type Render<T> = Box<dyn FnOnce(&T) -> Answer + Send>;
 
 /// A database.
 #[async_trait]
-pub trait Store: AccessStore + History + ResultStore + Targets + Send + Sync {
+pub trait Store: AccessStore + History + Ops + ResultStore + Targets + Send + Sync {
     /// Adds records, all or none; one whose key is known is left as it is.
     async fn create_records(
         &self,

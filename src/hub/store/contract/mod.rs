@@ -4,10 +4,12 @@
 mod access;
 mod history;
 mod networks;
+mod ops;
 mod results;
 mod samples;
 mod spine;
 mod targets;
+mod upgrade;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};

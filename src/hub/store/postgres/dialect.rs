@@ -1,5 +1,7 @@
 //! What is PostgreSQL's own in the statements of `sql`.
 
+use std::path::Path;
+
 use crate::hub::store::{Result, StoreError};
 
 /// The database.
@@ -60,6 +62,27 @@ pub(super) async fn settle_events(pool: &Pool) -> Result<()> {
     .await
     .map_err(failed)?;
     tx.commit().await.map_err(failed)
+}
+
+/// Length of what is written to learn whether a write goes through.
+pub(super) const PROBE_BYTES: usize = 64;
+
+/// Size of the database.
+pub(super) const SIZE: &str = "SELECT pg_database_size(current_database()) AS size";
+
+/// Gives free space back, and counts anew what the planner goes by.
+pub(super) const VACUUM: &str = "VACUUM (ANALYZE)";
+
+/// That is what pg_dump is for.
+#[allow(clippy::unused_async)] // the other dialect has something to do
+pub(super) async fn backup(_: &Pool, _: &Path) -> Result<bool> {
+    Ok(false)
+}
+
+/// PostgreSQL keeps its files and references right by itself.
+#[allow(clippy::unused_async)] // as above
+pub(super) async fn damage(_: &mut Conn) -> Result<Vec<String>> {
+    Ok(Vec::new())
 }
 
 /// Sorts PostgreSQL's errors: those that pass, and those that do not (PostgreSQL manual, appendix A).

@@ -32,6 +32,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "access", include_str!("migrations/0004_access.sql")),
     (5, "networks", include_str!("migrations/0005_networks.sql")),
     (6, "history", include_str!("migrations/0006_history.sql")),
+    (7, "ops", include_str!("migrations/0007_ops.sql")),
 ];
 
 /// Connections of one hub. A server has 100 by default, and each is a process.

@@ -41,6 +41,12 @@ impl Writer {
         })?
     }
 
+    /// Runs a statement that may not be in a transaction.
+    pub(super) async fn run_alone(&self, sql: &'static str) -> Result<()> {
+        let done = sqlx::query(sql).execute(&self.pool).await;
+        done.map(drop).map_err(failed)
+    }
+
     /// Finishes what is under way and closes the connections.
     pub(super) async fn close(&self) {
         self.pool.close().await;

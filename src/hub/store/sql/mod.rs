@@ -17,6 +17,7 @@ mod history;
 mod idempotency;
 mod import;
 mod networks;
+mod ops;
 mod progress;
 mod results;
 pub(super) mod rows;

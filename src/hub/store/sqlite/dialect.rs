@@ -1,5 +1,9 @@
 //! What is SQLite's own in the statements of `sql`.
 
+use std::path::Path;
+
+use sqlx::Row;
+
 use crate::hub::store::{Result, StoreError};
 
 /// The database.
@@ -32,6 +36,62 @@ pub(super) const LOCK_RECORD: &str = "SELECT 1 FROM egg_records WHERE id = $1";
 #[allow(clippy::unused_async)] // the other dialect has something to do
 pub(super) async fn settle_events(_: &Pool) -> Result<()> {
     Ok(())
+}
+
+/// Length of what is written to learn whether a write goes through. A full disk may still have room
+/// for less in the file of the log.
+pub(super) const PROBE_BYTES: usize = 64 * 1024;
+
+/// Size of the database.
+pub(super) const SIZE: &str =
+    "SELECT page_count * page_size AS size FROM pragma_page_count(), pragma_page_size()";
+
+/// Gives free space back.
+pub(super) const VACUUM: &str = "VACUUM";
+
+/// Problems that are named.
+const PROBLEMS_MAX: usize = 100;
+
+/// Writes a copy that is whole and small. The log cannot be emptied meanwhile.
+pub(super) async fn backup(pool: &Pool, file: &Path) -> Result<bool> {
+    let file = file
+        .to_str()
+        .ok_or_else(|| StoreError::Internal("the path of a backup is no UTF-8".to_owned()))?;
+    let copied = sqlx::query("VACUUM INTO $1").bind(file).execute(pool).await;
+    copied.map(|_| true).map_err(failed)
+}
+
+/// What SQLite itself finds wrong. It may be so wrong that it cannot even be looked for.
+pub(super) async fn damage(c: &mut Conn) -> Result<Vec<String>> {
+    match found_damage(c).await {
+        Err(StoreError::Internal(problem)) => Ok(vec![problem]),
+        found => found,
+    }
+}
+
+async fn found_damage(c: &mut Conn) -> Result<Vec<String>> {
+    let rows = sqlx::query("PRAGMA integrity_check(100)")
+        .fetch_all(&mut *c)
+        .await
+        .map_err(failed)?;
+    let mut problems = Vec::new();
+    for row in &rows {
+        let text: String = row.try_get(0).map_err(failed)?;
+        if text != "ok" {
+            problems.push(text);
+        }
+    }
+    let orphans = sqlx::query("PRAGMA foreign_key_check")
+        .fetch_all(c)
+        .await
+        .map_err(failed)?;
+    for row in orphans.iter().take(PROBLEMS_MAX) {
+        let table: String = row.try_get("table").map_err(failed)?;
+        let parent: String = row.try_get("parent").map_err(failed)?;
+        problems.push(format!("a row of {table} without its row of {parent}"));
+    }
+    problems.truncate(PROBLEMS_MAX);
+    Ok(problems)
 }
 
 /// Sorts SQLite's errors: those that pass, and those that do not (sqlite.org/rescode.html).

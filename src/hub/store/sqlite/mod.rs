@@ -5,6 +5,7 @@
 //! cut. (`NORMAL` would outlive only the first.) What the flush costs is shared by all jobs of a
 //! batch.
 
+mod at_rest;
 mod dialect;
 #[path = "../sql/mod.rs"]
 mod sql;
@@ -22,6 +23,7 @@ use super::{Result, StoreError};
 use dialect::failed;
 use writer::Writer;
 
+pub use at_rest::{examine, settle};
 /// A SQLite database.
 pub use sql::SqlStore as SqliteStore;
 
@@ -38,10 +40,23 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "access", include_str!("migrations/0005_access.sql")),
     (6, "networks", include_str!("migrations/0006_networks.sql")),
     (7, "history", include_str!("migrations/0007_history.sql")),
+    (8, "ops", include_str!("migrations/0008_ops.sql")),
 ];
+
+/// The write-ahead log keeps no more than this when it is empty.
+const LOG_BYTES: &str = "67108864";
 
 /// Connections that read.
 const READERS: u32 = 4;
+
+/// What brings a database up to date.
+fn migrator() -> Migrator {
+    let migrations = MIGRATIONS.iter().map(|&(version, name, sql)| {
+        let sql = sql.into_sql_str();
+        Migration::new(version, name.into(), MigrationType::Simple, sql, false)
+    });
+    Migrator::with_migrations(migrations.collect())
+}
 
 impl SqliteStore {
     /// Opens a database, makes it if it is not there, and brings its tables up to date.
@@ -56,13 +71,11 @@ impl SqliteStore {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(5))
+            // A log that once was long gives the disk back.
+            .pragma("journal_size_limit", LOG_BYTES)
             .disable_statement_logging();
         let mut connection = options.connect().await.map_err(failed)?;
-        let migrations = MIGRATIONS.iter().map(|&(version, name, sql)| {
-            let sql = sql.into_sql_str();
-            Migration::new(version, name.into(), MigrationType::Simple, sql, false)
-        });
-        Migrator::with_migrations(migrations.collect())
+        migrator()
             .run(&mut connection)
             .await
             .map_err(|error| match error {

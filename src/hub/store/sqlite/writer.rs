@@ -24,6 +24,9 @@ const BATCH_JOBS: usize = 128;
 /// A transaction that is open for so long takes no further job.
 const BATCH_TIME: Duration = Duration::from_millis(20);
 
+/// Moves the write-ahead log into the database and gives its space back.
+const CHECKPOINT: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
+
 /// The way to the writing task.
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
@@ -32,6 +35,8 @@ pub(super) struct Writer {
 
 enum Message {
     Job(Box<dyn Job>),
+    /// A statement that may not be in a transaction.
+    Alone(&'static str, oneshot::Sender<Result<()>>),
     Close(oneshot::Sender<()>),
 }
 
@@ -62,6 +67,15 @@ impl Writer {
             .send(Message::Job(job))
             .await
             .map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
+    }
+
+    /// Runs a statement that may not be in a transaction; jobs wait meanwhile.
+    pub(super) async fn run_alone(&self, sql: &'static str) -> Result<()> {
+        let (reply, answer) = oneshot::channel();
+        let closed = || StoreError::Unavailable("the writer has stopped".to_owned());
+        let message = Message::Alone(sql, reply);
+        self.queue.send(message).await.map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
     }
 
@@ -129,35 +143,40 @@ where
 }
 
 async fn work(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Message>, bell: Bell) {
-    while let Some(message) = queue.recv().await {
-        let first = match message {
-            Message::Job(job) => job,
+    let mut next = None;
+    loop {
+        let message = match next.take() {
+            Some(message) => message,
+            None => match queue.recv().await {
+                Some(message) => message,
+                None => return close(connection).await,
+            },
+        };
+        match message {
+            Message::Job(first) => next = batch(&mut connection, first, &mut queue, &bell).await,
+            Message::Alone(sql, reply) => {
+                // Whoever asked may have gone away.
+                let _ = reply.send(execute(&mut connection, sql).await);
+            }
             Message::Close(done) => {
                 close(connection).await;
-                // Whoever asked may have gone away.
+                // As above.
                 let _ = done.send(());
                 return;
             }
-        };
-        if let Some(done) = batch(&mut connection, first, &mut queue, &bell).await {
-            close(connection).await;
-            // As above.
-            let _ = done.send(());
-            return;
         }
     }
-    close(connection).await;
 }
 
-/// One transaction. Gives the reply channel of a `Close` that it came across.
+/// One transaction. Gives what it came across that is no job.
 async fn batch(
     connection: &mut SqliteConnection,
     first: Box<dyn Job>,
     queue: &mut mpsc::Receiver<Message>,
     bell: &Bell,
-) -> Option<oneshot::Sender<()>> {
+) -> Option<Message> {
     let start = Instant::now();
-    let mut close = None;
+    let mut other = None;
     let mut done = Vec::new();
     let mut committed = execute(connection, "BEGIN IMMEDIATE").await;
     let mut next = Some(first);
@@ -169,7 +188,7 @@ async fn batch(
         if committed.is_ok() && done.len() < BATCH_JOBS && start.elapsed() < BATCH_TIME {
             match queue.try_recv() {
                 Ok(Message::Job(job)) => next = Some(job),
-                Ok(Message::Close(reply)) => close = Some(reply),
+                Ok(message) => other = Some(message),
                 Err(_) => {}
             }
         }
@@ -181,11 +200,16 @@ async fn batch(
         error!(%problem, jobs = done.len(), "a transaction failed");
         // Fails when SQLite has rolled back by itself, as it does for a full disk.
         let _ = execute(connection, "ROLLBACK").await;
+        // The disk may be full of the log itself, which SQLite empties only after a commit: so that
+        // there may never be another one.
+        if let Err(problem) = execute(connection, CHECKPOINT).await {
+            error!(%problem, "the write-ahead log could not be emptied");
+        }
     }
     for job in done {
         job.finish(committed.clone(), bell);
     }
-    close
+    other
 }
 
 /// Runs one job in a savepoint. An error here is one of the whole transaction.
@@ -210,7 +234,7 @@ async fn execute(connection: &mut SqliteConnection, sql: &'static str) -> Result
 }
 
 async fn close(mut connection: SqliteConnection) {
-    if let Err(problem) = execute(&mut connection, "PRAGMA wal_checkpoint(TRUNCATE)").await {
+    if let Err(problem) = execute(&mut connection, CHECKPOINT).await {
         error!(%problem, "the write-ahead log could not be moved into the database");
     }
     if let Err(problem) = connection.close().await {

@@ -1,0 +1,76 @@
+//! A database that no hub has open.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
+use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
+
+use super::dialect::failed;
+use super::migrator;
+use crate::hub::store::Result;
+
+/// Makes it one file, with nothing left in a log. It cannot be done while somebody has it open.
+///
+/// # Errors
+/// [`crate::hub::store::StoreError::Unavailable`] when somebody has it open.
+pub async fn settle(path: &Path) -> Result<()> {
+    open(path).await?.close().await.map_err(failed)
+}
+
+/// What is wrong with a copy of a database, in words; it is made one file, as by [`settle`].
+///
+/// # Errors
+/// It cannot be read at all.
+pub async fn examine(path: &Path) -> Result<Vec<String>> {
+    let mut connection = match open(path).await {
+        Ok(connection) => connection,
+        Err(problem) => return Ok(vec![format!("it is no database: {problem}")]),
+    };
+    let mut problems = super::dialect::damage(&mut connection).await?;
+    if problems.is_empty() {
+        problems = unknown_migrations(&mut connection).await?;
+    }
+    connection.close().await.map_err(failed)?;
+    Ok(problems)
+}
+
+async fn open(path: &Path) -> Result<SqliteConnection> {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        // Fails while another connection uses the log.
+        .journal_mode(SqliteJournalMode::Delete)
+        .busy_timeout(Duration::from_millis(500))
+        .disable_statement_logging()
+        .connect()
+        .await
+        .map_err(failed)
+}
+
+async fn unknown_migrations(connection: &mut SqliteConnection) -> Result<Vec<String>> {
+    let rows = sqlx::query("SELECT version, checksum, success FROM _sqlx_migrations")
+        .fetch_all(connection)
+        .await;
+    let Ok(rows) = rows else {
+        return Ok(vec!["it is not the database of a hub".to_owned()]);
+    };
+    let ours = migrator();
+    let mut problems = Vec::new();
+    for row in &rows {
+        let version: i64 = row.try_get("version").map_err(failed)?;
+        let checksum: Vec<u8> = row.try_get("checksum").map_err(failed)?;
+        let success: bool = row.try_get("success").map_err(failed)?;
+        let known = ours.iter().find(|m| m.version == version);
+        match known {
+            None => problems.push(format!(
+                "it was written by a newer recon (migration {version})"
+            )),
+            Some(known) if known.checksum[..] != checksum[..] || !success => {
+                problems.push(format!("its migration {version} is not ours"));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(problems)
+}

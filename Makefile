@@ -18,7 +18,7 @@ BINARIES   := reconctl $(addprefix recon-,$(AGENTS) $(HELPERS))
 BUILD_DIR   = $(TARGET_DIR)/$(PROFILE)
 CARGO_PROFILE = $(if $(filter debug,$(PROFILE)),dev,$(PROFILE))
 
-.PHONY: help tools postgres build install uninstall demo test test-fmt test-clippy test-unit test-system bench bench-ports bench-units
+.PHONY: help tools postgres build install uninstall demo test test-fmt test-clippy test-unit test-api test-system bench bench-ports bench-units
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 18
@@ -56,7 +56,7 @@ uninstall: ## Remove what install put there (not /etc/recon, not /var/lib/recon)
 demo: tools build ## Boot the fleet in a private systemd, scan real servers, show what it found (DEMO_OUT=DIR).
 	tests/system/demo $(if $(DEMO_OUT),--out $(DEMO_OUT))
 
-test: tools postgres test-fmt test-clippy test-unit test-system ## Everything that must pass.
+test: tools postgres test-fmt test-clippy test-unit test-api test-system ## Everything that must pass.
 
 test-fmt: ## Formatting.
 	$(CARGO) fmt --check
@@ -67,6 +67,10 @@ test-clippy: ## Lints and documentation, with warnings as errors.
 
 test-unit: ## Unit and integration tests.
 	$(CARGO) test --locked
+
+test-api: ## Requests of every kind against a real hub, by its own description of its routes.
+	$(MAKE) build PROFILE=debug
+	tests/api $(TARGET_DIR)/debug/recon-hub $(TARGET_DIR)/api-venv
 
 test-system: ## Every scenario under a real systemd, the machine's and Debian 13's.
 	$(MAKE) build PROFILE=debug
@@ -90,6 +94,9 @@ tools:
 	@command -v cc >/dev/null || { \
 	    echo "installing a C compiler (TLS and SQLite are built from source)"; \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev make; }
+	@python3 -m venv --help >/dev/null 2>&1 && python3 -c 'import ensurepip' 2>/dev/null || { \
+	    echo "installing Python's venv (tests/api)"; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv; }
 
 # The server that the tests start themselves. The package would start one of its own, which nobody
 # asked for: a wish of the administrator's about that is left alone.

@@ -149,25 +149,38 @@ async fn lease_all(c: &mut Conn, claim: &Claim, length: TimeDelta, leased: &[Due
     if leased.is_empty() {
         return Ok(());
     }
+    let rows = leased
+        .iter()
+        .map(|one| (one.claimed.record.id, one.claimed.lease_id, one.attempts));
+    let mut update = lease_statement(claim, length, rows);
+    update.build().execute(c).await.map(drop).map_err(failed)
+}
+
+/// The records, their leases and their failed attempts.
+pub(in super::super) fn lease_statement(
+    claim: &Claim,
+    length: TimeDelta,
+    leased: impl IntoIterator<Item = (Uuid, Uuid, u32)>,
+) -> QueryBuilder<Db> {
     let until = micros(claim.now + length);
     let mut update = QueryBuilder::<Db>::new(
         "UPDATE work SET lease_id = v.column2, attempts = v.column3, lease_owner = ",
     );
-    update.push_bind(&claim.owner);
+    update.push_bind(claim.owner.clone());
     update
         .push(", lease_us = ")
         .push_bind(length.num_microseconds());
     update.push(", lease_until = ").push_bind(until);
     update.push(", due_at = ").push_bind(until);
     update.push(" FROM (");
-    update.push_values(leased, |mut row, one| {
-        row.push_bind(one.claimed.record.id)
-            .push_bind(one.claimed.lease_id)
-            .push_bind(i64::from(one.attempts));
+    update.push_values(leased, |mut row, (record, lease, attempts)| {
+        row.push_bind(record)
+            .push_bind(lease)
+            .push_bind(i64::from(attempts));
     });
     update.push(") AS v WHERE work.record_id = v.column1 AND work.kind = ");
     update.push_bind(rows::code(claim.kind));
-    update.build().execute(c).await.map(drop).map_err(failed)
+    update
 }
 
 /// Ends leases whose records must not be handed out now.

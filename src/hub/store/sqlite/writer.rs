@@ -27,7 +27,7 @@ const BATCH_TIME: Duration = Duration::from_millis(20);
 /// Moves the write-ahead log into the database and gives its space back.
 const CHECKPOINT: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 
-/// The way to the writing task.
+/// The way to the writing thread.
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
     queue: mpsc::Sender<Message>,
@@ -41,11 +41,16 @@ enum Message {
 }
 
 impl Writer {
-    /// Starts the task.
-    pub(super) fn start(connection: SqliteConnection, bell: Bell) -> Self {
+    /// Starts the thread. Each statement is a message to SQLite's own thread and one back; a task of
+    /// the runtime would, each time, wait behind the requests that are being read.
+    pub(super) fn start(connection: SqliteConnection, bell: Bell) -> Result<Self> {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        tokio::spawn(work(connection, jobs, bell));
-        Self { queue }
+        let runtime = tokio::runtime::Handle::current();
+        std::thread::Builder::new()
+            .name("sqlite-writer".to_owned())
+            .spawn(move || runtime.block_on(work(connection, jobs, bell)))
+            .map_err(|e| StoreError::Unavailable(format!("the writer did not start: {e}")))?;
+        Ok(Self { queue })
     }
 
     /// Runs a job in a transaction and gives its result once that is committed. A caller that goes
@@ -79,11 +84,11 @@ impl Writer {
         answer.await.map_err(|_| closed())?
     }
 
-    /// Finishes what is queued, moves the write-ahead log into the database and ends the task.
+    /// Finishes what is queued, moves the write-ahead log into the database and ends the thread.
     pub(super) async fn close(&self) {
         let (done, closed) = oneshot::channel();
         if self.queue.send(Message::Close(done)).await.is_ok() {
-            // An error means that the task is gone, which is what was wanted.
+            // An error means that the thread is gone, which is what was wanted.
             let _ = closed.await;
         }
     }
@@ -178,8 +183,8 @@ async fn batch(
     let start = Instant::now();
     let mut other = None;
     let mut done = Vec::new();
-    let mut committed = execute(connection, "BEGIN IMMEDIATE").await;
     let mut next = Some(first);
+    let mut committed = execute(connection, "BEGIN IMMEDIATE; SAVEPOINT job").await;
     while let Some(mut job) = next.take() {
         if committed.is_ok() {
             committed = step(connection, job.as_mut()).await;
@@ -187,14 +192,17 @@ async fn batch(
         done.push(job);
         if committed.is_ok() && done.len() < BATCH_JOBS && start.elapsed() < BATCH_TIME {
             match queue.try_recv() {
-                Ok(Message::Job(job)) => next = Some(job),
+                Ok(Message::Job(job)) => {
+                    committed = execute(connection, "RELEASE job; SAVEPOINT job").await;
+                    next = Some(job);
+                }
                 Ok(message) => other = Some(message),
                 Err(_) => {}
             }
         }
     }
     if committed.is_ok() {
-        committed = execute(connection, "COMMIT").await;
+        committed = execute(connection, "RELEASE job; COMMIT").await;
     }
     if let Err(problem) = &committed {
         error!(%problem, jobs = done.len(), "a transaction failed");
@@ -212,9 +220,8 @@ async fn batch(
     other
 }
 
-/// Runs one job in a savepoint. An error here is one of the whole transaction.
+/// Runs one job in the savepoint that is open. An error here is one of the whole transaction.
 async fn step(connection: &mut SqliteConnection, job: &mut dyn Job) -> Result<()> {
-    execute(connection, "SAVEPOINT job").await?;
     if let Err(problem) = job.run(connection).await
         && execute(connection, "ROLLBACK TO job").await.is_err()
     {
@@ -222,9 +229,10 @@ async fn step(connection: &mut SqliteConnection, job: &mut dyn Job) -> Result<()
         // before this one, too, and this job's error says why.
         return Err(StoreError::Unavailable(problem.to_string()));
     }
-    execute(connection, "RELEASE job").await
+    Ok(())
 }
 
+/// Statements with nothing to bind, in one go: each takes a way to SQLite's thread and back.
 async fn execute(connection: &mut SqliteConnection, sql: &'static str) -> Result<()> {
     sqlx::query(sql)
         .execute(connection)

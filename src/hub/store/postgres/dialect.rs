@@ -32,6 +32,14 @@ pub(super) const TURNS: &str = "SELECT n.next, n.last, e.*
 /// to it are not in the way.
 pub(super) const LOCK_RECORD: &str = "SELECT 1 FROM egg_records WHERE id = $1 FOR NO KEY UPDATE";
 
+/// Several changes as one statement, for one way to the server and back. They must not touch the same
+/// rows: each sees what was there before all of them.
+pub(super) fn together(changes: &[&str]) -> String {
+    let named = changes.iter().enumerate();
+    let named: Vec<_> = named.map(|(n, sql)| format!("c{n} AS ({sql})")).collect();
+    format!("WITH {} SELECT 1", named.join(",\n"))
+}
+
 /// Only one numbers events at a time (an arbitrary number of ours).
 const EVENTS_LOCK: i64 = 0x7265_636f_6e01;
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, SqlSafeStr};
+use sqlx::{ConnectOptions, Connection, SqlSafeStr};
 
 use super::bell::Bell;
 use super::{Result, StoreError};
@@ -37,6 +37,9 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
 
 /// Connections of one hub. A server has 100 by default, and each is a process.
 const CONNECTIONS: u32 = 12;
+/// A connection that was in use so short a time ago is taken to be there still. Should it not be, the
+/// request is answered 503 and comes again.
+const TRUSTED: Duration = Duration::from_secs(1);
 
 impl PostgresStore {
     /// Opens a database (`postgres://USER:PASSWORD@HOST/NAME`) and brings its tables up to date;
@@ -53,6 +56,16 @@ impl PostgresStore {
             .max_connections(CONNECTIONS)
             .min_connections(0)
             .acquire_timeout(Duration::from_secs(10))
+            // Each test is a way to the server and back, as each statement is.
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for > TRUSTED {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_with(options)
             .await
             .map_err(failed)?;

@@ -22,6 +22,7 @@ mod progress;
 mod results;
 pub(super) mod rows;
 mod scale;
+mod scan_write;
 mod scans;
 mod spiders;
 mod summary;

@@ -1,19 +1,17 @@
 //! Port scans.
 
 use chrono::TimeDelta;
-use serde_json::json;
 use uuid::Uuid;
 
 use super::changes;
-use super::daemons::{self, add_event};
+use super::daemons;
 use super::dialect::{Conn, Pool, failed};
-use super::rows::{self, micros, to_json};
+use super::rows::{self, micros};
+use super::scan_write;
 use super::work::{self, Task};
-use crate::api::{Scan, WorkKind};
-use crate::hub::store::diff::{self, Compared, Earlier, Known};
-use crate::hub::store::{
-    NewChange, NewEvent, NewScan, Page, Result, ScanQuery, Submission, Submitted,
-};
+use crate::api::Scan;
+use crate::hub::store::diff::{self, Compared, Earlier};
+use crate::hub::store::{NewChange, NewScan, Page, Result, ScanQuery, Submission, Submitted};
 
 /// A scan of the same type within this time is a repetition.
 const RECENT: TimeDelta = TimeDelta::minutes(5);
@@ -43,22 +41,12 @@ fn task(s: &Submission) -> Option<Task<'_>> {
 }
 
 async fn store(c: &mut Conn, s: &Submission, scan: &NewScan) -> Result<Submitted> {
-    let recent = recent_scans(c, s).await?;
-    if recent > 0 {
-        return Ok(Submitted::Recent(recent));
-    }
     let compared = match earlier(c, s).await? {
-        Some(earlier) => diff::compare(earlier, scan),
+        Some(Before { recent, .. }) if recent > 0 => return Ok(Submitted::Recent(recent)),
+        Some(before) => diff::compare(before.earlier, scan),
         None => Compared::default(),
     };
-    insert(c, s, scan, &compared.known).await?;
-    if let Some(task) = task(s) {
-        work::finish(c, &task, s.rescan_after).await?;
-    }
-    work::make_assessable(c, s.record_id, s.now).await?;
-    if scan.web {
-        work::make_due(c, s.record_id, WorkKind::SuzuEnum, s.now).await?;
-    }
+    scan_write::write(c, s, scan, &compared.known).await?;
     let (name, host) = daemons::name_and_host(scan.agent.as_deref());
     for difference in compared.differences {
         let change = NewChange {
@@ -74,53 +62,36 @@ async fn store(c: &mut Conn, s: &Submission, scan: &NewScan) -> Result<Submitted
         };
         changes::add(c, &change, s.now).await?;
     }
-    let event = NewEvent {
-        kind: "scan_completed",
-        daemon_name: name,
-        hostname: host,
-        data: json!({
-            "scan_id": scan.id,
-            "eggrecord_id": s.record_id,
-            "target": scan.target,
-            "scan_type": s.scan_type,
-            "open_ports": scan.open_ports.len(),
-        }),
-    };
-    add_event(c, &event, s.now).await?;
     Ok(Submitted::Stored {
         open_ports: scan.open_ports.len(),
         status: scan.status(),
     })
 }
 
-/// Scans of this type that make this one a repetition: from others, or, when nothing tells one
-/// submission of this caller from another, from anybody.
-async fn recent_scans(c: &mut Conn, s: &Submission) -> Result<u32> {
+/// What was there before a scan.
+struct Before {
+    /// Scans of this type that make it a repetition: from others, or, when nothing tells one
+    /// submission of its caller from another, from anybody.
+    recent: u32,
+    /// The last of this type.
+    earlier: Earlier,
+}
+
+/// A few rows of an index. None for the first scan of its type.
+async fn earlier(c: &mut Conn, s: &Submission) -> Result<Option<Before>> {
     let row = sqlx::query(
-        "SELECT count(*) AS n FROM nmap
-         WHERE record_id = $1 AND scan_type = $2 AND created_at > $3
-           AND (NOT $4 OR caller <> $5)",
+        "SELECT ports_scanned, scan_command, open_ports, known,
+                (SELECT count(*) FROM nmap
+                 WHERE record_id = $1 AND scan_type = $2 AND created_at > $3
+                   AND (NOT $4 OR caller <> $5)) AS recent
+         FROM nmap WHERE record_id = $1 AND scan_type = $2
+         ORDER BY created_at DESC LIMIT 1",
     )
     .bind(s.record_id)
     .bind(&s.scan_type)
     .bind(micros(s.now - RECENT))
     .bind(s.keyed)
     .bind(&s.caller)
-    .fetch_one(c)
-    .await
-    .map_err(failed)?;
-    rows::count(&row, "n")
-}
-
-/// The scan of this type that was stored before: one row of an index. None for the first.
-async fn earlier(c: &mut Conn, s: &Submission) -> Result<Option<Earlier>> {
-    let row = sqlx::query(
-        "SELECT ports_scanned, scan_command, open_ports, known FROM nmap
-         WHERE record_id = $1 AND scan_type = $2
-         ORDER BY created_at DESC LIMIT 1",
-    )
-    .bind(s.record_id)
-    .bind(&s.scan_type)
     .fetch_optional(c)
     .await
     .map_err(failed)?;
@@ -128,47 +99,15 @@ async fn earlier(c: &mut Conn, s: &Submission) -> Result<Option<Earlier>> {
         return Ok(None);
     };
     let known: Option<&str> = rows::get(&row, "known")?;
-    Ok(Some(Earlier {
-        open_ports: rows::from_json(rows::get(&row, "open_ports")?)?,
-        known: known.map(rows::from_json).transpose()?.unwrap_or_default(),
-        ports_scanned: rows::count(&row, "ports_scanned")?,
-        scan_command: rows::get(&row, "scan_command")?,
+    Ok(Some(Before {
+        recent: rows::count(&row, "recent")?,
+        earlier: Earlier {
+            open_ports: rows::from_json(rows::get(&row, "open_ports")?)?,
+            known: known.map(rows::from_json).transpose()?.unwrap_or_default(),
+            ports_scanned: rows::count(&row, "ports_scanned")?,
+            scan_command: rows::get(&row, "scan_command")?,
+        },
     }))
-}
-
-async fn insert(c: &mut Conn, s: &Submission, scan: &NewScan, known: &[Known]) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO nmap (id, record_id, target, ip_address, scan_type, caller, agent, engine,
-                           scan_status, scan_command, started_at, finished_at, scan_duration,
-                           ports_scanned, port_counts, open_ports, open_ports_count, result,
-                           created_at, known)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-                 $19, $20)",
-    )
-    .bind(scan.id)
-    .bind(s.record_id)
-    .bind(&scan.target)
-    .bind(scan.ip_address.map(|a| a.to_string()))
-    .bind(&s.scan_type)
-    .bind(&s.caller)
-    .bind(&scan.agent)
-    .bind(&scan.engine)
-    .bind(scan.status())
-    .bind(&scan.scan_command)
-    .bind(scan.started_at.map(micros))
-    .bind(micros(scan.finished_at))
-    .bind(scan.scan_duration)
-    .bind(i64::from(scan.ports_scanned))
-    .bind(to_json(&scan.port_counts)?)
-    .bind(to_json(&scan.open_ports)?)
-    .bind(i64::try_from(scan.open_ports.len()).unwrap_or(i64::MAX))
-    .bind(to_json(&scan.rest)?)
-    .bind(micros(s.now))
-    .bind((!known.is_empty()).then(|| to_json(&known)).transpose()?)
-    .execute(c)
-    .await
-    .map(drop)
-    .map_err(failed)
 }
 
 /// One scan.

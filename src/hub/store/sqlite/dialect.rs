@@ -32,6 +32,11 @@ pub(super) const TURNS: &str = "SELECT n.next, n.last, e.*
 /// Finds a record. Nobody else writes meanwhile: there is one writer.
 pub(super) const LOCK_RECORD: &str = "SELECT 1 FROM egg_records WHERE id = $1";
 
+/// Several changes as one statement: they go to the database's thread together.
+pub(super) fn together(changes: &[&str]) -> String {
+    changes.join(";\n")
+}
+
 /// Events have their numbers in the order of their commits: there is one writer.
 #[allow(clippy::unused_async)] // the other dialect has something to do
 pub(super) async fn settle_events(_: &Pool) -> Result<()> {

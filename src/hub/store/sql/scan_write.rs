@@ -1,0 +1,118 @@
+//! What a stored scan changes, in one statement: each way to the database and back costs more than
+//! what is done there.
+
+use std::sync::LazyLock;
+
+use chrono::TimeDelta;
+use serde_json::json;
+use sqlx::AssertSqlSafe;
+use uuid::Uuid;
+
+use super::daemons;
+use super::dialect::{Conn, failed, together};
+use super::rows::{code, micros, to_json};
+use crate::api::WorkKind;
+use crate::hub::store::bell::{self, Told};
+use crate::hub::store::diff::Known;
+use crate::hub::store::{NewScan, Result, Submission};
+
+/// All take the same arguments; $2 is the record and $19 the time.
+static CHANGES: LazyLock<String> =
+    LazyLock::new(|| together(&[INSERT, FINISH, ASSESSABLE, ENUMERABLE, EVENT]));
+
+const INSERT: &str =
+    "INSERT INTO nmap (id, record_id, target, ip_address, scan_type, caller, agent,
+         engine, scan_status, scan_command, started_at, finished_at, scan_duration, ports_scanned,
+         port_counts, open_ports, open_ports_count, result, created_at, known)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+             $20)";
+
+/// As `work::finish`; nothing when the scan is of no kind of work.
+const FINISH: &str = "INSERT INTO work (record_id, kind, due_at, last_done_at)
+     SELECT $2, $21, $22, $19 WHERE $21 IS NOT NULL
+     ON CONFLICT (record_id, kind) DO UPDATE
+     SET due_at = $22, last_done_at = $19, attempts = 0, last_error = NULL,
+         lease_id = NULL, lease_until = NULL, lease_owner = NULL, lease_us = NULL";
+
+/// As `work::make_assessable`; that there is a scan is certain.
+const ASSESSABLE: &str = "INSERT INTO work (record_id, kind, due_at, priority)
+     VALUES ($2, $23, $19,
+             CASE WHEN EXISTS (SELECT 1 FROM request_metadata
+                               WHERE record_id = $2 AND response_status > 0)
+                  THEN 1 ELSE 0 END)
+     ON CONFLICT (record_id, kind) DO UPDATE
+     SET due_at = coalesce(work.due_at, excluded.due_at), priority = excluded.priority
+     WHERE work.due_at IS NULL OR work.priority <> excluded.priority";
+
+/// As `work::make_due`; nothing when no port speaks HTTP.
+const ENUMERABLE: &str = "INSERT INTO work (record_id, kind, due_at)
+     SELECT $2, $24, $19 WHERE $24 IS NOT NULL
+     ON CONFLICT (record_id, kind) DO UPDATE SET due_at = $19 WHERE work.due_at IS NULL";
+
+/// As `daemons::add_event`.
+const EVENT: &str = "INSERT INTO events (id, type, daemon_name, hostname, timestamp, data)
+     VALUES ($25, $26, $27, $28, $19, $29)";
+
+/// Stores a scan, ends its work, makes due what it makes possible, and records that it is there.
+pub(super) async fn write(
+    c: &mut Conn,
+    s: &Submission,
+    scan: &NewScan,
+    known: &[Known],
+) -> Result<()> {
+    let next = TimeDelta::from_std(s.rescan_after).unwrap_or(TimeDelta::MAX);
+    let due = s.now.checked_add_signed(next).map(micros);
+    let event = event(s, scan)?;
+    sqlx::query(AssertSqlSafe(CHANGES.as_str()))
+        .bind(scan.id)
+        .bind(s.record_id)
+        .bind(&scan.target)
+        .bind(scan.ip_address.map(|a| a.to_string()))
+        .bind(&s.scan_type)
+        .bind(&s.caller)
+        .bind(&scan.agent)
+        .bind(&scan.engine)
+        .bind(scan.status())
+        .bind(&scan.scan_command)
+        .bind(scan.started_at.map(micros))
+        .bind(micros(scan.finished_at))
+        .bind(scan.scan_duration)
+        .bind(i64::from(scan.ports_scanned))
+        .bind(to_json(&scan.port_counts)?)
+        .bind(to_json(&scan.open_ports)?)
+        .bind(i64::try_from(scan.open_ports.len()).unwrap_or(i64::MAX))
+        .bind(to_json(&scan.rest)?)
+        .bind(micros(s.now))
+        .bind((!known.is_empty()).then(|| to_json(&known)).transpose()?)
+        .bind(s.kind.map(code))
+        .bind(due)
+        .bind(code(WorkKind::RyuAssessment))
+        .bind(scan.web.then_some(code(WorkKind::SuzuEnum)))
+        .bind(Uuid::now_v7())
+        .bind(event.kind)
+        .bind(&event.daemon_name)
+        .bind(&event.hostname)
+        .bind(&event.data)
+        .execute(c)
+        .await
+        .map_err(failed)?;
+    bell::note(event);
+    Ok(())
+}
+
+fn event(s: &Submission, scan: &NewScan) -> Result<Told> {
+    let (daemon_name, hostname) = daemons::name_and_host(scan.agent.as_deref());
+    let data = json!({
+        "scan_id": scan.id,
+        "eggrecord_id": s.record_id,
+        "target": scan.target,
+        "scan_type": s.scan_type,
+        "open_ports": scan.open_ports.len(),
+    });
+    Ok(Told {
+        kind: "scan_completed",
+        daemon_name,
+        hostname,
+        data: to_json(&data)?,
+    })
+}

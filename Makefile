@@ -18,7 +18,7 @@ BINARIES   := reconctl $(addprefix recon-,$(AGENTS) $(HELPERS))
 BUILD_DIR   = $(TARGET_DIR)/$(PROFILE)
 CARGO_PROFILE = $(if $(filter debug,$(PROFILE)),dev,$(PROFILE))
 
-.PHONY: help tools postgres build install uninstall demo test test-fmt test-clippy test-unit test-api test-system bench bench-ports bench-units
+.PHONY: help tools postgres build install uninstall demo test test-fmt test-clippy test-unit test-api test-system test-chaos bench bench-ports bench-units bench-hub
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 18
@@ -77,7 +77,11 @@ test-system: ## Every scenario under a real systemd, the machine's and Debian 13
 	tests/system/bed-selftest
 	tests/system/run --profile debug
 
-bench: bench-ports bench-units ## Benchmarks against peers (BENCH_OUT=DIR).
+test-chaos: postgres ## The long form of the hub's chaos test (CHAOS_RECORDS=10000, CHAOS_RUNS=1, CHAOS_SEED=1).
+	CHAOS_RECORDS=$(or $(CHAOS_RECORDS),10000) CHAOS_RUNS=$(or $(CHAOS_RUNS),1) CHAOS_SEED=$(or $(CHAOS_SEED),1) \
+	    $(CARGO) test --locked --test hub_chaos -- --nocapture --test-threads 1
+
+bench: bench-ports bench-units bench-hub ## Benchmarks against peers (BENCH_OUT=DIR).
 
 bench-ports: tools ## 65,535 ports of one address against nmap and the figures of an idle agent.
 	$(MAKE) build PROFILE=release
@@ -86,6 +90,9 @@ bench-ports: tools ## 65,535 ports of one address against nmap and the figures o
 bench-units: tools ## status and apply of seven agents, readiness and memory of an idle agent, 10 to 1,000 agents.
 	$(MAKE) build PROFILE=release
 	benches/units $(BENCH_OUT)
+
+bench-hub: tools postgres ## Leases, results, imports and memory of a hub, SQLite and PostgreSQL, 10,000,000 targets.
+	BENCH_OUT=$(abspath $(BENCH_OUT)) $(CARGO) bench --locked --bench hub
 
 # What a build needs from the distribution; does nothing where it is there.
 .PHONY: tools

@@ -67,7 +67,7 @@ pub struct Database {
 enum At {
     Directory(TempDir),
     Server {
-        child: Child,
+        child: Box<Child>,
         input: ChildStdin,
         output: Lines<BufReader<ChildStdout>>,
     },
@@ -96,7 +96,7 @@ impl Database {
             at: At::Server {
                 input: child.stdin.take().unwrap(),
                 output: BufReader::new(child.stdout.take().unwrap()).lines(),
-                child,
+                child: Box::new(child),
             },
         }
     }

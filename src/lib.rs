@@ -37,6 +37,8 @@
 //!   api                                    what crosses the wire; exit codes
 //! ```
 //!
+//! One arrow is not drawn: `reconctl hub restore` uses what the hub knows of a database at rest.
+//!
 //! # Where a new thing goes
 //!
 //! * A new **agent**: its kind in [`fleet::AgentKind`] and settings in `fleet/settings.rs`, a page in

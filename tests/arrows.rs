@@ -14,7 +14,11 @@ const MAY_USE: [(&str, &[&str]); 9] = [
     ("engines", &["fleet", "api"]),
     ("agents", &["runtime", "engines", "fleet", "api"]),
     ("hub", &["runtime", "systemd", "fleet", "api"]),
-    ("cli", &["units", "systemd", "runtime", "fleet", "api"]),
+    // The hub's, for what is done to a database that no hub has open.
+    (
+        "cli",
+        &["units", "systemd", "runtime", "hub", "fleet", "api"],
+    ),
 ];
 
 #[test]

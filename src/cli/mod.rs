@@ -3,8 +3,7 @@
 //! A verb does what a person asked and shows it; what it shows comes from the fleet file (what
 //! should run), systemd (what does run) and the hub (what was found), never from a state of its own.
 //! May depend on everything below it (`units`, `systemd`, `fleet`, `api`; of `hub` only what looks
-//! after a database at rest); nothing depends on it but
-//! the binary.
+//! after a database at rest); nothing depends on it but the binary.
 
 mod agents;
 mod apply;

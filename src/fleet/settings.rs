@@ -179,8 +179,8 @@ pub struct HubSettings {
     pub keep_events: Span,
     /// Changes are kept for this long; 0 keeps them for ever.
     pub keep_changes: Span,
-    /// Scans are kept for this long, and the last one of each type of a target for ever; 0 keeps them
-    /// all.
+    /// Scans, requests of spiders and assessments are kept for this long, and the last ones of a target
+    /// for ever; 0 keeps them all.
     pub keep_scans: Span,
     /// Answers to submissions are kept for this long, to be given again to a repetition; 0 keeps them
     /// for ever.

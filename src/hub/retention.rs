@@ -7,14 +7,14 @@ use tracing::info;
 use uuid::Uuid;
 
 use super::state::Hub;
-use super::store::{Kept, StoreError};
+use super::store::{Kept, Results, StoreError};
 use crate::fleet::HubSettings;
 
 /// Rows that one transaction removes, at most.
 const BATCH: u32 = 500;
-/// Scans that one pass looks at, at most: the last of each type stays, however old, so looking
+/// Results of each kind that one pass looks at, at most: the last ones stay, however old, so looking
 /// begins where the pass before ended.
-const SCANS_A_PASS: u32 = 50_000;
+const RESULTS_A_PASS: u32 = 50_000;
 
 /// How long what is kept; no time at all is for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Keep {
     pub events: Duration,
     /// Changes.
     pub changes: Duration,
-    /// Scans but the last of each type of a target, which always stays.
+    /// Scans, requests of spiders and assessments, but the last ones of a target, which always stay.
     pub scans: Duration,
     /// First answers to submissions that carried a key.
     pub answers: Duration,
@@ -43,7 +43,7 @@ impl From<&HubSettings> for Keep {
 /// Removes what is old.
 #[derive(Debug, Default)]
 pub struct Retention {
-    scans_after: Option<Uuid>,
+    after: [Option<Uuid>; Results::ALL.len()],
 }
 
 impl Retention {
@@ -56,25 +56,31 @@ impl Retention {
         let events = purge(hub, Kept::Events, keep.events).await?;
         let changes = purge(hub, Kept::Changes, keep.changes).await?;
         let answers = purge(hub, Kept::Answers, keep.answers).await?;
-        let scans = self.purge_scans(hub, keep.scans).await?;
-        if events + changes + answers + scans > 0 {
-            info!(events, changes, answers, scans, "what was old is gone");
+        let mut results = 0;
+        for what in Results::ALL {
+            results += self.purge_results(hub, what, keep.scans).await?;
+        }
+        if events + changes + answers + results > 0 {
+            info!(events, changes, answers, results, "what was old is gone");
         }
         Ok(())
     }
 
-    async fn purge_scans(&mut self, hub: &Hub, keep: Duration) -> Result<u64, StoreError> {
+    async fn purge_results(
+        &mut self,
+        hub: &Hub,
+        what: Results,
+        keep: Duration,
+    ) -> Result<u64, StoreError> {
         let Some(before) = before(hub, keep) else {
             return Ok(0);
         };
+        let after = &mut self.after[what as usize];
         let mut removed = 0;
-        for _ in 0..SCANS_A_PASS / BATCH {
-            let done = hub
-                .store
-                .purge_scans(before, self.scans_after, BATCH)
-                .await?;
+        for _ in 0..RESULTS_A_PASS / BATCH {
+            let done = hub.store.purge_results(what, before, *after, BATCH).await?;
             removed += done.removed;
-            self.scans_after = done.next;
+            *after = done.next;
             if done.next.is_none() {
                 break;
             }

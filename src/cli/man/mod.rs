@@ -135,7 +135,7 @@ mod tests {
             let examples = examples::of(&verb);
             assert!(
                 !examples.is_empty(),
-                "{verb:?} has no example: add one to src/cli/man/examples.rs"
+                "{verb:?} has no example: add one to src/cli/man/examples"
             );
             for (line, what) in examples {
                 let parsed = Cli::try_parse_from(line.split(' '));

@@ -58,9 +58,26 @@ pub enum Kept {
     Answers,
 }
 
-/// What became of a batch of scans that were looked at.
+/// Results that are forgotten when they are old and newer ones took their place. (What is known of a
+/// path, a technology or a finding is one row each, which does not grow in number with time.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Results {
+    /// Port scans; the last of each type of a record stays.
+    Scans,
+    /// Requests of spiders; those of the last run over a record stay.
+    Requests,
+    /// Assessments; the last of a record stays.
+    Assessments,
+}
+
+impl Results {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Scans, Self::Requests, Self::Assessments];
+}
+
+/// What became of a batch of results that were looked at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ScansPurged {
+pub struct ResultsPurged {
     /// Removed.
     pub removed: u64,
     /// Go on after this one; `None`: there are no more old ones.
@@ -102,14 +119,15 @@ pub trait History: Send + Sync {
     /// Removes what is older than this, oldest first, at most so many.
     async fn purge(&self, what: Kept, before: DateTime<Utc>, limit: u32) -> Result<u64>;
 
-    /// Looks at so many of the oldest scans after this one, and removes those that are older than
-    /// this and not the last of their type for their record.
-    async fn purge_scans(
+    /// Looks at so many of the oldest results after this one, and removes those that are older than
+    /// this and not the last of their kind ([`Results`]).
+    async fn purge_results(
         &self,
+        what: Results,
         before: DateTime<Utc>,
         after: Option<Uuid>,
         limit: u32,
-    ) -> Result<ScansPurged>;
+    ) -> Result<ResultsPurged>;
 
     /// Takes a webhook, or keeps it, until then; `None` while another holder has it. One that was
     /// never taken begins with what comes now.

@@ -24,10 +24,13 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::api::{Event, Heartbeat, LeaseRenewal, Scan, Target};
+use crate::fleet::Refusal;
 
 pub use access::{AccessStore, NewToken, PageQuery};
 pub use bell::Told;
-pub use history::{ChangeQuery, EventFilter, EventPage, History, Kept, Progress, ScansPurged};
+pub use history::{
+    ChangeQuery, EventFilter, EventPage, History, Kept, Progress, Results, ResultsPurged,
+};
 pub use ops::{COUNT_MAX, Ops, QueueDepth};
 pub use results::{
     Assessed, AssessmentQuery, Cms, Delivered, Enumerated, Enumeration, FindingQuery, FoundPath,
@@ -55,6 +58,9 @@ pub enum StoreError {
     /// There is no such record.
     #[error("there is no such record")]
     UnknownRecord,
+    /// A result of what must not be touched.
+    #[error(transparent)]
+    Refused(Refusal),
 }
 
 /// Result of a store's method.
@@ -63,6 +69,13 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 /// Makes the answer to a request from what the store did, inside its transaction, so that a
 /// repetition of the request gets the very same one.
 pub type Render<T> = Box<dyn FnOnce(&T) -> Answer + Send>;
+
+/// The same for a scan, from what became of it and its record.
+pub type RenderScan = Box<dyn FnOnce(&Submitted, &Record) -> Answer + Send>;
+
+/// Decides whether a scan may be stored, and fills in what it takes from its record. It runs inside
+/// the transaction and must be quick.
+pub type Admit = Box<dyn FnOnce(&Record, &mut NewScan) -> std::result::Result<(), Refusal> + Send>;
 
 /// A database.
 #[async_trait]
@@ -102,7 +115,8 @@ pub trait Store: AccessStore + History + Ops + ResultStore + Targets + Send + Sy
         &self,
         submission: Submission,
         key: Option<Idempotency>,
-        render: Render<Submitted>,
+        admit: Admit,
+        render: RenderScan,
     ) -> Result<Answer>;
 
     /// One scan.

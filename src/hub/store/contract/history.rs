@@ -80,11 +80,13 @@ fn scan(id: Uuid, scan_type: &str, ports: &[u16], now: DateTime<Utc>) -> Submiss
 }
 
 async fn submit(store: &dyn Store, submission: Submission) {
-    let render = |_: &Submitted| Answer {
+    let render = |_: &Submitted, _: &Record| Answer {
         status: 200,
         body: String::new(),
     };
-    let answer = store.submit_scan(submission, None, Box::new(render)).await;
+    let answer = store
+        .submit_scan(submission, None, Box::new(|_, _| Ok(())), Box::new(render))
+        .await;
     assert_eq!(answer.unwrap().status, 200);
 }
 
@@ -244,11 +246,13 @@ async fn events_come_by_type_and_in_bounded_steps(store: &dyn Store) {
 async fn who_waits_hears_of_what_is_committed(store: &dyn Store) {
     let (mut added, mut told) = (store.events_added(), store.events_told());
     let unknown = scan(Uuid::nil(), "kaze_port_scan", &[1], day(0));
-    let render = |_: &Submitted| Answer {
+    let render = |_: &Submitted, _: &Record| Answer {
         status: 200,
         body: String::new(),
     };
-    let refused = store.submit_scan(unknown, None, Box::new(render)).await;
+    let refused = store
+        .submit_scan(unknown, None, Box::new(|_, _| Ok(())), Box::new(render))
+        .await;
     assert!(matches!(refused, Err(StoreError::UnknownRecord)));
     assert!(told.try_recv().is_err(), "nothing was committed");
     store.add_event(event("x"), day(0)).await.unwrap();
@@ -291,7 +295,10 @@ async fn the_last_scan_of_each_type_stays(store: &dyn Store) {
     submit(store, scan(other, "kaze_port_scan", &[1], day(50))).await;
     let (mut removed, mut after) = (0, None);
     for _ in 0..10 {
-        let done = store.purge_scans(day(40), after, 3).await.unwrap();
+        let done = store
+            .purge_results(Results::Scans, day(40), after, 3)
+            .await
+            .unwrap();
         removed += done.removed;
         after = done.next;
         if after.is_none() {

@@ -317,6 +317,44 @@ async fn a_risk_that_moves_is_a_change(store: &dyn Store) {
     assert_eq!(store.assessments(query).await.unwrap().items.len(), 2);
 }
 
+async fn what_a_later_run_replaced_goes(store: &dyn Store) {
+    let ids = add(store, &["10.0.0.1", "10.0.0.2"]).await;
+    for (run, minutes) in [("1", 0), ("2", 10), ("3", 20)] {
+        let urls = ["http://10.0.0.1/a", "http://10.0.0.1/b"];
+        let result = delivered(ids[0], 182, after(minutes), spider(run, &urls));
+        send_spider(store, result, None).await;
+        assess(store, ids[0], RiskLevel::Low, after(minutes)).await;
+    }
+    let only = delivered(ids[1], 182, after(1), spider("1", &["http://10.0.0.2/"]));
+    send_spider(store, only, None).await;
+    assess(store, ids[1], RiskLevel::High, after(1)).await;
+    for (what, most) in [(Results::Requests, 2), (Results::Assessments, 1)] {
+        // The first run is old, then all are; the last one stays.
+        for (before, gone) in [(5, most), (100, most)] {
+            let (mut removed, mut last) = (0, None);
+            loop {
+                let done = store.purge_results(what, after(before), last, 2).await;
+                let done = done.unwrap();
+                removed += done.removed;
+                last = done.next;
+                if last.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(removed, gone, "{what:?} before {before}");
+        }
+    }
+    assert_eq!(counts(store, ids[0]).await.requests, 2);
+    assert_eq!(counts(store, ids[1]).await.requests, 1);
+    let query = AssessmentQuery {
+        limit: 10,
+        ..AssessmentQuery::default()
+    };
+    let left = store.assessments(query).await.unwrap().items;
+    let left: Vec<_> = left.iter().map(|a| a.eggrecord_id).collect();
+    assert_eq!(left, [ids[1], ids[0]]);
+}
+
 async fn a_finding_seen_again_is_the_same(store: &dyn Store) {
     let ids = add(store, &["10.0.0.1", "10.0.0.2"]).await;
     let send = |id: Uuid, run, marks: &[u8], minutes| {
@@ -439,6 +477,7 @@ contract!(
     a_first_path_after_none_appeared,
     technologies_that_differ_are_changes,
     a_risk_that_moves_is_a_change,
+    what_a_later_run_replaced_goes,
     a_finding_seen_again_is_the_same,
     the_same_key_is_done_once,
     unknown_records_are_refused,

@@ -125,11 +125,13 @@ pub(super) async fn submit(
     key: Option<Idempotency>,
 ) -> Result<String> {
     // A fresh id in the answer: only a repetition can give the same one twice.
-    let render = |done: &Submitted| Answer {
+    let render = |done: &Submitted, _: &Record| Answer {
         status: 200,
         body: json!([format!("{done:?}"), Uuid::new_v4()]).to_string(),
     };
-    let answer = store.submit_scan(submission, key, Box::new(render)).await?;
+    let answer = store
+        .submit_scan(submission, key, Box::new(|_, _| Ok(())), Box::new(render))
+        .await?;
     Ok(answer.body)
 }
 

@@ -11,8 +11,8 @@ use super::rows::{self, micros};
 use super::{SqlStore, changes, daemons, events, webhooks};
 use crate::api::Change;
 use crate::hub::store::{
-    ChangeQuery, EventFilter, EventPage, History, Kept, NewEvent, Page, Progress, Result,
-    ScansPurged, Told,
+    ChangeQuery, EventFilter, EventPage, History, Kept, NewEvent, Page, Progress, Result, Results,
+    ResultsPurged, Told,
 };
 
 #[async_trait]
@@ -49,18 +49,19 @@ impl History for SqlStore {
             .await
     }
 
-    async fn purge_scans(
+    async fn purge_results(
         &self,
+        what: Results,
         before: DateTime<Utc>,
         after: Option<Uuid>,
         limit: u32,
-    ) -> Result<ScansPurged> {
-        let (old, next) = old_scans(&self.read, before, after, limit).await?;
+    ) -> Result<ResultsPurged> {
+        let (old, next) = old_results(&self.read, what, before, after, limit).await?;
         let removed = self
             .write
-            .run(move |c| Box::pin(async move { remove_scans(c, &old).await }))
+            .run(move |c| Box::pin(async move { remove_results(c, what, &old).await }))
             .await?;
-        Ok(ScansPurged { removed, next })
+        Ok(ResultsPurged { removed, next })
     }
 
     async fn hold_webhook(
@@ -133,27 +134,47 @@ async fn purge(c: &mut Conn, what: Kept, before: DateTime<Utc>, limit: u32) -> R
     Ok(done.rows_affected())
 }
 
-/// Ids of scans that may go, and where to go on.
-async fn old_scans(
+/// The table that they are in, and whether newer ones took the place of a row of it.
+const fn superseded(what: Results) -> (&'static str, &'static str) {
+    match what {
+        Results::Scans => (
+            "nmap",
+            "EXISTS (SELECT 1 FROM nmap n
+                     WHERE n.record_id = r.record_id AND n.scan_type = r.scan_type
+                       AND n.created_at > r.created_at)",
+        ),
+        Results::Requests => (
+            "request_metadata",
+            "r.run <> (SELECT n.run FROM request_metadata n WHERE n.record_id = r.record_id
+                       ORDER BY n.id DESC LIMIT 1)",
+        ),
+        Results::Assessments => (
+            "ryu_assessment",
+            "EXISTS (SELECT 1 FROM ryu_assessment n WHERE n.record_id = r.record_id AND n.id > r.id)",
+        ),
+    }
+}
+
+/// Ids of those that may go, and where to go on.
+async fn old_results(
     pool: &Pool,
+    what: Results,
     before: DateTime<Utc>,
     after: Option<Uuid>,
     limit: u32,
 ) -> Result<(Vec<Uuid>, Option<Uuid>)> {
-    let rows = sqlx::query(
-        "SELECT id, created_at,
-                CASE WHEN EXISTS (SELECT 1 FROM nmap n
-                                  WHERE n.record_id = nmap.record_id
-                                    AND n.scan_type = nmap.scan_type
-                                    AND n.created_at > nmap.created_at)
-                     THEN CAST(1 AS bigint) ELSE CAST(0 AS bigint) END AS newer
-         FROM nmap WHERE id > $1 ORDER BY id LIMIT $2",
-    )
-    .bind(after.unwrap_or_default())
-    .bind(i64::from(limit))
-    .fetch_all(pool)
-    .await
-    .map_err(failed)?;
+    let (table, newer) = superseded(what);
+    let sql = format!(
+        "SELECT r.id, r.created_at,
+                CASE WHEN {newer} THEN CAST(1 AS bigint) ELSE CAST(0 AS bigint) END AS newer
+         FROM {table} r WHERE r.id > $1 ORDER BY r.id LIMIT $2"
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(after.unwrap_or_default())
+        .bind(i64::from(limit))
+        .fetch_all(pool)
+        .await
+        .map_err(failed)?;
     let mut old = Vec::new();
     let mut last = None;
     for row in &rows {
@@ -169,13 +190,14 @@ async fn old_scans(
     Ok((old, last))
 }
 
-/// What has a newer one has it still: scans are never removed but here, from the oldest on.
-async fn remove_scans(c: &mut Conn, ids: &[Uuid]) -> Result<u64> {
+/// What has a newer one has it still: results are never removed but here, from the oldest on.
+async fn remove_results(c: &mut Conn, what: Results, ids: &[Uuid]) -> Result<u64> {
     if ids.is_empty() {
         return Ok(0);
     }
     let places: Vec<_> = (1..=ids.len()).map(|n| format!("${n}")).collect();
-    let sql = format!("DELETE FROM nmap WHERE id IN ({})", places.join(", "));
+    let (table, _) = superseded(what);
+    let sql = format!("DELETE FROM {table} WHERE id IN ({})", places.join(", "));
     let mut query = sqlx::query(AssertSqlSafe(sql));
     for id in ids {
         query = query.bind(*id);

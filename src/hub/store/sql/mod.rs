@@ -40,8 +40,9 @@ use super::writer::Writer;
 use crate::api::{Event, Heartbeat, LeaseRenewal, Scan, Target};
 use crate::hub::store::bell::Bell;
 use crate::hub::store::{
-    Answer, Claim, Claimed, Counts, Created, Daemon, EventQuery, Idempotency, NewEvent, NewRecord,
-    Page, PutOff, Record, Render, Result, ScanQuery, Store, Submission, Submitted, TargetQuery,
+    Admit, Answer, Claim, Claimed, Counts, Created, Daemon, EventQuery, Idempotency, NewEvent,
+    NewRecord, Page, PutOff, Record, Render, RenderScan, Result, ScanQuery, Store, Submission,
+    TargetQuery,
 };
 
 /// A database that is open.
@@ -116,18 +117,13 @@ impl Store for SqlStore {
         &self,
         submission: Submission,
         key: Option<Idempotency>,
-        render: Render<Submitted>,
+        admit: Admit,
+        render: RenderScan,
     ) -> Result<Answer> {
-        let now = submission.now;
+        // Here, where several can be at it at once.
+        let columns = scan_write::Columns::of(&submission)?;
         self.write
-            .run(move |c| {
-                Box::pin(async move {
-                    idempotency::once(c, key, now, async |c: &mut _| {
-                        Ok(render(&scans::submit(c, &submission).await?))
-                    })
-                    .await
-                })
-            })
+            .run(move |c| Box::pin(scans::submit(c, submission, columns, key, admit, render)))
             .await
     }
 

@@ -1,6 +1,13 @@
-use std::collections::BTreeMap;
-use std::env;
-use std::fmt;
+//! What the hub runs with: the command line before the fleet file before what systemd hands over.
+//!
+//! `from_fleet` reads the fleet file, `handed` what systemd gives (credentials, directories). May
+//! depend on what holds the settings (`access`, `state`, `tls`, `webhooks`); these do not depend on
+//! it.
+
+mod database;
+mod from_fleet;
+mod handed;
+
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,17 +15,17 @@ use std::time::Duration;
 use clap::Parser;
 
 use super::access::Access;
-use super::agents::AgentFacts;
 use super::retention::Keep;
 use super::state::Live;
 use super::tls::TlsFiles;
-use super::webhooks::{Pace, Secret, Webhook};
-use crate::api::WorkKind;
-use crate::fleet::{
-    self, AgentKind, Diagnostics, HubSettings, Loaded, Rule, Scope, Settings, Sources,
-    WebhookSettings,
-};
+use crate::fleet::{self, Diagnostics, Rule, Scope, Sources};
 use crate::systemd::Bus;
+use from_fleet::{facts, hub_settings, rescan, webhook};
+use handed::{credential, first_of, set, state_directory};
+
+pub use database::Database;
+pub use from_fleet::configured_database;
+pub(super) use handed::local_token;
 
 /// The hub: hands out work to agents and keeps what they find.
 ///
@@ -76,8 +83,6 @@ const DATABASE_CREDENTIAL: &str = "database-url";
 const BODY_PAUSE: Duration = Duration::from_secs(10);
 /// The socket of root and the hub's own user, in the runtime directory.
 const CONTROL_SOCKET: &str = "control.sock";
-/// The token of the agents of this host, in the state directory: recon@.service names it.
-const LOCAL_TOKEN: &str = "agent-token";
 
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -125,52 +130,6 @@ pub enum ConfigError {
     /// There is nowhere to keep the data.
     #[error("database: give one (sqlite:///PATH), or set STATE_DIRECTORY, XDG_STATE_HOME or HOME")]
     NoStateDirectory,
-}
-
-/// Where the data is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Database {
-    /// A file of this hub alone.
-    Sqlite(PathBuf),
-    /// A server that several hubs can share: its URL, which may hold a password.
-    Postgres(String),
-}
-
-impl Database {
-    fn parse(url: &str) -> Result<Self, ConfigError> {
-        let scheme = |scheme: &str| {
-            url.strip_prefix(scheme)
-                .is_some_and(|rest| !rest.is_empty())
-        };
-        if scheme("postgres://") || scheme("postgresql://") {
-            return Ok(Self::Postgres(url.to_owned()));
-        }
-        let path = url
-            .strip_prefix("sqlite://")
-            .or_else(|| url.strip_prefix("sqlite:"))
-            .filter(|path| !path.is_empty() && !path.contains(['?', '\0']) && *path != ":memory:")
-            .ok_or_else(|| ConfigError::Database(without_password(url)))?;
-        Ok(Self::Sqlite(PathBuf::from(path)))
-    }
-}
-
-impl fmt::Display for Database {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Sqlite(path) => path.display().fmt(f),
-            Self::Postgres(url) => f.write_str(&without_password(url)),
-        }
-    }
-}
-
-/// A URL as messages may show it.
-fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return url.to_owned();
-    };
-    let rest = rest.split(['?', '#']).next().unwrap_or(rest);
-    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
-    format!("{scheme}://{place}")
 }
 
 /// What the hub runs with.
@@ -337,86 +296,6 @@ impl Args {
     }
 }
 
-fn webhook(settings: &WebhookSettings) -> Result<Webhook, ConfigError> {
-    let (name, secret) = (settings.name.clone(), settings.secret.clone());
-    let key = credential(&secret)?.filter(|key| !key.is_empty());
-    let key = key.ok_or_else(|| ConfigError::WebhookSecret {
-        webhook: name.clone(),
-        secret,
-    })?;
-    let url = settings
-        .url
-        .parse()
-        .map_err(|_| ConfigError::WebhookUrl(name.clone()))?;
-    Ok(Webhook {
-        name,
-        url,
-        types: settings.types.clone(),
-        secret: Secret::new(key),
-        pace: Pace::default(),
-    })
-}
-
-/// The file of the local agents' token, where systemd gave a directory for it.
-pub(super) fn local_token() -> Option<PathBuf> {
-    first_of("STATE_DIRECTORY").map(|dir| dir.join(LOCAL_TOKEN))
-}
-
-/// The database that a fleet file names, if it does.
-///
-/// # Errors
-/// It is none that this version knows.
-pub fn configured_database(loaded: &Loaded) -> Result<Option<Database>, ConfigError> {
-    let named = hub_settings(loaded).database;
-    named.map(|url| Database::parse(&url)).transpose()
-}
-
-fn hub_settings(loaded: &Loaded) -> HubSettings {
-    let mut all = loaded.fleet.agents.values();
-    all.find_map(|agent| match &agent.settings {
-        Settings::Hub(settings) => Some(settings.clone()),
-        _ => None,
-    })
-    .unwrap_or_default()
-}
-
-/// What the agents say of how often; of several of a kind the most frequent.
-fn rescan(loaded: &Loaded) -> BTreeMap<WorkKind, Duration> {
-    let mut all = BTreeMap::new();
-    for agent in loaded.fleet.agents.values() {
-        let says = match (agent.kind, &agent.settings) {
-            (AgentKind::Kage, Settings::Scan(s)) => vec![(WorkKind::KagePortScan, s.rescan_after)],
-            (AgentKind::Kaze, Settings::Scan(s)) => vec![(WorkKind::KazePortScan, s.rescan_after)],
-            (AgentKind::Kumo, Settings::Spider(s)) => {
-                vec![(WorkKind::KumoSpider, s.respider_after)]
-            }
-            (AgentKind::Suzu, Settings::Enum(s)) => vec![(WorkKind::SuzuEnum, s.reenumerate_after)],
-            (AgentKind::Ryu, Settings::Assess(s)) => vec![
-                (WorkKind::RyuPortScan, s.rescan_after),
-                (WorkKind::RyuAssessment, s.reassess_after),
-            ],
-            _ => continue,
-        };
-        for (kind, after) in says {
-            let most_frequent = all.entry(kind).or_insert(after.0);
-            *most_frequent = after.0.min(*most_frequent);
-        }
-    }
-    all
-}
-
-fn facts(loaded: &Loaded) -> BTreeMap<String, AgentFacts> {
-    let all = loaded.fleet.agents.values();
-    all.map(|agent| {
-        let facts = AgentFacts {
-            critical: agent.critical,
-            custom: agent.kind == AgentKind::Custom,
-        };
-        (agent.name.as_str().to_owned(), facts)
-    })
-    .collect()
-}
-
 fn listen_address(text: &str) -> Result<SocketAddr, ConfigError> {
     // localhost is the one name that needs no resolver that is up.
     text.parse()
@@ -429,47 +308,10 @@ fn listen_address(text: &str) -> Result<SocketAddr, ConfigError> {
         .ok_or_else(|| ConfigError::Listen(text.to_owned()))
 }
 
-/// A secret that systemd hands over as a file; `None` when it has none of this name.
-fn credential(name: &str) -> Result<Option<String>, ConfigError> {
-    let Some(dir) = set("CREDENTIALS_DIRECTORY") else {
-        return Ok(None);
-    };
-    match std::fs::read_to_string(Path::new(&dir).join(name)) {
-        Ok(text) => Ok(Some(text.trim().to_owned())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(ConfigError::Credential {
-            name: name.to_owned(),
-            source,
-        }),
-    }
-}
-
-/// A variable that is set and not empty.
-fn set(name: &str) -> Option<std::ffi::OsString> {
-    env::var_os(name).filter(|v| !v.is_empty())
-}
-
-/// A directory that systemd made for the hub; of several, separated by colons, the first is ours.
-fn first_of(variable: &str) -> Option<PathBuf> {
-    env::split_paths(&set(variable)?).next()
-}
-
-/// As systemd gives it, else the user's own (XDG base directories).
-fn state_directory() -> Result<PathBuf, ConfigError> {
-    if let Some(dir) = first_of("STATE_DIRECTORY") {
-        return Ok(dir);
-    }
-    let state = set("XDG_STATE_HOME")
-        .map(PathBuf::from)
-        .filter(|p| p.is_absolute())
-        .or_else(|| Some(Path::new(&set("HOME")?).join(".local/state")))
-        .ok_or(ConfigError::NoStateDirectory)?;
-    Ok(state.join("recon"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::WorkKind;
 
     fn args(list: &[&str]) -> Args {
         Args::try_parse_from([&["recon-hub"], list].concat()).unwrap()

@@ -1,0 +1,187 @@
+//! Of the verbs that ask a hub, or look after one.
+
+use super::Examples;
+
+pub(super) const ALL: &[(&str, Examples)] = &[
+    ("targets", &[("reconctl targets list", "What is watched.")]),
+    (
+        "targets add",
+        &[(
+            "reconctl targets add 10.20.0.7 www.example.org",
+            "Watch an address and a name.",
+        )],
+    ),
+    (
+        "targets import",
+        &[
+            (
+                "reconctl targets import hosts.txt --group lab",
+                "Watch what a file lists.",
+            ),
+            (
+                "reconctl targets import masscan.json --project season",
+                "Watch what masscan -oJ found (nmap -oX does as well).",
+            ),
+        ],
+    ),
+    (
+        "targets list",
+        &[(
+            "reconctl targets list --group lab --due kaze_port_scan",
+            "What of a group waits for kaze.",
+        )],
+    ),
+    (
+        "targets show",
+        &[("reconctl targets show 10.0.0.0/8", "How far a network is.")],
+    ),
+    (
+        "targets skip",
+        &[("reconctl targets skip 10.20.0.7", "Leave it alone.")],
+    ),
+    (
+        "targets unskip",
+        &[("reconctl targets unskip 10.20.0.7", "No longer.")],
+    ),
+    (
+        "targets export",
+        &[(
+            "reconctl targets export --format csv -o targets.csv",
+            "All of them, for a spreadsheet.",
+        )],
+    ),
+    (
+        "targets rm",
+        &[("reconctl targets rm 10.20.0.7", "Watch it no more.")],
+    ),
+    ("scans", &[("reconctl scans list", "What was found.")]),
+    (
+        "scans list",
+        &[(
+            "reconctl scans list --target 10.20.0.7",
+            "The scans of one target.",
+        )],
+    ),
+    (
+        "scans export",
+        &[(
+            "reconctl scans export --type kaze_port_scan -o scans.jsonl",
+            "All scans of kaze, one JSON object a line.",
+        )],
+    ),
+    (
+        "scans show",
+        &[("reconctl scans show 10.20.0.7", "Its last scan in detail.")],
+    ),
+    (
+        "hub",
+        &[(
+            "reconctl hub token list",
+            "Who may use the hub, and since when they have not.",
+        )],
+    ),
+    (
+        "hub token",
+        &[("reconctl hub token list", "Who may use the hub.")],
+    ),
+    (
+        "hub token create",
+        &[
+            (
+                "reconctl hub token create --role agent --agent kaze --host scan2 --out kaze.token",
+                "For one agent on another host; give it the file as its credential hub-token.",
+            ),
+            (
+                "reconctl hub token create --role viewer --expires 90d",
+                "For somebody who only looks, for three months.",
+            ),
+        ],
+    ),
+    (
+        "hub token list",
+        &[("reconctl hub token list", "All tokens, revoked ones, too.")],
+    ),
+    (
+        "hub token revoke",
+        &[(
+            "reconctl hub token revoke 019a9b3c-0000-7000-8000-000000000000",
+            "Put its bearer out at once.",
+        )],
+    ),
+    (
+        "hub token rotate-local",
+        &[(
+            "reconctl hub token rotate-local",
+            "Another token for the agents of this host, when somebody may have seen theirs.",
+        )],
+    ),
+    (
+        "hub audit",
+        &[(
+            "reconctl hub audit --limit 20",
+            "Who changed what, the last first.",
+        )],
+    ),
+    (
+        "hub backup",
+        &[
+            (
+                "reconctl hub backup /var/backups/recon.db",
+                "Copy the database while the hub runs.",
+            ),
+            ("reconctl hub backup -", "The same, for a pipe."),
+        ],
+    ),
+    (
+        "hub restore",
+        &[(
+            "reconctl hub restore --force /var/backups/recon.db",
+            "Stop the hub, put the copy in place, start it again.",
+        )],
+    ),
+    (
+        "hub vacuum",
+        &[("reconctl hub vacuum", "Make its file small again.")],
+    ),
+    (
+        "hub check",
+        &[("reconctl hub check", "Whether the hub's database is sound.")],
+    ),
+    (
+        "changes",
+        &[
+            (
+                "reconctl changes --since 7d",
+                "What changed in the last week.",
+            ),
+            (
+                "reconctl changes --target 10.20.0.7 --type port_opened",
+                "The ports that one target opened.",
+            ),
+        ],
+    ),
+    (
+        "events",
+        &[
+            (
+                "reconctl events -f --type change_detected",
+                "Wait for changes and show each.",
+            ),
+            (
+                "reconctl --jsonl events --since 24h",
+                "What happened since yesterday, for scripts.",
+            ),
+        ],
+    ),
+    (
+        "findings",
+        &[("reconctl findings list", "What should be looked at.")],
+    ),
+    (
+        "findings list",
+        &[(
+            "reconctl findings list --severity high --csv",
+            "The serious ones, for a spreadsheet.",
+        )],
+    ),
+];

@@ -1,0 +1,52 @@
+//! Where the data is.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::ConfigError;
+
+/// Where the data is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Database {
+    /// A file of this hub alone.
+    Sqlite(PathBuf),
+    /// A server that several hubs can share: its URL, which may hold a password.
+    Postgres(String),
+}
+
+impl Database {
+    pub(super) fn parse(url: &str) -> Result<Self, ConfigError> {
+        let scheme = |scheme: &str| {
+            url.strip_prefix(scheme)
+                .is_some_and(|rest| !rest.is_empty())
+        };
+        if scheme("postgres://") || scheme("postgresql://") {
+            return Ok(Self::Postgres(url.to_owned()));
+        }
+        let path = url
+            .strip_prefix("sqlite://")
+            .or_else(|| url.strip_prefix("sqlite:"))
+            .filter(|path| !path.is_empty() && !path.contains(['?', '\0']) && *path != ":memory:")
+            .ok_or_else(|| ConfigError::Database(without_password(url)))?;
+        Ok(Self::Sqlite(PathBuf::from(path)))
+    }
+}
+
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => path.display().fmt(f),
+            Self::Postgres(url) => f.write_str(&without_password(url)),
+        }
+    }
+}
+
+/// A URL as messages may show it.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let rest = rest.split(['?', '#']).next().unwrap_or(rest);
+    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+    format!("{scheme}://{place}")
+}

@@ -174,6 +174,7 @@ impl From<StoreError> for ApiError {
                 "value",
                 "this key was used with another body; send a new key with a new body",
             ),
+            StoreError::Refused(refusal) => Self::forbidden(refusal.to_string()),
             StoreError::UnknownRecord => Self::not_found("there is no eggrecord with this id"),
         }
     }

@@ -13,6 +13,7 @@ use super::super::store::{Answer, NewScan, Record, StoreError, Submission, Submi
 use super::scan_body::{Body, Outcome};
 use super::{Reply, kept, to_keep};
 use crate::api::{ErrorBody, Personality, ScanAnswer, WorkKind};
+use crate::fleet::{Refusal, Scope};
 
 /// `POST /daemon/{kage,kaze,ryu}/scan/`.
 pub(super) async fn submit(
@@ -25,23 +26,11 @@ pub(super) async fn submit(
     let (body, key) = post.json::<Body>()?;
     let now = hub.clock.now();
     let parsed = body.check(own_kind, now)?;
-    let record = hub.store.record(parsed.record_id).await?;
-    let record = record.ok_or(StoreError::UnknownRecord)?;
-    let target = match parsed.target {
-        Some(target) => target,
-        None => record.data.key.clone(),
-    };
     let outcome = match parsed.outcome {
         Outcome::Attempt(attempt) => Err(attempt),
-        Outcome::Scan(scan) => {
-            let mut scan = *scan;
-            scan.target.clone_from(&target);
+        Outcome::Scan(mut scan) => {
             scan.agent = caller.agent().map(str::to_owned);
-            if scan.scan_command.is_empty() {
-                scan.scan_command = format!("nmap scan for {target}");
-            }
-            in_scope(&hub, &record, &scan).await?;
-            Ok(scan)
+            Ok(*scan)
         }
     };
     let submission = Submission {
@@ -59,12 +48,26 @@ pub(super) async fn submit(
         Err(_) => 0,
     };
     let kind = parsed.kind.unwrap_or(own_kind);
-    let counting = Arc::clone(&hub);
-    let render = Box::new(move |done: &Submitted| {
-        counting.metrics.submitted(kind, done, ports);
-        answer(done, &target)
+    let (live, target) = (hub.live(), parsed.target.clone());
+    let admit = Box::new(move |record: &Record, scan: &mut NewScan| {
+        scan.target = target.unwrap_or_else(|| record.data.key.clone());
+        if scan.scan_command.is_empty() {
+            scan.scan_command = format!("nmap scan for {}", scan.target);
+        }
+        in_scope(&live.scope, record, scan)
     });
-    kept(hub.store.submit_scan(submission, key, render).await?)
+    let (counting, target) = (Arc::clone(&hub), parsed.target);
+    let render = Box::new(move |done: &Submitted, record: &Record| {
+        counting.metrics.submitted(kind, done, ports);
+        answer(done, target.as_deref().unwrap_or(&record.data.key))
+    });
+    let agent = caller.agent();
+    let done = hub.store.submit_scan(submission, key, admit, render).await;
+    if let Err(StoreError::Refused(refusal)) = &done {
+        let event = violation(agent, &refusal.target, &refusal.rule, "result");
+        hub.record_event(event).await;
+    }
+    kept(done?)
 }
 
 /// Who may send scans, and what of.
@@ -80,22 +83,12 @@ fn scanner(personality: &str) -> Result<(Personality, WorkKind), ApiError> {
 }
 
 /// A result from an address that must not be touched is not taken: it should not exist.
-async fn in_scope(hub: &Hub, record: &Record, scan: &NewScan) -> Result<(), ApiError> {
-    let Some(address) = scan.ip_address else {
-        return Ok(());
-    };
-    let live = hub.live();
-    let checked = match record.data.name() {
-        Some(name) => live.scope.check_resolved(name, address),
-        None => live.scope.check_addr(address),
-    };
-    let Err(refusal) = checked else {
-        return Ok(());
-    };
-    let (target, rule) = (&refusal.target, &refusal.rule);
-    hub.record_event(violation(scan.agent.as_deref(), target, rule, "result"))
-        .await;
-    Err(ApiError::forbidden(refusal.to_string()))
+fn in_scope(scope: &Scope, record: &Record, scan: &NewScan) -> Result<(), Refusal> {
+    match (scan.ip_address, record.data.name()) {
+        (None, _) => Ok(()),
+        (Some(address), Some(name)) => scope.check_resolved(name, address),
+        (Some(address), None) => scope.check_addr(address),
+    }
 }
 
 fn answer(done: &Submitted, target: &str) -> Answer {

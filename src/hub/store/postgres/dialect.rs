@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use uuid::Uuid;
+
 use crate::hub::store::{Result, StoreError};
 
 /// The database.
@@ -31,6 +33,17 @@ pub(super) const TURNS: &str = "SELECT n.next, n.last, e.*
 /// Finds a record and holds it: results for the same one come one after the other. Keys that refer
 /// to it are not in the way.
 pub(super) const LOCK_RECORD: &str = "SELECT 1 FROM egg_records WHERE id = $1 FOR NO KEY UPDATE";
+
+/// Holds a record, if there is one, before anything is read that results for it may change: a
+/// statement sees what was committed before it began, not what it waited for.
+pub(super) async fn hold_record(c: &mut Conn, record: Uuid) -> Result<()> {
+    sqlx::query(LOCK_RECORD)
+        .bind(record)
+        .fetch_optional(c)
+        .await
+        .map(drop)
+        .map_err(failed)
+}
 
 /// Several changes as one statement, for one way to the server and back. They must not touch the same
 /// rows: each sees what was there before all of them.
@@ -97,10 +110,12 @@ pub(super) async fn damage(_: &mut Conn) -> Result<Vec<String>> {
 pub(super) fn failed(error: sqlx::Error) -> StoreError {
     // Connection, resources, intervention by an operator, system errors; conflicts of transactions.
     const PASSING: [&str; 5] = ["08", "53", "57", "58", "40"];
+    // unique_violation: what adds a row has looked before whether it is there.
+    const SOMEBODY_WAS_FASTER: &str = "23505";
     let passing = match &error {
-        sqlx::Error::Database(db) => db
-            .code()
-            .is_some_and(|code| PASSING.contains(&code.get(..2).unwrap_or_default())),
+        sqlx::Error::Database(db) => db.code().is_some_and(|code| {
+            PASSING.contains(&code.get(..2).unwrap_or_default()) || code == SOMEBODY_WAS_FASTER
+        }),
         sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed

@@ -1,9 +1,8 @@
 //! The same key and body get the same answer; the work behind it is done once.
 
 use chrono::{DateTime, Utc};
-use sqlx::Row;
 
-use super::dialect::{Conn, failed};
+use super::dialect::{Conn, DbRow, failed};
 use super::rows::{self, micros};
 use crate::hub::store::{Answer, Idempotency, Result, StoreError};
 
@@ -45,6 +44,29 @@ pub(super) async fn once(
     Ok(answer)
 }
 
+/// Keeps the answer under the key.
+pub(super) async fn keep(
+    c: &mut Conn,
+    key: &Idempotency,
+    answer: &Answer,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO idempotency (key, route, body_sha256, status, answer, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(&key.key)
+    .bind(&key.route)
+    .bind(key.body_sha256.as_slice())
+    .bind(i64::from(answer.status))
+    .bind(&answer.body)
+    .bind(micros(now))
+    .execute(c)
+    .await
+    .map(drop)
+    .map_err(failed)
+}
+
 async fn earlier(c: &mut Conn, key: &Idempotency) -> Result<Answer> {
     let row = sqlx::query(
         "SELECT body_sha256, status, answer FROM idempotency WHERE key = $1 AND route = $2",
@@ -54,12 +76,17 @@ async fn earlier(c: &mut Conn, key: &Idempotency) -> Result<Answer> {
     .fetch_one(c)
     .await
     .map_err(failed)?;
-    let body: &[u8] = row.try_get("body_sha256").map_err(failed)?;
+    kept(&row, key)
+}
+
+/// The answer in a row (`body_sha256`, `status`, `answer`) of this key.
+pub(super) fn kept(row: &DbRow, key: &Idempotency) -> Result<Answer> {
+    let body: &[u8] = rows::get(row, "body_sha256")?;
     if body != key.body_sha256 {
         return Err(StoreError::KeyReused);
     }
     Ok(Answer {
-        status: rows::count(&row, "status")?,
-        body: row.try_get("answer").map_err(failed)?,
+        status: rows::count(row, "status")?,
+        body: rows::get(row, "answer")?,
     })
 }

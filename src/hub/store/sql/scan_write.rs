@@ -14,11 +14,11 @@ use super::rows::{code, micros, to_json};
 use crate::api::WorkKind;
 use crate::hub::store::bell::{self, Told};
 use crate::hub::store::diff::Known;
-use crate::hub::store::{NewScan, Result, Submission};
+use crate::hub::store::{Answer, Idempotency, NewScan, Result, Submission};
 
 /// All take the same arguments; $2 is the record and $19 the time.
 static CHANGES: LazyLock<String> =
-    LazyLock::new(|| together(&[INSERT, FINISH, ASSESSABLE, ENUMERABLE, EVENT]));
+    LazyLock::new(|| together(&[INSERT, FINISH, ASSESSABLE, ENUMERABLE, EVENT, KEY]));
 
 const INSERT: &str =
     "INSERT INTO nmap (id, record_id, target, ip_address, scan_type, caller, agent,
@@ -53,13 +53,51 @@ const ENUMERABLE: &str = "INSERT INTO work (record_id, kind, due_at)
 const EVENT: &str = "INSERT INTO events (id, type, daemon_name, hostname, timestamp, data)
      VALUES ($25, $26, $27, $28, $19, $29)";
 
-/// Stores a scan, ends its work, makes due what it makes possible, and records that it is there.
+/// As `idempotency::keep`; nothing without a key.
+const KEY: &str = "INSERT INTO idempotency (key, route, body_sha256, status, answer, created_at)
+     SELECT $30, $31, $32, $33, $34, $19 WHERE $30 IS NOT NULL";
+
+/// The columns of a scan that are JSON.
+#[derive(Debug, Default)]
+pub(super) struct Columns {
+    port_counts: String,
+    open_ports: String,
+    rest: String,
+}
+
+impl Columns {
+    /// Of a submission that has a scan.
+    pub(super) fn of(submission: &Submission) -> Result<Self> {
+        let Ok(scan) = &submission.outcome else {
+            return Ok(Self::default());
+        };
+        Ok(Self {
+            port_counts: to_json(&scan.port_counts)?,
+            open_ports: to_json(&scan.open_ports)?,
+            rest: to_json(&scan.rest)?,
+        })
+    }
+}
+
+/// Stores a scan, ends its work, makes due what it makes possible, records that it is there, and
+/// keeps the answer for a repetition.
 pub(super) async fn write(
     c: &mut Conn,
     s: &Submission,
     scan: &NewScan,
+    columns: Columns,
     known: &[Known],
+    key: Option<Idempotency>,
+    answer: &Answer,
 ) -> Result<()> {
+    let (key, route, body) = match key {
+        Some(key) => (
+            Some(key.key),
+            Some(key.route),
+            Some(key.body_sha256.to_vec()),
+        ),
+        None => (None, None, None),
+    };
     let next = TimeDelta::from_std(s.rescan_after).unwrap_or(TimeDelta::MAX);
     let due = s.now.checked_add_signed(next).map(micros);
     let event = event(s, scan)?;
@@ -78,10 +116,10 @@ pub(super) async fn write(
         .bind(micros(scan.finished_at))
         .bind(scan.scan_duration)
         .bind(i64::from(scan.ports_scanned))
-        .bind(to_json(&scan.port_counts)?)
-        .bind(to_json(&scan.open_ports)?)
+        .bind(columns.port_counts)
+        .bind(columns.open_ports)
         .bind(i64::try_from(scan.open_ports.len()).unwrap_or(i64::MAX))
-        .bind(to_json(&scan.rest)?)
+        .bind(columns.rest)
         .bind(micros(s.now))
         .bind((!known.is_empty()).then(|| to_json(&known)).transpose()?)
         .bind(s.kind.map(code))
@@ -93,6 +131,11 @@ pub(super) async fn write(
         .bind(&event.daemon_name)
         .bind(&event.hostname)
         .bind(&event.data)
+        .bind(key)
+        .bind(route)
+        .bind(body)
+        .bind(i64::from(answer.status))
+        .bind(&answer.body)
         .execute(c)
         .await
         .map_err(failed)?;

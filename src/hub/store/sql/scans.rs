@@ -5,29 +5,62 @@ use uuid::Uuid;
 
 use super::changes;
 use super::daemons;
-use super::dialect::{Conn, Pool, failed};
+use super::dialect::{self, Conn, DbRow, Pool, failed};
+use super::idempotency;
 use super::rows::{self, micros};
-use super::scan_write;
+use super::scan_write::{self, Columns};
 use super::work::{self, Task};
 use crate::api::Scan;
 use crate::hub::store::diff::{self, Compared, Earlier};
-use crate::hub::store::{NewChange, NewScan, Page, Result, ScanQuery, Submission, Submitted};
+use crate::hub::store::{
+    Admit, Answer, Idempotency, NewChange, NewScan, Page, Record, RenderScan, Result, ScanQuery,
+    StoreError, Submission, Submitted,
+};
 
 /// A scan of the same type within this time is a repetition.
 const RECENT: TimeDelta = TimeDelta::minutes(5);
 
-/// Takes a result.
-pub(super) async fn submit(c: &mut Conn, s: &Submission) -> Result<Submitted> {
-    work::lock_record(c, s.record_id).await?;
-    match &s.outcome {
-        Ok(scan) => store(c, s, scan).await,
+/// Takes a result: one look at what there is, one statement of changes.
+pub(super) async fn submit(
+    c: &mut Conn,
+    mut s: Submission,
+    columns: Columns,
+    key: Option<Idempotency>,
+    admit: Admit,
+    render: RenderScan,
+) -> Result<Answer> {
+    dialect::hold_record(c, s.record_id).await?;
+    let before = before(c, &s, key.as_ref()).await?;
+    if let Some(answer) = before.answer {
+        return Ok(answer);
+    }
+    let record = before.record.ok_or(StoreError::UnknownRecord)?;
+    if let Ok(scan) = &mut s.outcome {
+        admit(&record, scan).map_err(StoreError::Refused)?;
+    }
+    let done = match &s.outcome {
+        Ok(scan) if before.recent == 0 => {
+            let done = Submitted::Stored {
+                open_ports: scan.open_ports.len(),
+                status: scan.status(),
+            };
+            let answer = render(&done, &record);
+            store(c, &s, scan, columns, before.earlier, key, &answer).await?;
+            return Ok(answer);
+        }
+        Ok(_) => Submitted::Recent(before.recent),
         Err(attempt) => {
-            if let Some(task) = task(s) {
+            if let Some(task) = task(&s) {
                 work::record_attempt(c, &task, attempt).await?;
             }
-            Ok(Submitted::Attempt)
+            Submitted::Attempt
         }
+    };
+    let answer = render(&done, &record);
+    if let Some(key) = key {
+        idempotency::keep(c, &key, &answer, s.now).await?;
     }
+    Ok(answer)
 }
 
 /// The work that it finishes, when its type is one of ours.
@@ -40,13 +73,20 @@ fn task(s: &Submission) -> Option<Task<'_>> {
     })
 }
 
-async fn store(c: &mut Conn, s: &Submission, scan: &NewScan) -> Result<Submitted> {
-    let compared = match earlier(c, s).await? {
-        Some(Before { recent, .. }) if recent > 0 => return Ok(Submitted::Recent(recent)),
-        Some(before) => diff::compare(before.earlier, scan),
+async fn store(
+    c: &mut Conn,
+    s: &Submission,
+    scan: &NewScan,
+    columns: Columns,
+    earlier: Option<Earlier>,
+    key: Option<Idempotency>,
+    answer: &Answer,
+) -> Result<()> {
+    let compared = match earlier {
+        Some(earlier) => diff::compare(earlier, scan),
         None => Compared::default(),
     };
-    scan_write::write(c, s, scan, &compared.known).await?;
+    scan_write::write(c, s, scan, columns, &compared.known, key, answer).await?;
     let (name, host) = daemons::name_and_host(scan.agent.as_deref());
     for difference in compared.differences {
         let change = NewChange {
@@ -62,52 +102,69 @@ async fn store(c: &mut Conn, s: &Submission, scan: &NewScan) -> Result<Submitted
         };
         changes::add(c, &change, s.now).await?;
     }
-    Ok(Submitted::Stored {
-        open_ports: scan.open_ports.len(),
-        status: scan.status(),
-    })
+    Ok(())
 }
 
 /// What was there before a scan.
 struct Before {
+    /// To the same submission.
+    answer: Option<Answer>,
+    record: Option<Record>,
     /// Scans of this type that make it a repetition: from others, or, when nothing tells one
     /// submission of its caller from another, from anybody.
     recent: u32,
     /// The last of this type.
-    earlier: Earlier,
+    earlier: Option<Earlier>,
 }
 
-/// A few rows of an index. None for the first scan of its type.
-async fn earlier(c: &mut Conn, s: &Submission) -> Result<Option<Before>> {
+/// A few rows, each by its key.
+async fn before(c: &mut Conn, s: &Submission, key: Option<&Idempotency>) -> Result<Before> {
     let row = sqlx::query(
-        "SELECT ports_scanned, scan_command, open_ports, known,
+        "SELECT e.*, i.body_sha256, i.status, i.answer,
+                n.ports_scanned, n.scan_command, n.open_ports, n.known,
                 (SELECT count(*) FROM nmap
                  WHERE record_id = $1 AND scan_type = $2 AND created_at > $3
                    AND (NOT $4 OR caller <> $5)) AS recent
-         FROM nmap WHERE record_id = $1 AND scan_type = $2
-         ORDER BY created_at DESC LIMIT 1",
+         FROM (SELECT 1 AS one) AS o
+         LEFT JOIN idempotency i ON i.key = $6 AND i.route = $7
+         LEFT JOIN egg_records e ON e.id = $1
+         LEFT JOIN nmap n ON n.id = (SELECT id FROM nmap WHERE record_id = $1 AND scan_type = $2
+                                     ORDER BY created_at DESC LIMIT 1)",
     )
     .bind(s.record_id)
     .bind(&s.scan_type)
     .bind(micros(s.now - RECENT))
     .bind(s.keyed)
     .bind(&s.caller)
-    .fetch_optional(c)
+    .bind(key.map(|k| k.key.as_str()))
+    .bind(key.map(|k| k.route.as_str()))
+    .fetch_one(c)
     .await
     .map_err(failed)?;
-    let Some(row) = row else {
-        return Ok(None);
-    };
-    let known: Option<&str> = rows::get(&row, "known")?;
-    Ok(Some(Before {
-        recent: rows::count(&row, "recent")?,
-        earlier: Earlier {
-            open_ports: rows::from_json(rows::get(&row, "open_ports")?)?,
-            known: known.map(rows::from_json).transpose()?.unwrap_or_default(),
-            ports_scanned: rows::count(&row, "ports_scanned")?,
-            scan_command: rows::get(&row, "scan_command")?,
+    let is_there = |column| Ok(rows::get::<Option<i64>>(&row, column)?.is_some());
+    Ok(Before {
+        answer: match key {
+            Some(key) if is_there("status")? => Some(idempotency::kept(&row, key)?),
+            _ => None,
         },
-    }))
+        record: is_there("created_at")?
+            .then(|| rows::record(&row))
+            .transpose()?,
+        recent: rows::count(&row, "recent")?,
+        earlier: is_there("ports_scanned")?
+            .then(|| earlier(&row))
+            .transpose()?,
+    })
+}
+
+fn earlier(row: &DbRow) -> Result<Earlier> {
+    let known: Option<&str> = rows::get(row, "known")?;
+    Ok(Earlier {
+        open_ports: rows::from_json(rows::get(row, "open_ports")?)?,
+        known: known.map(rows::from_json).transpose()?.unwrap_or_default(),
+        ports_scanned: rows::count(row, "ports_scanned")?,
+        scan_command: rows::get(row, "scan_command")?,
+    })
 }
 
 /// One scan.

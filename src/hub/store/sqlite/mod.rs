@@ -81,6 +81,8 @@ impl SqliteStore {
             // A log that once was long gives the disk back.
             .pragma("journal_size_limit", LOG_BYTES)
             .pragma("wal_autocheckpoint", LOG_PAGES)
+            // What a savepoint may have to undo is kept in memory, not in a file.
+            .pragma("temp_store", "MEMORY")
             .disable_statement_logging();
         let writing = options.clone().pragma("cache_size", CACHE);
         let mut connection = writing.connect().await.map_err(failed)?;

@@ -122,6 +122,27 @@ async fn an_import_of_many_goes_in_batches() {
 }
 
 #[tokio::test]
+async fn another_host_is_not_mistaken_for_this_one() {
+    let bed = Bed::with(scope(&["10.0.0.0/8"], &[])).await;
+    let added = ctl(&bed, &["targets", "add", "10.0.0.1", "a b"]).await;
+    assert_eq!(added.code, 1);
+    assert!(
+        added.err.starts_with("reconctl: \"a b\" must be"),
+        "{}",
+        added.err
+    );
+    let run = || {
+        let mut command = assert_cmd::Command::cargo_bin("reconctl").unwrap();
+        command.args(["-H", "ops@other.example", "targets", "list"]);
+        command.assert().code(2).get_output().clone()
+    };
+    let output = tokio::task::spawn_blocking(run).await.unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("name the hub with --hub"), "{error}");
+    bed.end().await;
+}
+
+#[tokio::test]
 async fn targets_are_shown_set_aside_and_exported() {
     let bed = Bed::with(scope(&["10.0.0.0/8"], &["10.9.0.0/16"])).await;
     let added = ctl(&bed, &["targets", "add", "10.0.0.0/8", "10.0.0.1"]).await;
@@ -154,7 +175,7 @@ async fn targets_are_shown_set_aside_and_exported() {
     assert_eq!(bed.lease("kaze", "kaze@a", 1).await.len(), 0);
     let undone = ctl(&bed, &["targets", "unskip", "--expanded", "10.0.0.0/8"]).await;
     assert_eq!(bed.lease("kaze", "kaze@a", 1).await.len(), 1);
-    assert_eq!(undone.out, "due again: 10.0.0.0/8\n");
+    assert_eq!(undone.out, "unskipped 10.0.0.0/8\n");
 
     let csv = ctl(
         &bed,

@@ -67,6 +67,8 @@ async fn a_backup_is_of_one_moment_and_can_be_restored() {
     bed.add(&targets).await;
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("copy.db");
+    let create = ["hub", "token", "create", "--role", "viewer"];
+    assert!(reconctl(socket(&bed), &create).await.status.success());
     let done = backup(&bed, &file).await;
     assert!(done.status.success(), "{}", text(&done));
     assert_eq!(entries(dir.path()), ["copy.db"], "nothing else is left");
@@ -84,6 +86,10 @@ async fn a_backup_is_of_one_moment_and_can_be_restored() {
 
     // Later than the backup.
     bed.add_one("127.0.9.9").await;
+    let made = reconctl(socket(&bed), &["hub", "token", "list", "--jsonl"]).await;
+    let token: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
+    let revoke = ["hub", "token", "revoke", token["id"].as_str().unwrap()];
+    assert!(reconctl(socket(&bed), &revoke).await.status.success());
     let database = bed.directory().join("hub.db");
     let used = restore(&database, &file).await.unwrap_err();
     assert!(matches!(used, RestoreError::InUse { .. }), "{used}");
@@ -98,12 +104,19 @@ async fn a_backup_is_of_one_moment_and_can_be_restored() {
     ];
     let done = reconctl(url, &args).await;
     assert!(done.status.success(), "{}", text(&done));
+    assert!(
+        text(&done).contains("1 tokens revoked since"),
+        "{}",
+        text(&done)
+    );
     let kept = entries(kept_dir.path());
     assert_eq!(kept.len(), 2, "{kept:?}");
     assert!(kept[1].starts_with("hub.db.before-restore-"), "{kept:?}");
 
     let again = Bed::over(kept_dir, scope(&["127.0.0.0/8"], &[])).await;
     assert_eq!(again.count_targets().await, 100);
+    let list = reconctl(socket(&again), &["hub", "token", "list"]).await;
+    assert!(text(&list).contains("revoked"), "{}", text(&list));
     let check = reconctl(socket(&again), &["hub", "check"]).await;
     assert!(check.status.success(), "{}", text(&check));
     let vacuum = reconctl(socket(&again), &["hub", "vacuum"]).await;

@@ -134,6 +134,8 @@ fn brief(data: &Value) -> String {
         .iter()
         .filter(|(name, value)| !name.ends_with("_id") && !value.is_null());
     let words = words.map(|(name, value)| match value {
+        // What strangers say must not look like more fields.
+        Value::String(text) if text.contains([' ', '=', '"']) => format!("{name}={text:?}"),
         Value::String(text) => format!("{name}={text}"),
         other => format!("{name}={other}"),
     });

@@ -68,6 +68,30 @@ impl Refused {
     }
 }
 
+/// What to do about a hub that does not answer.
+const START: &str = "start it (reconctl start hub) or name another with --hub URL";
+
+/// What to do about one that answers something else than was expected: `None` when that is not known
+/// from the words of rustls and hyper.
+fn advice(why: &str) -> Option<&'static str> {
+    if why.contains("InvalidContentType") {
+        Some("it speaks no TLS: name it as http://…")
+    } else if why.contains("invalid HTTP version") {
+        Some("it may speak TLS: name it as https://…")
+    } else if why.contains("CaUsedAsEndEntity") {
+        Some(
+            "its certificate is that of an authority: make one with basicConstraints=CA:FALSE, \
+             signed by an authority or by itself",
+        )
+    } else if why.contains("UnknownIssuer") {
+        Some("name the certificate of who signed it with --ca FILE")
+    } else if why.contains("invalid peer certificate") {
+        Some("see what its certificate says with: openssl s_client -connect HOST:PORT")
+    } else {
+        None
+    }
+}
+
 impl HubClient {
     /// The hub of `--hub`, else of the fleet file. A token is sent if there is one; without one, root
     /// (and who runs a fleet of their own) talks to the hub of this host by its control socket.
@@ -280,23 +304,19 @@ impl HubClient {
     }
 
     fn unreachable(&self, error: reqwest::Error) -> Failure {
-        let why = if error.is_timeout() {
-            "it did not answer in time".to_owned()
-        } else {
-            // The innermost cause says it best ("Connection refused").
-            let mut cause: &dyn std::error::Error = &error;
-            while let Some(inner) = cause.source() {
-                cause = inner;
-            }
-            cause.to_string()
+        // The innermost cause says it best ("Connection refused").
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(inner) = cause.source() {
+            cause = inner;
+        }
+        let (why, advice) = match advice(&cause.to_string()) {
+            _ if error.is_timeout() => ("it did not answer in time".to_owned(), START),
+            Some(advice) => (cause.to_string(), advice),
+            None => (cause.to_string(), START),
         };
         Failure::new(
             ExitCode::HubUnreachable,
-            anyhow!(
-                "cannot reach the hub at {}: {why}; start it (reconctl start hub) or name another \
-                 with --hub URL",
-                self.shown
-            ),
+            anyhow!("cannot reach the hub at {}: {why}; {advice}", self.shown),
         )
     }
 }

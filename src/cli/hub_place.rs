@@ -49,6 +49,13 @@ impl Place {
                 },
             });
         }
+        if let Some(host) = &global.host {
+            let error = anyhow!(
+                "-H {host} leads to that host's systemd, not to its hub: name the hub with --hub URL, \
+                 or run this there"
+            );
+            return Err(Failure::new(ExitCode::Usage, error));
+        }
         let loaded = fleet::load(&check::sources(global))
             .map_err(|errors| Failure::new(ExitCode::Usage, errors))?;
         let socket = local_hub(&loaded.fleet).map(|name| socket(global, name));
@@ -119,7 +126,11 @@ pub(super) fn token(global: &Global) -> anyhow::Result<Option<String>> {
 pub(super) fn authority(path: &Path) -> anyhow::Result<Vec<Certificate>> {
     let wrong = || format!("cannot read certificates from {}", path.display());
     let pem = std::fs::read(path).with_context(wrong)?;
-    Certificate::from_pem_bundle(&pem).with_context(wrong)
+    let all = Certificate::from_pem_bundle(&pem).with_context(wrong)?;
+    if all.is_empty() {
+        return Err(anyhow!("{} holds no certificate", path.display()));
+    }
+    Ok(all)
 }
 
 #[cfg(test)]

@@ -51,7 +51,12 @@ use control::{EnableArgs, MaskArgs, StartArgs, Verb};
 
 /// Drive the recon fleet: what should run, what does run, what was found.
 #[derive(Debug, Parser)]
-#[command(name = "reconctl", version, propagate_version = true)]
+#[command(
+    name = "reconctl",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
 #[command(after_help = "\
 Exit codes: 0 done; 1 something failed; 2 bad usage or configuration; 3 unit not active (status);
 4 no such agent; 5 not permitted; 6 hub unreachable; 69 systemd unreachable; 130 interrupted.")]
@@ -64,6 +69,7 @@ pub struct Cli {
 
 /// Options that every verb understands.
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Global options")]
 pub struct Global {
     /// Print JSON instead of tables.
     #[arg(long, global = true)]

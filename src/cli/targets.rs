@@ -191,10 +191,10 @@ pub async fn run(global: &Global, command: Command) -> Outcome {
             show_list(global, &hub, list, csv).await
         }
         Command::Show { target } => show(global, &hub, &target).await,
-        Command::Skip { targets, expanded } => skip(&hub, targets, expanded, true).await,
-        Command::Unskip { targets, expanded } => skip(&hub, targets, expanded, false).await,
+        Command::Skip { targets, expanded } => skip(global, &hub, targets, expanded, true).await,
+        Command::Unskip { targets, expanded } => skip(global, &hub, targets, expanded, false).await,
         Command::Export { filter, to } => export(&hub, "/api/targets", filter.params(), to).await,
-        Command::Rm { targets, expanded } => remove(&hub, targets, expanded).await,
+        Command::Rm { targets, expanded } => remove(global, &hub, targets, expanded).await,
     }
 }
 
@@ -224,10 +224,25 @@ async fn add(
                 merge(&mut all, answer);
                 break;
             }
-            Err(refused) => return Err(refused.into_failure()),
+            Err(refused) => return Err(by_name(refused.into_failure(), &body)),
         }
     }
     show_added(global, &all)
+}
+
+/// The hub counts targets; whoever typed them knows them by what they are.
+fn by_name(failure: Failure, body: &CreateTargets) -> Failure {
+    let text = failure.error.to_string();
+    let counted = text.strip_prefix("targets[").and_then(|rest| {
+        let (n, rest) = rest.split_once(']')?;
+        let target = &body.targets.get(n.parse::<usize>().ok()?)?.target;
+        let rest = rest.strip_prefix(".target:").unwrap_or(rest);
+        Some(anyhow!("{target:?}{rest}"))
+    });
+    match counted {
+        Some(error) => Failure::new(failure.code, error),
+        None => failure,
+    }
 }
 
 fn merge(all: &mut CreateTargetsAnswer, part: CreateTargetsAnswer) {
@@ -435,21 +450,27 @@ fn work_row(work: &TargetWork) -> Vec<String> {
     ]
 }
 
-async fn skip(hub: &HubClient, targets: Vec<String>, expanded: bool, skip: bool) -> Outcome {
+async fn skip(
+    global: &Global,
+    hub: &HubClient,
+    targets: Vec<String>,
+    expanded: bool,
+    skip: bool,
+) -> Outcome {
     let change = ChangeTarget {
         skip_scan: Some(skip),
         ..ChangeTarget::default()
     };
-    let done = if skip { "skipped" } else { "due again:" };
-    each(hub, targets, done, async |target: &Target| {
+    let done = if skip { "skipped" } else { "unskipped" };
+    each(global, hub, targets, done, async |target: &Target| {
         let path = path(target, expanded);
         hub.patch::<Target, _>(&path, &change).await.map(drop)
     })
     .await
 }
 
-async fn remove(hub: &HubClient, targets: Vec<String>, expanded: bool) -> Outcome {
-    each(hub, targets, "removed", async |target: &Target| {
+async fn remove(global: &Global, hub: &HubClient, targets: Vec<String>, expanded: bool) -> Outcome {
+    each(global, hub, targets, "removed", async |target: &Target| {
         hub.delete(&path(target, expanded)).await
     })
     .await
@@ -462,6 +483,7 @@ fn path(target: &Target, expanded: bool) -> String {
 
 /// Does the same with each target; those that do not exist are reported.
 async fn each(
+    global: &Global,
     hub: &HubClient,
     targets: Vec<String>,
     done: &str,
@@ -472,7 +494,11 @@ async fn each(
         match find(hub, &wanted).await? {
             Some(target) => {
                 act(&target).await?;
-                output::text(&format!("{done} {}\n", display(&target.target)))?;
+                if global.json || global.jsonl {
+                    json_line(&serde_json::json!({ "done": done, "target": target }))?;
+                } else {
+                    output::text(&format!("{done} {}\n", display(&target.target)))?;
+                }
             }
             None => {
                 eprintln!("reconctl: there is no target {wanted:?}");

@@ -279,11 +279,13 @@ pub fn is_host_name(name: &str) -> bool {
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     });
-    let numeric_tail = name
-        .rsplit('.')
-        .next()
-        .is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
-    (1..=253).contains(&name.len()) && labels_ok && !numeric_tail
+    let last = name.rsplit('.').next().unwrap_or_default();
+    // No top-level domain begins with a digit; 10.0.0.9-12 is a range, which nmap knows.
+    let like_an_address = match name.contains('.') {
+        true => last.starts_with(|c: char| c.is_ascii_digit()),
+        false => last.bytes().all(|b| b.is_ascii_digit()),
+    };
+    (1..=253).contains(&name.len()) && labels_ok && !like_an_address
 }
 
 pub(super) fn normal_name(name: &str) -> String {
@@ -436,6 +438,7 @@ mod tests {
             assert_eq!(text.parse::<Rule>().unwrap().to_string(), text);
         }
         for bad in [
+            "10.0.0.9-12",
             "",
             "10.0.0.0/33",
             "300.1.1.1",

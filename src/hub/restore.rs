@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use chrono::Utc;
 
 use super::store::StoreError;
-use super::store::sqlite::{examine, settle};
+use super::store::sqlite::{examine, revoke_as_in, settle};
 
 /// Why a backup was not restored. The database is then as it was.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +28,7 @@ pub enum RestoreError {
         problems: Vec<String>,
     },
     /// A database that cannot be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{} cannot be used", path.display())]
     Database {
         /// Which.
         path: PathBuf,
@@ -36,7 +36,7 @@ pub enum RestoreError {
         source: StoreError,
     },
     /// Files.
-    #[error("{what} {}: {source}", path.display())]
+    #[error("{what} {}", path.display())]
     File {
         /// What was tried.
         what: &'static str,
@@ -47,11 +47,20 @@ pub enum RestoreError {
     },
 }
 
-/// Puts `backup` in the place of `database`; answers where the one that was there is now.
+/// What a restore did.
+#[derive(Debug, Default)]
+pub struct Restored {
+    /// Where the database that was there is now.
+    pub kept: Option<PathBuf>,
+    /// Tokens that were good when the backup was made and have been revoked since; they stay so.
+    pub revoked: u64,
+}
+
+/// Puts `backup` in the place of `database`.
 ///
 /// # Errors
 /// The hub runs, the backup is damaged or of a newer version, or files cannot be written.
-pub async fn restore(database: &Path, backup: &Path) -> Result<Option<PathBuf>, RestoreError> {
+pub async fn restore(database: &Path, backup: &Path) -> Result<Restored, RestoreError> {
     let there = database.exists();
     if there {
         // One file again, with nothing left in a log: then it can be set aside.
@@ -72,6 +81,7 @@ pub async fn restore(database: &Path, backup: &Path) -> Result<Option<PathBuf>, 
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
+    fs::read_dir(directory).map_err(at("cannot write in", directory))?;
     let new = copy(backup, directory)?;
     let problems = examine(new.path())
         .await
@@ -85,12 +95,21 @@ pub async fn restore(database: &Path, backup: &Path) -> Result<Option<PathBuf>, 
             problems,
         });
     }
+    let mut restored = Restored::default();
+    if there {
+        match revoke_as_in(new.path(), database).await {
+            Ok(revoked) => restored.revoked = revoked,
+            Err(problem) => {
+                tracing::warn!(%problem, "which tokens were revoked since the backup cannot be read");
+            }
+        }
+    }
     own_as(new.path(), if there { database } else { directory })?;
-    let kept = there.then(|| {
+    restored.kept = there.then(|| {
         let now = Utc::now().format("%Y%m%dT%H%M%S%3fZ");
         PathBuf::from(format!("{}.before-restore-{now}", database.display()))
     });
-    if let Some(kept) = &kept {
+    if let Some(kept) = &restored.kept {
         set_aside(database, kept)?;
     }
     new.persist(database)
@@ -98,7 +117,7 @@ pub async fn restore(database: &Path, backup: &Path) -> Result<Option<PathBuf>, 
     File::open(directory)
         .and_then(|d| d.sync_all())
         .map_err(at("cannot write", directory))?;
-    Ok(kept)
+    Ok(restored)
 }
 
 /// A copy in the directory of the database: what is looked at is what is then used.

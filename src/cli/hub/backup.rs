@@ -45,11 +45,18 @@ pub async fn run(global: &Global, args: Args) -> Outcome {
 
 /// The file is there when it is whole; only its owner may read it.
 async fn to_file(hub: &HubClient, file: &Path) -> Result<u64, Failure> {
+    // What a link leads to, as cp does.
+    let file = &file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    if file.exists() && !file.is_file() {
+        let error = anyhow!("{} is no file; a pipe takes it by -", file.display());
+        return Err(Failure::new(ExitCode::Usage, error));
+    }
     let directory = match file.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
     let cannot = || format!("cannot write {}", file.display());
+    std::fs::read_dir(directory).with_context(cannot)?;
     let mut new = tempfile::NamedTempFile::new_in(directory).with_context(cannot)?;
     let size = hub.download("/api/hub/backup", &mut new).await?;
     let begins = std::fs::File::open(new.path()).and_then(|mut f| {

@@ -5,7 +5,7 @@ use anyhow::{Context, anyhow};
 use crate::api::ExitCode;
 use crate::cli::agents::failed;
 use crate::cli::{Failure, Global, Outcome, check, output};
-use crate::hub::restore::{self, RestoreError};
+use crate::hub::restore::{self, RestoreError, Restored};
 use crate::hub::{Database, configured_database};
 use crate::systemd::Manager;
 
@@ -17,7 +17,7 @@ const DATABASE: &str = "var/lib/recon/hub/hub.db";
 /// Put a backup in the place of the hub's database.
 ///
 /// The backup is looked at first. The database that is there is kept beside it. What was stored after
-/// the backup is not in it: agents do again what is due.
+/// the backup is not in it: agents do again what is due. Tokens that were revoked since stay revoked.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 The database of a hub in PostgreSQL is restored with pg_restore.")]
@@ -58,26 +58,30 @@ pub async fn run(global: &Global, args: Args) -> Outcome {
         let started = manager.start(HUB).await.map_err(failed)?;
         started.ok().map_err(failed)?;
     }
-    let kept = done.map_err(|error| match error {
+    let restored = done.map_err(|error| match error {
         RestoreError::InUse { .. } => Failure::new(ExitCode::Failure, error),
         error => Failure::from(error),
     })?;
-    say(global, &database, kept.as_deref())?;
+    say(global, &database, &restored)?;
     Ok(ExitCode::Ok)
 }
 
-fn say(global: &Global, database: &Path, kept: Option<&Path>) -> anyhow::Result<()> {
+fn say(global: &Global, database: &Path, restored: &Restored) -> anyhow::Result<()> {
     if global.json || global.jsonl {
         return output::json(&serde_json::json!({ "restore": {
             "database": database.display().to_string(),
-            "kept": kept.map(|k| k.display().to_string()),
+            "kept": restored.kept.as_ref().map(|k| k.display().to_string()),
+            "tokens_revoked": restored.revoked,
         }}));
     }
-    let kept = match kept {
-        Some(kept) => format!("; the database from before is {}", kept.display()),
-        None => String::new(),
-    };
-    output::text(&format!("{} is restored{kept}\n", database.display()))
+    let mut text = format!("{} is restored", database.display());
+    if let Some(kept) = &restored.kept {
+        text += &format!("; the database from before is {}", kept.display());
+    }
+    if restored.revoked > 0 {
+        text += &format!("; {} tokens revoked since stay so", restored.revoked);
+    }
+    output::text(&format!("{text}\n"))
 }
 
 /// The way to systemd, when the hub runs as its unit. Without systemd that is known by who has the

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::super::hub_client::{HubClient, Refused};
@@ -30,7 +31,7 @@ pub enum Command {
         agent: Option<String>,
         /// Only agents on this host may use it.
         #[arg(long, value_name = "HOST")]
-        host: Option<String>,
+        on_host: Option<String>,
         /// It ends after this long: 90d, 12h (default: never).
         #[arg(long, value_name = "TIME")]
         expires: Option<Span>,
@@ -60,7 +61,7 @@ pub async fn run(global: &Global, hub: &HubClient, command: Command) -> Outcome 
             role,
             name,
             agent,
-            host,
+            on_host,
             expires,
             out,
         } => {
@@ -68,7 +69,7 @@ pub async fn run(global: &Global, hub: &HubClient, command: Command) -> Outcome 
                 role,
                 name,
                 agent,
-                host,
+                host: on_host,
                 expires_in_s: expires.map(|span| span.0.as_secs()),
             };
             create(global, hub, &wish, out.as_deref()).await
@@ -77,11 +78,15 @@ pub async fn run(global: &Global, hub: &HubClient, command: Command) -> Outcome 
         Command::Revoke { ids } => {
             for id in ids {
                 hub.delete(&format!("/api/tokens/{id}")).await?;
-                output::text(&format!("revoked {id}\n"))?;
+                if global.json || global.jsonl {
+                    json_line(&json!({ "revoked": id }))?;
+                } else {
+                    output::text(&format!("revoked {id}\n"))?;
+                }
             }
             Ok(ExitCode::Ok)
         }
-        Command::RotateLocal => rotate_local(hub).await,
+        Command::RotateLocal => rotate_local(global, hub).await,
     }
 }
 
@@ -193,11 +198,13 @@ fn state(token: &Token, now: DateTime<Utc>) -> String {
     }
 }
 
-async fn rotate_local(hub: &HubClient) -> Outcome {
-    let done: Result<serde_json::Value, Refused> = hub
-        .post("/api/tokens/local", &serde_json::json!({}))
-        .await?;
-    done.map_err(Refused::into_failure)?;
+async fn rotate_local(global: &Global, hub: &HubClient) -> Outcome {
+    let done: Result<Value, Refused> = hub.post("/api/tokens/local", &json!({})).await?;
+    let done = done.map_err(Refused::into_failure)?;
+    if global.json || global.jsonl {
+        output::json(&done)?;
+        return Ok(ExitCode::Ok);
+    }
     output::text(
         "The agents of the hub's host have another token; the old one is revoked. Each takes the new \
          one at its next start: reconctl restart all\n",

@@ -41,12 +41,15 @@ impl fmt::Display for Database {
     }
 }
 
-/// A URL as messages may show it.
+/// A URL as messages may show it, and commands can use it.
 fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();
     };
     let rest = rest.split(['?', '#']).next().unwrap_or(rest);
-    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
-    format!("{scheme}://{place}")
+    let Some((who, place)) = rest.rsplit_once('@') else {
+        return format!("{scheme}://{rest}");
+    };
+    let user = who.split(':').next().unwrap_or_default();
+    format!("{scheme}://{user}@{place}")
 }

@@ -368,7 +368,7 @@ mod tests {
     fn what_is_wrong_is_said() {
         for (list, says) in [
             (["--listen", "nowhere"], "listen"),
-            (["--database", "mysql://me:secret@x/y"], "mysql://x/y"),
+            (["--database", "mysql://me:secret@x/y"], "mysql://me@x/y"),
             (["--database", "sqlite://"], "sqlite:///PATH"),
         ] {
             let error = args(&list).resolve().unwrap_err().to_string();

@@ -88,7 +88,7 @@ pub(super) const ALL: &[(&str, Examples)] = &[
         "hub token create",
         &[
             (
-                "reconctl hub token create --role agent --agent kaze --host scan2 --out kaze.token",
+                "reconctl hub token create --role agent --agent kaze --on-host scan2 --out kaze.token",
                 "For one agent on another host; give it the file as its credential hub-token.",
             ),
             (

@@ -35,6 +35,41 @@ pub async fn examine(path: &Path) -> Result<Vec<String>> {
     Ok(problems)
 }
 
+/// Revokes in one database what was revoked in another; gives how many tokens that was. What is older
+/// than tokens has none.
+///
+/// # Errors
+/// One of them cannot be read, or the first cannot be written.
+pub async fn revoke_as_in(path: &Path, other: &Path) -> Result<u64> {
+    let mut connection = open(path).await?;
+    sqlx::query("ATTACH DATABASE $1 AS other")
+        .bind(other.display().to_string())
+        .execute(&mut connection)
+        .await
+        .map_err(failed)?;
+    let tables: i64 = sqlx::query_scalar(
+        "SELECT (SELECT count(*) FROM main.sqlite_master WHERE name = 'tokens')
+              + (SELECT count(*) FROM other.sqlite_master WHERE name = 'tokens')",
+    )
+    .fetch_one(&mut connection)
+    .await
+    .map_err(failed)?;
+    let mut revoked = 0;
+    if tables == 2 {
+        let done = sqlx::query(
+            "UPDATE main.tokens SET revoked_at = o.revoked_at FROM other.tokens o
+             WHERE o.id = main.tokens.id AND o.revoked_at IS NOT NULL
+               AND main.tokens.revoked_at IS NULL",
+        )
+        .execute(&mut connection)
+        .await
+        .map_err(failed)?;
+        revoked = done.rows_affected();
+    }
+    connection.close().await.map_err(failed)?;
+    Ok(revoked)
+}
+
 async fn open(path: &Path) -> Result<SqliteConnection> {
     SqliteConnectOptions::new()
         .filename(path)

@@ -23,7 +23,7 @@ use super::{Result, StoreError};
 use dialect::failed;
 use writer::Writer;
 
-pub use at_rest::{examine, settle};
+pub use at_rest::{examine, revoke_as_in, settle};
 /// A SQLite database.
 pub use sql::SqlStore as SqliteStore;
 

@@ -22,7 +22,7 @@ const QUEUE: usize = 1024;
 /// Jobs in one transaction, at most.
 const BATCH_JOBS: usize = 128;
 /// A transaction that is open for so long takes no further job.
-const BATCH_TIME: Duration = Duration::from_millis(20);
+const BATCH_TIME: Duration = Duration::from_millis(50);
 
 /// Moves the write-ahead log into the database and gives its space back.
 const CHECKPOINT: &str = "PRAGMA wal_checkpoint(TRUNCATE)";

@@ -317,6 +317,10 @@ const CASES: &[(&str, &str)] = &[
         "2: agents.kage.config.nmap: unknown variant",
     ),
     (
+        "[agents.hub.config]\ndatabase = \"postgres://recon:secret@db/recon\"\n",
+        "2: agents.hub.config.database: a password does not belong here",
+    ),
+    (
         "[agents.hub.config]\nlisten = \"9000\"\n",
         "2: agents.hub.config.listen: \"9000\" is not an address to listen on",
     ),

@@ -245,6 +245,20 @@ pub(super) fn listen(text: &str) -> Result<(), String> {
     })
 }
 
+/// Where the data is, with no secret in a file that everybody may read.
+pub(super) fn database(text: &str) -> Result<(), String> {
+    let rest = text.split_once("://").map_or("", |(_, rest)| rest);
+    let who = rest.rsplit_once('@').map_or("", |(who, _)| who);
+    if who.contains(':') {
+        return Err(
+            "a password does not belong here: put the URL into a file that only root reads and \
+             name it in credentials = { database-url = \"/etc/recon/database-url\" }"
+                .to_owned(),
+        );
+    }
+    Ok(())
+}
+
 /// Names that can be files and words in a log, and URLs that can be asked.
 pub(super) fn webhooks(list: &[WebhookSettings]) -> Result<(), String> {
     let plain = |text: &str| {

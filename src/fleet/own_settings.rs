@@ -139,6 +139,7 @@ fn one<T: DeserializeOwned>(key: &str, node: &Node) -> Result<(), String> {
     }
     match (key, node.as_str()) {
         ("listen", Some(text)) => checks::listen(text),
+        ("database", Some(text)) => checks::database(text),
         _ => Ok(()),
     }
 }

@@ -36,14 +36,14 @@ enum Ours {
     Alike,
     /// Another answer on purpose: its status, why, and what must be in it (JSON).
     Better(u16, &'static str, &'static str),
-    /// Another test looks at it.
+    /// Another test (`FILE: NAME`) looks at it.
     Elsewhere(&'static str),
 }
 use Ours::{Alike, Better, Elsewhere};
 
 const A_GET: &str = "a GET changes nothing, and the answer says which method does";
-const CONTROL: &str = "the tests of status, control and logs";
-const HEALTH: &str = "the tests of health";
+const CONTROL: &str = "hub_control: it_answers_as_the_earlier_server_with_the_right_status";
+const HEALTH: &str = "hub_control: health_is_that_of_the_unit_and_of_its_heartbeat";
 const DAY: &str = "due again after a day, as documented, not after a year";
 const OWN: &str = "each kind of scan has work of its own; another kind is no repetition";
 const PORTS: &str = "what is wrong with a port is said, by field";
@@ -72,7 +72,7 @@ const TABLE: &[(&str, &[&str], Ours)] = &[
     ("create-eggrecord", &[], Better(200, "no project is made up", r#"{"success":true,"message":"Created 1 eggrecord(s)","created_count":1,"projectegg":null}"#)),
     ("create-eggrecord-missing-400", &[], Alike),
     ("eggrecord-summary", &["scan-ryu-first"], Alike),
-    ("eggrecord-summary-full", &[], Elsewhere("a_summary_of_everything, below")),
+    ("eggrecord-summary-full", &[], Elsewhere("hub_captures: a_summary_of_everything")),
     ("enumeration-heuristics-list", &[], Alike),
     ("enumeration-heuristics-list-again", &["enumeration-heuristics-list"], Better(200, "the format is the one that came; the path is not stored twice", r#"{"success":true,"paths_inserted":1,"format":"heuristics"}"#)),
     ("enumeration-int-as-daemon-sends-500", &[], Better(200, "this is what the earlier suzu sends", r#"{"success":true,"paths_inserted":1,"format":"heuristics"}"#)),
@@ -280,7 +280,10 @@ async fn each_capture_is_answered_alike_or_better() {
             Alike => (capture.status, capture.answer.clone(), "alike"),
             Better(status, why, wanted) => (*status, serde_json::from_str(wanted).unwrap(), *why),
             Elsewhere(test) => {
-                assert!(!test.is_empty());
+                let (file, test) = test.split_once(": ").unwrap();
+                let path = format!("{}/tests/{file}.rs", env!("CARGO_MANIFEST_DIR"));
+                let text = std::fs::read_to_string(path).unwrap();
+                assert!(text.contains(&format!("fn {test}(")), "{name}: {test}");
                 continue;
             }
         };

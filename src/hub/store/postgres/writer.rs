@@ -41,6 +41,15 @@ impl Writer {
         })?
     }
 
+    /// The same, for a job that leaves nothing behind when it fails: nothing is saved by it here.
+    pub(super) async fn run_tidy<T, F>(&self, job: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<T>> + Send + 'static,
+    {
+        self.run(job).await
+    }
+
     /// Runs a statement that may not be in a transaction.
     pub(super) async fn run_alone(&self, sql: &'static str) -> Result<()> {
         let done = sqlx::query(sql).execute(&self.pool).await;

@@ -123,7 +123,7 @@ impl Store for SqlStore {
         // Here, where several can be at it at once.
         let columns = scan_write::Columns::of(&submission)?;
         self.write
-            .run(move |c| Box::pin(scans::submit(c, submission, columns, key, admit, render)))
+            .run_tidy(move |c| Box::pin(scans::submit(c, submission, columns, key, admit, render)))
             .await
     }
 

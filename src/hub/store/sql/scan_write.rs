@@ -9,7 +9,7 @@ use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::daemons;
-use super::dialect::{Conn, failed, together};
+use super::dialect::{self, Conn, failed, together};
 use super::rows::{code, micros, to_json};
 use crate::api::WorkKind;
 use crate::hub::store::bell::{self, Told};
@@ -101,7 +101,7 @@ pub(super) async fn write(
     let next = TimeDelta::from_std(s.rescan_after).unwrap_or(TimeDelta::MAX);
     let due = s.now.checked_add_signed(next).map(micros);
     let event = event(s, scan)?;
-    sqlx::query(AssertSqlSafe(CHANGES.as_str()))
+    let written = sqlx::query(AssertSqlSafe(CHANGES.as_str()))
         .bind(scan.id)
         .bind(s.record_id)
         .bind(&scan.target)
@@ -136,9 +136,12 @@ pub(super) async fn write(
         .bind(body)
         .bind(i64::from(answer.status))
         .bind(&answer.body)
-        .execute(c)
-        .await
-        .map_err(failed)?;
+        .execute(&mut *c)
+        .await;
+    if let Err(problem) = written {
+        dialect::undo_part(c).await?;
+        return Err(failed(problem));
+    }
     bell::note(event);
     Ok(())
 }

@@ -11,7 +11,7 @@ use super::rows::{self, micros};
 use super::scan_write::{self, Columns};
 use super::work::{self, Task};
 use crate::api::Scan;
-use crate::hub::store::diff::{self, Compared, Earlier};
+use crate::hub::store::diff::{self, Compared, Difference, Earlier};
 use crate::hub::store::{
     Admit, Answer, Idempotency, NewChange, NewScan, Page, Record, RenderScan, Result, ScanQuery,
     StoreError, Submission, Submitted,
@@ -20,7 +20,8 @@ use crate::hub::store::{
 /// A scan of the same type within this time is a repetition.
 const RECENT: TimeDelta = TimeDelta::minutes(5);
 
-/// Takes a result: one look at what there is, one statement of changes.
+/// Takes a result: one look at what there is, one statement of changes. What
+/// fails leaves nothing behind (`run_tidy` of the writer).
 pub(super) async fn submit(
     c: &mut Conn,
     mut s: Submission,
@@ -49,18 +50,35 @@ pub(super) async fn submit(
             return Ok(answer);
         }
         Ok(_) => Submitted::Recent(before.recent),
-        Err(attempt) => {
-            if let Some(task) = task(&s) {
-                work::record_attempt(c, &task, attempt).await?;
-            }
-            Submitted::Attempt
-        }
+        Err(_) => Submitted::Attempt,
     };
     let answer = render(&done, &record);
-    if let Some(key) = key {
-        idempotency::keep(c, &key, &answer, s.now).await?;
-    }
+    all_or_nothing(c, async |c: &mut Conn| {
+        if let (Err(attempt), Some(task)) = (&s.outcome, task(&s)) {
+            work::record_attempt(c, &task, attempt).await?;
+        }
+        match key {
+            Some(key) => idempotency::keep(c, &key, &answer, s.now).await,
+            None => Ok(()),
+        }
+    })
+    .await?;
     Ok(answer)
+}
+
+/// Undoes what was changed before an error.
+async fn all_or_nothing(
+    c: &mut Conn,
+    work: impl AsyncFnOnce(&mut Conn) -> Result<()>,
+) -> Result<()> {
+    dialect::begin_part(c).await?;
+    match work(c).await {
+        Ok(()) => dialect::end_part(c).await,
+        failed => {
+            dialect::undo_part(c).await?;
+            failed
+        }
+    }
 }
 
 /// The work that it finishes, when its type is one of ours.
@@ -86,9 +104,25 @@ async fn store(
         Some(earlier) => diff::compare(earlier, scan),
         None => Compared::default(),
     };
-    scan_write::write(c, s, scan, columns, &compared.known, key, answer).await?;
+    let Compared { known, differences } = compared;
+    if differences.is_empty() {
+        return scan_write::write(c, s, scan, columns, &known, key, answer).await;
+    }
+    all_or_nothing(c, async |c: &mut Conn| {
+        scan_write::write(c, s, scan, columns, &known, key, answer).await?;
+        tell(c, s, scan, differences).await
+    })
+    .await
+}
+
+async fn tell(
+    c: &mut Conn,
+    s: &Submission,
+    scan: &NewScan,
+    differences: Vec<Difference>,
+) -> Result<()> {
     let (name, host) = daemons::name_and_host(scan.agent.as_deref());
-    for difference in compared.differences {
+    for difference in differences {
         let change = NewChange {
             record_id: s.record_id,
             target: scan.target.clone(),

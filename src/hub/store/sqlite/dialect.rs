@@ -39,9 +39,35 @@ pub(super) async fn hold_record(_: &mut Conn, _: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// Several changes as one statement: they go to the database's thread together.
+/// Several changes as one statement: they go to the database's thread together. When one fails,
+/// [`undo_part`] undoes those before it.
 pub(super) fn together(changes: &[&str]) -> String {
-    changes.join(";\n")
+    format!("{BEGIN_PART};\n{};\n{END_PART}", changes.join(";\n"))
+}
+
+const BEGIN_PART: &str = "SAVEPOINT part";
+const END_PART: &str = "RELEASE part";
+
+/// What follows up to [`end_part`] can be undone.
+pub(super) async fn begin_part(c: &mut Conn) -> Result<()> {
+    execute(c, BEGIN_PART).await
+}
+
+/// The end of what [`begin_part`] began.
+pub(super) async fn end_part(c: &mut Conn) -> Result<()> {
+    execute(c, END_PART).await
+}
+
+/// Undoes what was changed since [`begin_part`].
+pub(super) async fn undo_part(c: &mut Conn) -> Result<()> {
+    // A full disk or a failing one: SQLite has rolled everything back by itself.
+    execute(c, "ROLLBACK TO part; RELEASE part")
+        .await
+        .map_err(|problem| StoreError::Unavailable(problem.to_string()))
+}
+
+async fn execute(c: &mut Conn, sql: &'static str) -> Result<()> {
+    sqlx::query(sql).execute(c).await.map(drop).map_err(failed)
 }
 
 /// Events have their numbers in the order of their commits: there is one writer.

@@ -2,7 +2,8 @@
 //!
 //! SQLite has one writer at a time; queueing for it here, in order, rather than in SQLite's busy
 //! handler, is fair and lets one `fsync` carry many submissions. Each job runs in a savepoint of its
-//! own, so that one that fails takes nothing with it, and hears back only after the commit.
+//! own, so that one that fails takes nothing with it, and hears back only after the commit. A job that
+//! leaves nothing behind when it fails (`run_tidy`) needs none, which saves it a way to the database.
 
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
@@ -60,9 +61,28 @@ impl Writer {
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T>> + Send + 'static,
     {
+        self.queue_up(job, false).await
+    }
+
+    /// The same, for a job that leaves nothing behind when it fails; but what makes the database
+    /// unavailable takes the other jobs of the transaction with it.
+    pub(super) async fn run_tidy<T, F>(&self, job: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T>> + Send + 'static,
+    {
+        self.queue_up(job, true).await
+    }
+
+    async fn queue_up<T, F>(&self, job: F, tidy: bool) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T>> + Send + 'static,
+    {
         let (reply, answer) = oneshot::channel();
         let job = Box::new(Typed {
             work: Some(job),
+            tidy,
             result: None,
             events: Vec::new(),
             reply,
@@ -98,12 +118,15 @@ impl Writer {
 trait Job: Send {
     /// Runs it and keeps its result; an error means that its changes must be undone.
     fn run<'c>(&'c mut self, connection: &'c mut SqliteConnection) -> BoxFuture<'c, Result<()>>;
+    /// Whether it leaves nothing behind when it fails.
+    fn is_tidy(&self) -> bool;
     /// Tells the caller, and whoever waits for events.
     fn finish(self: Box<Self>, committed: Result<()>, bell: &Bell);
 }
 
 struct Typed<T, F> {
     work: Option<F>,
+    tidy: bool,
     result: Option<Result<T>>,
     events: Vec<Told>,
     reply: oneshot::Sender<Result<T>>,
@@ -128,6 +151,10 @@ where
             self.result = Some(result);
             done
         })
+    }
+
+    fn is_tidy(&self) -> bool {
+        self.tidy
     }
 
     fn finish(self: Box<Self>, committed: Result<()>, bell: &Bell) {
@@ -184,25 +211,25 @@ async fn batch(
     let mut other = None;
     let mut done = Vec::new();
     let mut next = Some(first);
-    let mut committed = execute(connection, "BEGIN IMMEDIATE; SAVEPOINT job").await;
+    let mut committed = execute(connection, "BEGIN IMMEDIATE").await;
     while let Some(mut job) = next.take() {
         if committed.is_ok() {
-            committed = step(connection, job.as_mut()).await;
+            committed = match job.is_tidy() {
+                true => tidy_step(connection, job.as_mut()).await,
+                false => step(connection, job.as_mut()).await,
+            };
         }
         done.push(job);
         if committed.is_ok() && done.len() < BATCH_JOBS && start.elapsed() < BATCH_TIME {
             match queue.try_recv() {
-                Ok(Message::Job(job)) => {
-                    committed = execute(connection, "RELEASE job; SAVEPOINT job").await;
-                    next = Some(job);
-                }
+                Ok(Message::Job(job)) => next = Some(job),
                 Ok(message) => other = Some(message),
                 Err(_) => {}
             }
         }
     }
     if committed.is_ok() {
-        committed = execute(connection, "RELEASE job; COMMIT").await;
+        committed = execute(connection, "COMMIT").await;
     }
     if let Err(problem) = &committed {
         error!(%problem, jobs = done.len(), "a transaction failed");
@@ -220,8 +247,9 @@ async fn batch(
     other
 }
 
-/// Runs one job in the savepoint that is open. An error here is one of the whole transaction.
+/// Runs one job in a savepoint. An error here is one of the whole transaction.
 async fn step(connection: &mut SqliteConnection, job: &mut dyn Job) -> Result<()> {
+    execute(connection, "SAVEPOINT job").await?;
     if let Err(problem) = job.run(connection).await
         && execute(connection, "ROLLBACK TO job").await.is_err()
     {
@@ -229,7 +257,15 @@ async fn step(connection: &mut SqliteConnection, job: &mut dyn Job) -> Result<()
         // before this one, too, and this job's error says why.
         return Err(StoreError::Unavailable(problem.to_string()));
     }
-    Ok(())
+    execute(connection, "RELEASE job").await
+}
+
+/// The same for one that undoes itself, if the database lets it.
+async fn tidy_step(connection: &mut SqliteConnection, job: &mut dyn Job) -> Result<()> {
+    match job.run(connection).await {
+        Err(problem @ StoreError::Unavailable(_)) => Err(problem),
+        _ => Ok(()),
+    }
 }
 
 /// Statements with nothing to bind, in one go: each takes a way to SQLite's thread and back.

@@ -10,7 +10,7 @@ use axum::body::Bytes;
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use sha2::{Digest, Sha256};
@@ -22,6 +22,9 @@ use super::error::ApiError;
 use super::store::Idempotency;
 use crate::api::{IDEMPOTENCY_KEY, RECON_AGENT};
 
+/// Years that a time can be of: what is computed with it stays a time, and is written as RFC 3339.
+pub(super) const YEARS: RangeInclusive<i32> = 1970..=9999;
+
 /// The parameters after `?`.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Params(BTreeMap<String, String>);
@@ -30,9 +33,15 @@ impl<S: Sync> FromRequestParts<S> for Params {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        Query::try_from_uri(&parts.uri)
-            .map(|Query(map)| Self(map))
-            .map_err(|_| ApiError::bad_request("the parameters after ? cannot be read"))
+        let Query(map) = Query::<BTreeMap<String, String>>::try_from_uri(&parts.uri)
+            .map_err(|_| ApiError::bad_request("the parameters after ? cannot be read"))?;
+        // No name has one, and a database may not take it.
+        if let Some((name, _)) = map.iter().find(|(_, value)| has_controls(value)) {
+            let name = name.escape_default();
+            let problem = format!("{name} must not have control characters");
+            return Err(ApiError::bad_request(problem));
+        }
+        Ok(Self(map))
     }
 }
 
@@ -74,11 +83,14 @@ impl Params {
     pub(super) fn time(&self, name: &str) -> Result<Option<DateTime<Utc>>, ApiError> {
         self.text(name)
             .map(|text| {
-                text.parse().map_err(|_| {
-                    ApiError::bad_request(format!(
-                        "{name} must be an RFC 3339 time (2026-11-21T06:00:00Z)"
-                    ))
-                })
+                text.parse::<DateTime<Utc>>()
+                    .ok()
+                    .filter(|time| YEARS.contains(&time.year()))
+                    .ok_or_else(|| {
+                        ApiError::bad_request(format!(
+                            "{name} must be an RFC 3339 time (2026-11-21T06:00:00Z)"
+                        ))
+                    })
             })
             .transpose()
     }
@@ -105,6 +117,11 @@ impl Params {
             })
             .transpose()
     }
+}
+
+/// Whether a text has characters that no name has. PostgreSQL takes no NUL at all.
+pub(super) fn has_controls(text: &str) -> bool {
+    text.contains(char::is_control)
 }
 
 /// An id in the path.

@@ -48,7 +48,7 @@ pub(super) async fn submit(
     let (body, key) = post.json::<Body>()?;
     let mut fields = Fields::default();
     let id = fields.record(&body.eggrecord_id)?;
-    let target = fields.text("target", &body.target);
+    let target = fields.target(&body.target);
     let outcome = if fields.flag("success", &body.success) == Some(false) {
         let reason = fields
             .text("reason", &body.reason)

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::super::access::Identity;
 use super::super::error::{ApiError, field_error};
-use super::super::extract::{Caller, Post};
+use super::super::extract::{Caller, Post, has_controls};
 use super::super::plan::{Common, Plan, Written};
 use super::super::state::Hub;
 use super::super::store::{Created, NewRecord};
@@ -114,6 +114,11 @@ fn text(field: &str, value: Option<&String>) -> Result<Option<String>, ApiError>
             field,
             "range",
             format!("must be {TEXT_MAX} bytes at most"),
+        ))),
+        Some(text) if has_controls(text) => Err(invalid(field_error(
+            field,
+            "value",
+            "must not have control characters",
         ))),
         other => Ok(other.map(str::to_owned)),
     }

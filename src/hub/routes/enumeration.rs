@@ -83,7 +83,7 @@ pub(super) async fn submit(
     let (body, key) = post.json::<Body>()?;
     let mut fields = Fields::default();
     let id = fields.record(&body.eggrecord_id)?;
-    let target = fields.text("target", &body.target);
+    let target = fields.target(&body.target);
     let raw = body.result.unwrap_or_default().0;
     let (outcome, form) = match failed(&mut fields, &raw.success, &raw.reason, &raw.error) {
         Some(attempt) => (Err(attempt), form(&raw)),

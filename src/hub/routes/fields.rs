@@ -1,15 +1,18 @@
 //! What bodies of results have in common: fields that are tidied where they are merely untidy, and
 //! named where they are wrong.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::super::error::{ApiError, field_error};
+use super::super::extract::YEARS;
 use crate::api::FieldError;
 
 /// Longest text that is kept of one field.
 pub(super) const TEXT_MAX: usize = 4096;
+/// Longest name of a target that is kept: it stands in indexes.
+const TARGET_MAX: usize = 1024;
 /// Largest of the other objects that are kept, as JSON.
 pub(super) const OBJECT_MAX: usize = 64 * 1024;
 
@@ -37,6 +40,13 @@ impl Fields {
         }
     }
 
+    /// The target, as an agent calls it.
+    pub(super) fn target(&mut self, value: &Value) -> Option<String> {
+        let mut target = self.text("target", value)?;
+        target.truncate(target.floor_char_boundary(TARGET_MAX));
+        Some(target)
+    }
+
     pub(super) fn flag(&mut self, field: &str, value: &Value) -> Option<bool> {
         if !value.is_null() && !value.is_boolean() {
             self.wrong(field, "type", "must be true or false");
@@ -53,13 +63,18 @@ impl Fields {
         0.0
     }
 
+    /// A time; one before all computers is what a program sends that does not know it.
     pub(super) fn time(&mut self, field: &str, value: &Value) -> Option<DateTime<Utc>> {
         let text = self.text(field, value)?;
         let time = text.parse::<DateTime<Utc>>().ok();
-        if time.is_none() {
-            self.wrong(field, "value", "must be an RFC 3339 time");
+        match time {
+            Some(time) if time.year() <= *YEARS.end() => Some(time),
+            _ => {
+                self.wrong(field, "value", "must be an RFC 3339 time");
+                None
+            }
         }
-        time
+        .filter(|time| time.year() >= *YEARS.start())
     }
 
     /// A number from 0 to 1; what is not there is 0.

@@ -67,6 +67,9 @@ pub(super) async fn take(
 
 /// `GET /{personality}/progress/`.
 pub(super) async fn show(State(hub): State<Arc<Hub>>, Path(personality): Path<String>) -> Reply {
+    if !is_agent_name(&personality) {
+        return Err(ApiError::bad_request("Invalid personality"));
+    }
     let progress = match hub.store.progress(&personality).await? {
         Some(progress) => progress,
         // One of the five may not have begun.

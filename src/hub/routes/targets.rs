@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::super::access::Identity;
 use super::super::error::ApiError;
-use super::super::extract::{self, Caller, Params, Post};
+use super::super::extract::{self, Caller, Params, Post, has_controls};
 use super::super::plan::{Common, Plan, RECORDS_MAX, Written};
 use super::super::state::Hub;
 use super::super::store::{Created, StoreError, TargetChange, TargetQuery, TargetSort};
@@ -108,11 +108,17 @@ pub(super) async fn note_created(
 /// The free texts of a target; an error names the field and what is wrong with it.
 pub(super) fn check_texts(new: &NewTarget) -> Result<(), (&'static str, String)> {
     for (field, text) in [("group", &new.group), ("project", &new.project)] {
-        if text.as_ref().is_some_and(|t| t.len() > GROUP_MAX) {
-            return Err((field, format!("must be {GROUP_MAX} bytes at most")));
-        }
+        check_text(text.as_deref()).map_err(|problem| (field, problem))?;
     }
     Ok(())
+}
+
+fn check_text(text: Option<&str>) -> Result<(), String> {
+    match text {
+        Some(text) if text.len() > GROUP_MAX => Err(format!("must be {GROUP_MAX} bytes at most")),
+        Some(text) if has_controls(text) => Err("must not have control characters".to_owned()),
+        _ => Ok(()),
+    }
 }
 
 /// 403 that names each refused target and its rule.
@@ -270,10 +276,8 @@ pub(super) async fn change(
             "must name alive, skip_scan or group",
         ));
     }
-    if wish.group.as_ref().is_some_and(|g| g.len() > GROUP_MAX) {
-        let problem = format!("must be {GROUP_MAX} bytes at most");
-        return Err(ApiError::field("group", "range", problem));
-    }
+    check_text(wish.group.as_deref())
+        .map_err(|problem| ApiError::field("group", "range", problem))?;
     let before = hub.store.target(id).await?.ok_or_else(unknown)?;
     let audited = json!(wish);
     let change = TargetChange {

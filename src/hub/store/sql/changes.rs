@@ -83,7 +83,7 @@ pub(super) async fn list(pool: &Pool, query: &ChangeQuery) -> Result<Page<Change
     // Nothing after the first that is too old can be wanted: no index on time is needed.
     let end = items
         .iter()
-        .position(|change| query.since.is_some_and(|s| change.created_at < s - SKEW));
+        .position(|change| query.since.is_some_and(|s| change.created_at + SKEW < s));
     let more = end.is_none() && items.len() > query.limit as usize;
     items.truncate(end.unwrap_or(query.limit as usize));
     let next = items.last().map(|change| change.id).filter(|_| more);

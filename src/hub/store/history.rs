@@ -62,7 +62,7 @@ pub enum Kept {
 /// path, a technology or a finding is one row each, which does not grow in number with time.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Results {
-    /// Port scans; the last of each type of a record stays.
+    /// Port scans; the one of each type that saw a record last stays.
     Scans,
     /// Requests of spiders; those of the last run over a record stay.
     Requests,

@@ -11,12 +11,12 @@ use crate::api::{PortCounts, ScanPort, WorkKind};
 use crate::hub::store::postgres::PostgresStore;
 use crate::hub::store::*;
 
-fn day(n: i64) -> DateTime<Utc> {
+pub(super) fn day(n: i64) -> DateTime<Utc> {
     let first: DateTime<Utc> = "2026-11-21T06:00:00Z".parse().unwrap();
     first + TimeDelta::days(n)
 }
 
-async fn add(store: &dyn Store, name: &str) -> Uuid {
+pub(super) async fn add(store: &dyn Store, name: &str) -> Uuid {
     let record = NewRecord {
         key: name.to_owned(),
         sub_domain: Some(name.to_owned()),
@@ -51,7 +51,7 @@ fn port(port: u16) -> ScanPort {
     }
 }
 
-fn scan(id: Uuid, scan_type: &str, ports: &[u16], now: DateTime<Utc>) -> Submission {
+pub(super) fn scan(id: Uuid, scan_type: &str, ports: &[u16], now: DateTime<Utc>) -> Submission {
     Submission {
         record_id: id,
         scan_type: scan_type.to_owned(),
@@ -79,7 +79,7 @@ fn scan(id: Uuid, scan_type: &str, ports: &[u16], now: DateTime<Utc>) -> Submiss
     }
 }
 
-async fn submit(store: &dyn Store, submission: Submission) {
+pub(super) async fn submit(store: &dyn Store, submission: Submission) {
     let render = |_: &Submitted, _: &Record| Answer {
         status: 200,
         body: String::new(),
@@ -90,7 +90,7 @@ async fn submit(store: &dyn Store, submission: Submission) {
     assert_eq!(answer.unwrap().status, 200);
 }
 
-async fn changes(store: &dyn Store, query: ChangeQuery) -> Vec<String> {
+pub(super) async fn changes(store: &dyn Store, query: ChangeQuery) -> Vec<String> {
     let query = ChangeQuery {
         limit: 100,
         ..query

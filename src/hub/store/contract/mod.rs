@@ -3,6 +3,7 @@
 
 mod access;
 mod history;
+mod late;
 mod networks;
 mod ops;
 mod results;

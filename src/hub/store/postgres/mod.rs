@@ -33,6 +33,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "networks", include_str!("migrations/0005_networks.sql")),
     (6, "history", include_str!("migrations/0006_history.sql")),
     (7, "ops", include_str!("migrations/0007_ops.sql")),
+    (
+        10,
+        "scan_order",
+        include_str!("migrations/0010_scan_order.sql"),
+    ),
 ];
 
 /// Connections of one hub. A server has 100 by default, and each is a process.

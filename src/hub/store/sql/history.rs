@@ -141,7 +141,7 @@ const fn superseded(what: Results) -> (&'static str, &'static str) {
             "nmap",
             "EXISTS (SELECT 1 FROM nmap n
                      WHERE n.record_id = r.record_id AND n.scan_type = r.scan_type
-                       AND n.created_at > r.created_at)",
+                       AND n.finished_at > r.finished_at)",
         ),
         Results::Requests => (
             "request_metadata",

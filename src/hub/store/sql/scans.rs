@@ -1,6 +1,6 @@
 //! Port scans.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::changes;
@@ -30,6 +30,11 @@ pub(super) async fn submit(
     admit: Admit,
     render: RenderScan,
 ) -> Result<Answer> {
+    if let Ok(scan) = &mut s.outcome {
+        // Whose clock is ahead would else have the last word until then.
+        scan.finished_at = scan.finished_at.min(s.now);
+        scan.started_at = scan.started_at.map(|start| start.min(scan.finished_at));
+    }
     dialect::hold_record(c, s.record_id).await?;
     let before = before(c, &s, key.as_ref()).await?;
     if let Some(answer) = before.answer {
@@ -46,7 +51,7 @@ pub(super) async fn submit(
                 status: scan.status(),
             };
             let answer = render(&done, &record);
-            store(c, &s, scan, columns, before.earlier, key, &answer).await?;
+            store(c, &s, scan, columns, before.last, key, &answer).await?;
             return Ok(answer);
         }
         Ok(_) => Submitted::Recent(before.recent),
@@ -96,13 +101,14 @@ async fn store(
     s: &Submission,
     scan: &NewScan,
     columns: Columns,
-    earlier: Option<Earlier>,
+    last: Option<Last>,
     key: Option<Idempotency>,
     answer: &Answer,
 ) -> Result<()> {
-    let compared = match earlier {
-        Some(earlier) => diff::compare(earlier, scan),
-        None => Compared::default(),
+    let compared = match last {
+        Some(last) if last.is_before(scan, s.now) => diff::compare(last.scan, scan),
+        // It comes late: what it shows was seen otherwise since.
+        _ => Compared::default(),
     };
     let Compared { known, differences } = compared;
     if differences.is_empty() {
@@ -148,30 +154,57 @@ struct Before {
     /// submission of its caller from another, from anybody.
     recent: u32,
     /// The last of this type.
-    earlier: Option<Earlier>,
+    last: Option<Last>,
 }
 
-/// A few rows, each by its key.
+/// The scan of a type that saw a record last, whenever it was delivered.
+struct Last {
+    finished_at: DateTime<Utc>,
+    scan: Earlier,
+}
+
+impl Last {
+    /// One that is in the future was stored by a clock that was ahead.
+    fn is_before(&self, scan: &NewScan, now: DateTime<Utc>) -> bool {
+        self.finished_at <= scan.finished_at || self.finished_at > now
+    }
+}
+
+/// A few rows, each by its key. One index has the scans of a record by their end: what was stored
+/// within [`RECENT`] is looked for among those that are not older than the new one, and the last is
+/// the first of the others when a clock was ahead.
 async fn before(c: &mut Conn, s: &Submission, key: Option<&Idempotency>) -> Result<Before> {
+    let recent = s.now - RECENT;
+    let new = match &s.outcome {
+        Ok(scan) => scan.finished_at.min(recent),
+        Err(_) => recent,
+    };
     let row = sqlx::query(
         "SELECT e.*, i.body_sha256, i.status, i.answer,
-                n.ports_scanned, n.scan_command, n.open_ports, n.known,
+                n.finished_at, n.ports_scanned, n.scan_command, n.open_ports, n.known,
                 (SELECT count(*) FROM nmap
-                 WHERE record_id = $1 AND scan_type = $2 AND created_at > $3
+                 WHERE record_id = $1 AND scan_type = $2 AND finished_at >= $9
+                   AND created_at > $3 AND created_at <= $8
                    AND (NOT $4 OR caller <> $5)) AS recent
          FROM (SELECT 1 AS one) AS o
          LEFT JOIN idempotency i ON i.key = $6 AND i.route = $7
          LEFT JOIN egg_records e ON e.id = $1
-         LEFT JOIN nmap n ON n.id = (SELECT id FROM nmap WHERE record_id = $1 AND scan_type = $2
-                                     ORDER BY created_at DESC LIMIT 1)",
+         LEFT JOIN nmap n ON n.id = coalesce(
+             (SELECT id FROM nmap
+              WHERE record_id = $1 AND scan_type = $2 AND finished_at <= $8
+              ORDER BY finished_at DESC, id DESC LIMIT 1),
+             (SELECT id FROM nmap WHERE record_id = $1 AND scan_type = $2
+              ORDER BY finished_at LIMIT 1))",
     )
     .bind(s.record_id)
     .bind(&s.scan_type)
-    .bind(micros(s.now - RECENT))
+    .bind(micros(recent))
     .bind(s.keyed)
     .bind(&s.caller)
     .bind(key.map(|k| k.key.as_str()))
     .bind(key.map(|k| k.route.as_str()))
+    .bind(micros(s.now))
+    .bind(micros(new))
     .fetch_one(c)
     .await
     .map_err(failed)?;
@@ -185,19 +218,20 @@ async fn before(c: &mut Conn, s: &Submission, key: Option<&Idempotency>) -> Resu
             .then(|| rows::record(&row))
             .transpose()?,
         recent: rows::count(&row, "recent")?,
-        earlier: is_there("ports_scanned")?
-            .then(|| earlier(&row))
-            .transpose()?,
+        last: is_there("ports_scanned")?.then(|| last(&row)).transpose()?,
     })
 }
 
-fn earlier(row: &DbRow) -> Result<Earlier> {
+fn last(row: &DbRow) -> Result<Last> {
     let known: Option<&str> = rows::get(row, "known")?;
-    Ok(Earlier {
-        open_ports: rows::from_json(rows::get(row, "open_ports")?)?,
-        known: known.map(rows::from_json).transpose()?.unwrap_or_default(),
-        ports_scanned: rows::count(row, "ports_scanned")?,
-        scan_command: rows::get(row, "scan_command")?,
+    Ok(Last {
+        finished_at: rows::time(rows::get(row, "finished_at")?)?,
+        scan: Earlier {
+            open_ports: rows::from_json(rows::get(row, "open_ports")?)?,
+            known: known.map(rows::from_json).transpose()?.unwrap_or_default(),
+            ports_scanned: rows::count(row, "ports_scanned")?,
+            scan_command: rows::get(row, "scan_command")?,
+        },
     })
 }
 

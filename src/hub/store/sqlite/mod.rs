@@ -41,6 +41,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "networks", include_str!("migrations/0006_networks.sql")),
     (7, "history", include_str!("migrations/0007_history.sql")),
     (8, "ops", include_str!("migrations/0008_ops.sql")),
+    (
+        11,
+        "scan_order",
+        include_str!("migrations/0011_scan_order.sql"),
+    ),
 ];
 
 /// The write-ahead log keeps no more than this when it is empty.

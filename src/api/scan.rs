@@ -257,7 +257,7 @@ pub struct Scan {
     /// Seconds.
     #[serde(default)]
     pub scan_duration: f64,
-    /// Number of ports scanned.
+    /// Number of ports scanned; 0: the agent did not say.
     pub ports_scanned: u32,
     /// How many ended in which state.
     #[serde(default)]

@@ -84,7 +84,7 @@ impl Body {
         if record_id.is_none() {
             fields.wrong("eggrecord_id", "value", "must be a UUID");
         }
-        let target = fields.text("target", &self.target);
+        let target = fields.target(&self.target);
         let scan_type = fields
             .text("scan_type", &self.scan_type)
             .unwrap_or_else(|| own.as_str().to_owned());
@@ -138,6 +138,7 @@ impl Fields {
     fn scan(&mut self, raw: RawResult, now: DateTime<Utc>) -> NewScan {
         let ports = self.ports(raw.open_ports);
         let open = u32::try_from(ports.len()).unwrap_or(u32::MAX);
+        let counted = !raw.port_counts.is_null();
         let counts = self.counts(raw.port_counts, open);
         let address = self
             .text("result.ip_address", &raw.ip_address)
@@ -169,8 +170,12 @@ impl Fields {
             started_at: started_at.or_else(|| started(finished_at, duration)),
             finished_at,
             scan_duration: duration,
-            // Bounded above.
-            ports_scanned: (scanned as u32).max(counts.total()),
+            ports_scanned: match scanned as u32 {
+                // It does not say: that so many are open says nothing of how many were asked.
+                0 if !counted => 0,
+                // Bounded above.
+                scanned => scanned.max(counts.total()),
+            },
             port_counts: counts,
             web: ports.iter().any(is_web),
             open_ports: ports,

@@ -11,11 +11,13 @@
 //!   off, or could not reach the host or network for some ports, looked at nothing for certain. Else
 //!   its command says which ports it looked at (`-p 22,8000-8100`); where it does not, or only by a
 //!   name (`-p top1000`), it looked at what the other scan did if the name is the same, or if it
-//!   scanned at least as many ports.
+//!   scanned at least as many ports; one that says neither looked at everything.
+//! * TCP is looked at unless the command says otherwise (`-sU`, `-p U:53`); any other protocol, where
+//!   the command or an open port shows it.
 //! * `service_changed` and `certificate_changed` need both sides to be known: a service that was not
 //!   recognised this time, or was only guessed from the number of its port, is no change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -34,7 +36,7 @@ const NAME_MAX: usize = 64;
 /// Which ports a scan looked at.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Looked {
-    /// How many.
+    /// How many; 0: it did not say.
     scanned: u32,
     /// The name of their set, where it has one (`top1000`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,7 +58,7 @@ pub(super) struct Earlier {
     pub(super) open_ports: Vec<ScanPort>,
     /// What was known beyond them.
     pub(super) known: Vec<Known>,
-    /// Number of ports scanned.
+    /// Number of ports scanned; 0: it did not say.
     pub(super) ports_scanned: u32,
     /// Its command.
     pub(super) scan_command: String,
@@ -239,6 +241,7 @@ fn bounded(mut all: Vec<Difference>) -> Vec<Difference> {
 /// What a new scan looked at.
 struct Sight {
     whole: bool,
+    protocols: BTreeSet<String>,
     ports: Ports,
     looked: Looked,
 }
@@ -246,7 +249,9 @@ struct Sight {
 impl Sight {
     fn of(scan: &NewScan) -> Self {
         let ports = Ports::of(&scan.scan_command);
+        let open = scan.open_ports.iter().map(|port| port.protocol.clone());
         Self {
+            protocols: protocols(&scan.scan_command, &ports).chain(open).collect(),
             whole: scan.rest["incomplete"] != true && scan.port_counts.unreachable == 0,
             looked: Looked {
                 scanned: scan.ports_scanned,
@@ -257,13 +262,14 @@ impl Sight {
     }
 
     fn covers(&self, known: &Known) -> bool {
+        let scanned = self.looked.scanned;
         self.whole
+            && self.protocols.contains(&known.port.protocol)
             && match &self.ports {
-                Ports::Numbers(ranges) => ranges
-                    .iter()
-                    .any(|(from, to)| (*from..=*to).contains(&known.port.port)),
+                Ports::Numbers(ranges) => ranges.iter().any(|range| range.has(&known.port)),
                 Ports::Name(name) if known.looked.name.as_ref() == Some(name) => true,
-                _ => self.looked.scanned >= known.looked.scanned,
+                Ports::Name(_) => scanned > 0 && scanned >= known.looked.scanned,
+                Ports::Unsaid => scanned == 0 || scanned >= known.looked.scanned,
             }
     }
 }
@@ -271,8 +277,8 @@ impl Sight {
 /// The ports that a command names.
 #[derive(Debug, PartialEq)]
 enum Ports {
-    /// These, from and to.
-    Numbers(Vec<(u16, u16)>),
+    /// These.
+    Numbers(Vec<Range>),
     /// A set with a name.
     Name(String),
     /// It does not say.
@@ -293,9 +299,13 @@ impl Ports {
         };
         let text = text.trim_end_matches(';');
         if text == "-" {
-            return Self::Numbers(vec![(0, u16::MAX)]);
+            return Self::Numbers(vec![Range::default()]);
         }
-        let ranges: Option<Vec<_>> = text.split(',').map(range).collect();
+        let mut protocol = None;
+        let ranges: Option<Vec<_>> = text
+            .split(',')
+            .map(|part| Range::parse(part, &mut protocol))
+            .collect();
         match ranges {
             Some(ranges) => Self::Numbers(ranges),
             None if (1..=NAME_MAX).contains(&text.len()) => Self::Name(text.to_owned()),
@@ -311,9 +321,84 @@ impl Ports {
     }
 }
 
-fn range(text: &str) -> Option<(u16, u16)> {
-    let (from, to) = text.split_once('-').unwrap_or((text, text));
-    Some((from.parse().ok()?, to.parse().ok()?))
+/// Ports from one to another.
+#[derive(Debug, PartialEq)]
+struct Range {
+    from: u16,
+    to: u16,
+    /// Of this protocol alone.
+    protocol: Option<&'static str>,
+}
+
+impl Default for Range {
+    fn default() -> Self {
+        Self {
+            from: 0,
+            to: u16::MAX,
+            protocol: None,
+        }
+    }
+}
+
+impl Range {
+    /// `22`, `8000-8100`, `U:53`. A protocol holds for what follows it, too.
+    fn parse(text: &str, protocol: &mut Option<&'static str>) -> Option<Self> {
+        let text = match text.split_once(':') {
+            Some((letter, rest)) => {
+                *protocol = Some(match letter {
+                    "T" => "tcp",
+                    "U" => "udp",
+                    "S" => "sctp",
+                    _ => return None,
+                });
+                rest
+            }
+            None => text,
+        };
+        let (from, to) = match text.split_once('-') {
+            Some((from, to)) => (from, to),
+            None => (text, text),
+        };
+        Some(Self {
+            from: from.parse().ok()?,
+            to: to.parse().ok()?,
+            protocol: *protocol,
+        })
+    }
+
+    fn has(&self, port: &ScanPort) -> bool {
+        (self.from..=self.to).contains(&port.port)
+            && self
+                .protocol
+                .is_none_or(|protocol| protocol == port.protocol)
+    }
+}
+
+/// The protocols that a command names, by nmap's letters for ways to scan (`-sU`, `-sSU`) or before
+/// its ports; TCP when it names none.
+fn protocols(command: &str, ports: &Ports) -> impl Iterator<Item = String> {
+    // What follows asks for services on what was found open.
+    let first = command.split(';').next().unwrap_or_default();
+    let ways = first
+        .split_whitespace()
+        .filter_map(|w| w.strip_prefix("-s"));
+    let mut named: BTreeSet<_> = ways.flat_map(str::chars).filter_map(protocol).collect();
+    if let Ports::Numbers(ranges) = ports {
+        named.extend(ranges.iter().filter_map(|range| range.protocol));
+    }
+    if named.is_empty() {
+        named.insert("tcp");
+    }
+    named.into_iter().map(str::to_owned)
+}
+
+fn protocol(letter: char) -> Option<&'static str> {
+    match letter {
+        'A' | 'F' | 'I' | 'M' | 'N' | 'S' | 'T' | 'W' | 'X' => Some("tcp"),
+        'U' => Some("udp"),
+        'Y' | 'Z' => Some("sctp"),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

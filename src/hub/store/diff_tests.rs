@@ -126,6 +126,57 @@ fn the_same_number_of_another_protocol_is_another_port() {
 }
 
 #[test]
+fn only_a_protocol_that_was_looked_at_can_close() {
+    let udp = ScanPort {
+        protocol: "udp".to_owned(),
+        ..port(53)
+    };
+    let both = || vec![port(53), udp.clone()];
+    for (command, closed) in [
+        ("", vec!["53/tcp"]),
+        ("connect -p 1-65535", vec!["53/tcp"]),
+        ("nmap -sS -sV -p- 10.0.0.1", vec!["53/tcp"]),
+        ("nmap -sU -p- 10.0.0.1", vec!["53/udp"]),
+        ("nmap -sSU -p 1-100", vec!["53/tcp", "53/udp"]),
+        ("nmap -p U:53,54,T:22", vec!["53/udp"]),
+        ("nmap -p T:22,53,U:1-9", vec!["53/tcp"]),
+        ("connect -p 53; nmap -sU -p 22", vec!["53/tcp"]),
+    ] {
+        let all = told(vec![scan("", 100, both()), scan(command, 100, Vec::new())]);
+        let wanted: Vec<_> = closed.iter().map(|p| format!("port_closed {p}")).collect();
+        assert_eq!(all[0], wanted, "{command}");
+    }
+    let other = ScanPort {
+        protocol: "udp".to_owned(),
+        ..port(161)
+    };
+    let all = told(vec![scan("", 100, both()), scan("", 100, vec![other])]);
+    let shown = [
+        "port_opened 161/udp",
+        "port_closed 53/tcp",
+        "port_closed 53/udp",
+    ];
+    assert_eq!(all[0], shown, "an open port shows the protocol");
+}
+
+#[test]
+fn who_does_not_say_looked_at_everything() {
+    let all = told(vec![
+        scan("nmap scan for 10.0.0.1", 0, vec![port(22), port(80)]),
+        scan("nmap scan for 10.0.0.1", 0, vec![port(22)]),
+        scan("connect -p top1000", 1000, vec![port(22)]),
+        scan("nmap scan for 10.0.0.1", 0, Vec::new()),
+        scan("connect -p 1-65535", 65535, vec![port(22)]),
+        scan("nmap -p http*", 0, Vec::new()),
+    ]);
+    let none: [&str; 0] = [];
+    assert_eq!(all[0], ["port_closed 80/tcp"]);
+    assert_eq!(all[1], none);
+    assert_eq!(all[2], ["port_closed 22/tcp"]);
+    assert_eq!(all[4], none, "it does say, though not which");
+}
+
+#[test]
 fn only_what_was_looked_at_can_close() {
     let full = || scan("connect -p 1-65535", 65535, vec![port(22), port(40000)]);
     for (command, scanned, closed) in [

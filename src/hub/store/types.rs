@@ -202,7 +202,7 @@ pub struct NewScan {
     pub finished_at: DateTime<Utc>,
     /// Seconds.
     pub scan_duration: f64,
-    /// Number of ports scanned.
+    /// Number of ports scanned; 0: it does not say.
     pub ports_scanned: u32,
     /// How many ended in which state.
     pub port_counts: PortCounts,

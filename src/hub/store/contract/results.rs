@@ -240,6 +240,23 @@ async fn a_path_seen_again_is_not_another(store: &dyn Store) {
     );
 }
 
+/// Some tools name paths alone: they neither come nor go by that.
+async fn a_path_without_a_status_is_as_it_was(store: &dyn Store) {
+    let id = add(store, &["10.0.0.1"]).await[0];
+    let send = |list: &[(&str, Option<u16>)], minutes| {
+        send_paths(store, delivered(id, 30, after(minutes), paths(list)))
+    };
+    send(&[("/no", Some(404)), ("/", None)], 0).await;
+    for minutes in 1..4 {
+        send(&[("/no", None), ("/", None)], minutes).await;
+    }
+    assert!(changes(store).await.is_empty());
+    send(&[("/no", Some(200))], 4).await;
+    send(&[("/no", None)], 5).await;
+    let told = changes(store).await;
+    assert_eq!(told, [(json!("path_appeared"), json!("/no"))]);
+}
+
 async fn a_first_path_after_none_appeared(store: &dyn Store) {
     let id = add(store, &["10.0.0.1"]).await[0];
     send_paths(store, delivered(id, 30, t0(), paths(&[]))).await;
@@ -474,6 +491,7 @@ contract!(
     failed_results_back_off,
     both_scan_and_requests_give_priority,
     a_path_seen_again_is_not_another,
+    a_path_without_a_status_is_as_it_was,
     a_first_path_after_none_appeared,
     technologies_that_differ_are_changes,
     a_risk_that_moves_is_a_change,

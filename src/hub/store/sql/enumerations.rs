@@ -131,7 +131,8 @@ async fn tell_differences(
 ) -> Result<()> {
     for path in paths {
         let before = known.get(&digest(&[&path.path]));
-        let status = path.status.map(i64::from);
+        // As it is stored: what this enumeration does not say stays as it was.
+        let status = path.status.map(i64::from).or(before.copied().flatten());
         let was = before.is_some_and(|status| is_there(*status));
         let is = is_there(status);
         let kind = match (was, is) {

@@ -183,7 +183,7 @@ pub struct HubSettings {
     /// for ever; 0 keeps them all.
     pub keep_scans: Span,
     /// Answers to submissions are kept for this long, to be given again to a repetition; 0 keeps them
-    /// for ever.
+    /// for ever. Longer than an agent may be without the hub: it then sends again what it sent before.
     pub keep_answers: Span,
     /// Whom to tell of events, over HTTP.
     pub webhooks: Vec<WebhookSettings>,
@@ -226,7 +226,7 @@ impl Default for HubSettings {
             keep_events: Span::secs(90 * DAY),
             keep_changes: Span::secs(365 * DAY),
             keep_scans: Span::secs(365 * DAY),
-            keep_answers: Span::secs(7 * DAY),
+            keep_answers: Span::secs(90 * DAY),
             webhooks: Vec::new(),
         }
     }

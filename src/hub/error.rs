@@ -174,6 +174,13 @@ impl From<StoreError> for ApiError {
                 "value",
                 "this key was used with another body; send a new key with a new body",
             ),
+            StoreError::MadeBefore(id) => Self::new(
+                StatusCode::CONFLICT,
+                format!(
+                    "{id} was made with this key; its secret was told then and is not kept: revoke \
+                     it, and send another key for another"
+                ),
+            ),
             StoreError::Refused(refusal) => Self::forbidden(refusal.to_string()),
             StoreError::UnknownRecord => Self::not_found("there is no eggrecord with this id"),
         }

@@ -177,6 +177,11 @@ impl Post {
         hash.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// The key.
+    pub(super) fn key(&self) -> Option<&Idempotency> {
+        self.key.as_ref()
+    }
+
     /// The body as it came.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes

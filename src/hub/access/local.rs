@@ -50,7 +50,7 @@ impl LocalToken {
             return Ok(());
         };
         // Another database may not know it yet.
-        let token = store.create_token(new(&secret), now).await?;
+        let token = store.create_token(new(&secret), None, now).await?;
         if token.revoked_at.is_some() {
             warn!(
                 "the token of this host's agents is revoked; reconctl hub token rotate-local makes a \
@@ -88,7 +88,7 @@ impl LocalToken {
     /// The database first: a file must never hold what the hub does not know.
     async fn make(&self, store: &dyn Store, now: DateTime<Utc>) -> Result<Token, LocalTokenError> {
         let secret = Secret::generate(Role::Agent);
-        let token = store.create_token(new(&secret), now).await?;
+        let token = store.create_token(new(&secret), None, now).await?;
         write(&self.path, &secret).map_err(|source| self.failed(source))?;
         Ok(token)
     }

@@ -17,7 +17,7 @@ use super::super::store::{Assessed, AssessmentQuery, Attempt, NewAssessment};
 use super::fields::{Fields, OBJECT_MAX};
 use super::findings::{level, of_target};
 use super::results::{Subject, attempt_message};
-use super::{Reply, kept, to_keep};
+use super::{Reply, kept, repeated, to_keep};
 use crate::api::{AssessmentAnswer, AssessmentList, Personality, RiskLevel, WorkKind};
 
 #[derive(Debug, Default, Deserialize)]
@@ -60,6 +60,9 @@ pub(super) async fn submit(
         Ok(fields.assessment(body))
     };
     fields.finish()?;
+    if let Some(answer) = repeated(&hub, key.as_ref()).await? {
+        return kept(answer);
+    }
     let subject = Subject::find(&hub, id, target).await?;
     let target = subject.target.clone();
     let kind = WorkKind::RyuAssessment;

@@ -17,7 +17,7 @@ use super::super::plan::{Common, Plan, Written};
 use super::super::state::Hub;
 use super::super::store::{Created, NewRecord};
 use super::targets::{names, note_created, refusal};
-use super::{Reply, kept, to_keep};
+use super::{Reply, kept, repeated, to_keep};
 use crate::api::FieldError;
 
 /// Longest free text.
@@ -50,6 +50,9 @@ pub(super) async fn create(
     post: Post,
 ) -> Reply {
     let (form, key) = post.json::<Form>()?;
+    if let Some(answer) = repeated(&hub, key.as_ref()).await? {
+        return kept(answer);
+    }
     let projectegg = text("projectegg", form.projectegg.as_ref())?;
     let common = Common {
         group: text("eggname", form.eggname.as_ref())?,

@@ -17,7 +17,7 @@ use super::super::state::Hub;
 use super::super::store::{Answer, Attempt, Cms, Enumerated, Enumeration, FoundPath};
 use super::fields::{Fields, OBJECT_MAX};
 use super::results::{LIST_MAX, Subject, attempt_message, failed};
-use super::{Reply, kept, to_keep};
+use super::{Reply, kept, repeated, to_keep};
 use crate::api::{EnumerationAnswer, Personality, WorkKind};
 
 #[derive(Debug, Deserialize)]
@@ -90,6 +90,9 @@ pub(super) async fn submit(
         None => fields.enumeration(raw)?,
     };
     fields.finish()?;
+    if let Some(answer) = repeated(&hub, key.as_ref()).await? {
+        return kept(answer);
+    }
     let subject = Subject::find(&hub, id, target).await?;
     let target = subject.target.clone();
     let kind = WorkKind::SuzuEnum;

@@ -48,7 +48,7 @@ use tower_http::normalize_path::{NormalizePath, NormalizePathLayer};
 use super::error::{ApiError, shape};
 use super::guard::guard;
 use super::state::Hub;
-use super::store::Answer;
+use super::store::{Answer, Idempotency};
 pub(super) use fleet_health::fleet;
 
 /// Largest body of most requests.
@@ -92,6 +92,15 @@ fn kept(answer: Answer) -> Reply {
     }
     let json = [(axum::http::header::CONTENT_TYPE, "application/json")];
     Ok((status, json, answer.body).into_response())
+}
+
+/// The answer to the same request before. It is looked for where the request may else be refused for
+/// what has changed since: its target is gone, or out of scope.
+async fn repeated(hub: &Hub, key: Option<&Idempotency>) -> Result<Option<Answer>, ApiError> {
+    match key {
+        Some(key) => Ok(hub.store.kept_answer(key.clone()).await?),
+        None => Ok(None),
+    }
 }
 
 /// An answer to be kept by a store.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -13,8 +14,8 @@ use super::super::error::ApiError;
 use super::super::extract::{Post, is_agent_name};
 use super::super::state::Hub;
 use super::super::store::ProgressUpdate;
-use super::Reply;
 use super::fields::Fields;
+use super::{Reply, kept, to_keep};
 use crate::api::{Personality, Progress};
 
 /// Largest value of a field that may be anything.
@@ -56,13 +57,15 @@ pub(super) async fn take(
     {
         identity.may_be(&personality, host)?;
     }
-    let (body, _) = post.json::<Body>()?;
+    let (body, key) = post.json::<Body>()?;
     let mut fields = Fields::default();
     let update = fields.progress(body);
     fields.finish()?;
     let now = hub.clock.now();
-    hub.store.set_progress(personality, update, now).await?;
-    Ok(Json(json!({ "success": true, "message": "Progress updated" })).into_response())
+    let said = json!({ "success": true, "message": "Progress updated" });
+    let said = to_keep(StatusCode::OK, &said);
+    let done = hub.store.set_progress(personality, update, key, said, now);
+    kept(done.await?)
 }
 
 /// `GET /{personality}/progress/`.

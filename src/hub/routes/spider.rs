@@ -15,7 +15,7 @@ use super::super::store::{Answer, Attempt, Request, Spider, Spidered};
 use super::fields::{Fields, OBJECT_MAX, tidy};
 use super::results::{LIST_MAX, Subject, attempt_message, failed};
 use super::secrets::{Redactor, Secret};
-use super::{Reply, kept, to_keep};
+use super::{Reply, kept, repeated, to_keep};
 use crate::api::{Personality, SpiderAnswer, Technology, WorkKind};
 
 /// Names that are kept of what one page's scripts show.
@@ -94,6 +94,9 @@ pub(super) async fn submit(
         None => fields.spider(raw, target.as_deref(), &hash)?,
     };
     fields.finish()?;
+    if let Some(answer) = repeated(&hub, key.as_ref()).await? {
+        return kept(answer);
+    }
     let subject = Subject::find(&hub, id, target).await?;
     let target = subject.target.clone();
     let kind = WorkKind::KumoSpider;

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
-use axum::response::IntoResponse;
+use axum::http::StatusCode;
 use serde_json::json;
 
 use super::super::access::Identity;
@@ -14,8 +13,8 @@ use super::super::gate::{Verdict, by_rules};
 use super::super::plan::{Common, Written, check_network, violation};
 use super::super::state::Hub;
 use super::super::store::NewRecord;
-use super::Reply;
 use super::targets::check_texts;
+use super::{Reply, kept, repeated, to_keep};
 use crate::api::{ImportAnswer, ImportError, NewTarget};
 
 /// Lines of one request.
@@ -24,6 +23,9 @@ const LINES_MAX: usize = 100_000;
 const BATCH: usize = 2000;
 /// Refusals that one request records as events; its answer names all.
 const EVENTS_MAX: usize = 10;
+
+/// Longest answer that is kept. A longer one names errors; to import the same again changes nothing.
+const KEPT_MAX: usize = 64 * 1024;
 
 /// `POST /api/targets/import`: a target a line, as JSON. What is good is taken, whatever is wrong
 /// with the rest; sending it again changes nothing. No name is looked up: one that no rule speaks of
@@ -34,6 +36,9 @@ pub(super) async fn import(
     caller: Caller,
     post: Post,
 ) -> Reply {
+    if let Some(answer) = repeated(&hub, post.key()).await? {
+        return kept(answer);
+    }
     let text = std::str::from_utf8(post.bytes())
         .map_err(|_| ApiError::bad_request("the body is not UTF-8"))?;
     if text.lines().count() > LINES_MAX {
@@ -74,7 +79,14 @@ pub(super) async fn import(
             .await;
     }
     answer.success = answer.errors.is_empty();
-    Ok(Json(answer).into_response())
+    let answer = to_keep(StatusCode::OK, &answer);
+    match post.key().cloned() {
+        Some(key) if answer.body.len() <= KEPT_MAX => {
+            let now = hub.clock.now();
+            kept(hub.store.keep_answer(key, answer, now).await?)
+        }
+        _ => kept(answer),
+    }
 }
 
 async fn add(

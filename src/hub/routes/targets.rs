@@ -16,7 +16,7 @@ use super::super::plan::{Common, Plan, RECORDS_MAX, Written};
 use super::super::state::Hub;
 use super::super::store::{Created, StoreError, TargetChange, TargetQuery, TargetSort};
 use super::export::{self, Format, Row};
-use super::{Reply, kept, to_keep};
+use super::{Reply, kept, repeated, to_keep};
 use crate::api::{
     ChangeTarget, CreateTargets, CreateTargetsAnswer, NewTarget, RefusedTarget, Target, TargetList,
     WorkKind,
@@ -37,6 +37,9 @@ pub(super) async fn create(
     post: Post,
 ) -> Reply {
     let (wish, key) = post.json::<CreateTargets>()?;
+    if let Some(answer) = repeated(&hub, key.as_ref()).await? {
+        return kept(answer);
+    }
     if wish.targets.is_empty() || wish.targets.len() > RECORDS_MAX {
         return Err(ApiError::field(
             "targets",

@@ -21,10 +21,10 @@ use crate::api::{CreateToken, CreatedToken, Role, TokenList};
 const NAME_MAX: usize = 128;
 const LIFE_MAX: u64 = 10 * 366 * 86_400;
 
-/// `POST /api/tokens`. An idempotency key is no use here: the secret is not kept, so that the first
-/// answer cannot be given again.
+/// `POST /api/tokens`. The secret is not kept, so that the first answer cannot be given again: a
+/// repetition is refused, and names the token.
 pub(super) async fn create(State(hub): State<Arc<Hub>>, identity: Identity, post: Post) -> Reply {
-    let (wish, _) = post.json::<CreateToken>()?;
+    let (wish, key) = post.json::<CreateToken>()?;
     check(&wish)?;
     let now = hub.clock.now();
     let secret = Secret::generate(wish.role);
@@ -38,7 +38,7 @@ pub(super) async fn create(State(hub): State<Arc<Hub>>, identity: Identity, post
         host: wish.host,
         expires_at: life.map(|seconds| now + TimeDelta::seconds(seconds)),
     };
-    let token = hub.store.create_token(token, now).await?;
+    let token = hub.store.create_token(token, key, now).await?;
     let (id, new) = (token.id.to_string(), json!(token));
     hub.audit(&identity, "token.create", id, None, Some(new))
         .await;

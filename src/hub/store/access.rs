@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Page, Result};
+use super::{Idempotency, Page, Result};
 use crate::api::{AuditEntry, Role, Token};
 
 /// A token to be made.
@@ -36,8 +36,14 @@ pub struct PageQuery {
 /// Tokens and the audit trail.
 #[async_trait]
 pub trait AccessStore {
-    /// Makes a token; one with this secret that is there already is left as it is.
-    async fn create_token(&self, token: NewToken, now: DateTime<Utc>) -> Result<Token>;
+    /// Makes a token; one with this secret that is there already is left as it is. A repetition is
+    /// refused ([`MadeBefore`](super::StoreError::MadeBefore)): its secret would be another.
+    async fn create_token(
+        &self,
+        token: NewToken,
+        key: Option<Idempotency>,
+        now: DateTime<Utc>,
+    ) -> Result<Token>;
 
     /// The token with this secret, be it good or not.
     async fn token_by_secret(&self, sha256: [u8; 32]) -> Result<Option<Token>>;

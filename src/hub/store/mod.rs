@@ -7,6 +7,7 @@
 //! depend on `api` only. A change that the store has acknowledged outlives a crash.
 
 mod access;
+mod answers;
 mod bell;
 #[cfg(test)]
 mod contract;
@@ -27,6 +28,7 @@ use crate::api::{Event, Heartbeat, LeaseRenewal, Scan, Target};
 use crate::fleet::Refusal;
 
 pub use access::{AccessStore, NewToken, PageQuery};
+pub use answers::Answers;
 pub use bell::Told;
 pub use history::{
     ChangeQuery, EventFilter, EventPage, History, Kept, Progress, Results, ResultsPurged,
@@ -55,6 +57,10 @@ pub enum StoreError {
     /// The idempotency key belongs to another body.
     #[error("this idempotency key was used with another body")]
     KeyReused,
+    /// What this key was for is done, and its answer cannot be given again; the text is the id of
+    /// what was made.
+    #[error("{0} was made with this idempotency key")]
+    MadeBefore(String),
     /// There is no such record.
     #[error("there is no such record")]
     UnknownRecord,
@@ -79,7 +85,9 @@ pub type Admit = Box<dyn FnOnce(&Record, &mut NewScan) -> std::result::Result<()
 
 /// A database.
 #[async_trait]
-pub trait Store: AccessStore + History + Ops + ResultStore + Targets + Send + Sync {
+pub trait Store:
+    AccessStore + Answers + History + Ops + ResultStore + Targets + Send + Sync
+{
     /// Adds records, all or none; one whose key is known is left as it is.
     async fn create_records(
         &self,

@@ -43,8 +43,10 @@ pub trait ResultStore: Send + Sync {
         &self,
         agent: String,
         update: ProgressUpdate,
+        key: Option<Idempotency>,
+        answer: Answer,
         now: DateTime<Utc>,
-    ) -> Result<()>;
+    ) -> Result<Answer>;
 
     /// What an agent does now; `None` when it never said.
     async fn progress(&self, agent: &str) -> Result<Option<Progress>>;

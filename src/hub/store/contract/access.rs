@@ -30,7 +30,7 @@ fn new(name: &str, secret: u8) -> NewToken {
 }
 
 async fn a_token_is_found_by_its_secret(store: &dyn Store) {
-    let made = store.create_token(new("one", 1), t0()).await.unwrap();
+    let made = store.create_token(new("one", 1), None, t0()).await.unwrap();
     assert_eq!(made.name, "one");
     assert_eq!(made.role, Role::Agent);
     assert_eq!(made.agent.as_deref(), Some("kaze"));
@@ -39,7 +39,10 @@ async fn a_token_is_found_by_its_secret(store: &dyn Store) {
     assert_eq!(found.as_ref(), Some(&made));
     assert_eq!(store.token_by_secret([2; 32]).await.unwrap(), None);
 
-    let again = store.create_token(new("other", 1), later()).await.unwrap();
+    let again = store
+        .create_token(new("other", 1), None, later())
+        .await
+        .unwrap();
     assert_eq!(again, made, "the same secret is the same token");
 
     store.token_used(made.id, later()).await.unwrap();
@@ -58,7 +61,7 @@ async fn a_token_is_found_by_its_secret(store: &dyn Store) {
 async fn tokens_page_from_the_newest(store: &dyn Store) {
     for secret in 0..5 {
         store
-            .create_token(new(&format!("t{secret}"), secret), t0())
+            .create_token(new(&format!("t{secret}"), secret), None, t0())
             .await
             .unwrap();
     }

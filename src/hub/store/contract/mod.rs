@@ -2,6 +2,7 @@
 //! for SQLite and once for a real PostgreSQL, which the tests start themselves.
 
 mod access;
+mod answers;
 mod history;
 mod late;
 mod networks;

@@ -452,6 +452,10 @@ async fn unknown_records_are_refused(store: &dyn Store) {
 
 async fn progress_keeps_three_fields(store: &dyn Store) {
     assert_eq!(store.progress("suzu").await.unwrap(), None);
+    let said = Answer {
+        status: 200,
+        body: String::new(),
+    };
     let update = ProgressUpdate {
         status: Some("enumerating".to_owned()),
         cycle_number: Some(3),
@@ -463,7 +467,7 @@ async fn progress_keeps_three_fields(store: &dyn Store) {
         },
     };
     store
-        .set_progress("suzu".into(), update, t0())
+        .set_progress("suzu".into(), update, None, said.clone(), t0())
         .await
         .unwrap();
     let update = ProgressUpdate {
@@ -471,7 +475,7 @@ async fn progress_keeps_three_fields(store: &dyn Store) {
         ..ProgressUpdate::default()
     };
     store
-        .set_progress("suzu".into(), update, after(1))
+        .set_progress("suzu".into(), update, None, said.clone(), after(1))
         .await
         .unwrap();
     let wanted = Progress {

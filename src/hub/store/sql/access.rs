@@ -7,15 +7,35 @@ use uuid::Uuid;
 
 use super::SqlStore;
 use super::dialect::{Conn, DbRow, Pool, failed};
+use super::idempotency;
 use super::rows::{from_json, get, micros, time, time_option, to_json};
 use crate::api::{AuditEntry, Role, Token};
-use crate::hub::store::{AccessStore, NewToken, Page, PageQuery, Result, StoreError};
+use crate::hub::store::{
+    AccessStore, Answer, Idempotency, NewToken, Page, PageQuery, Result, StoreError,
+};
 
 #[async_trait]
 impl AccessStore for SqlStore {
-    async fn create_token(&self, token: NewToken, now: DateTime<Utc>) -> Result<Token> {
+    async fn create_token(
+        &self,
+        token: NewToken,
+        key: Option<Idempotency>,
+        now: DateTime<Utc>,
+    ) -> Result<Token> {
         self.write
-            .run(move |c| Box::pin(async move { create(c, &token, now).await }))
+            .run(move |c| {
+                Box::pin(async move {
+                    let mut made = None;
+                    let kept = idempotency::once(c, key, now, async |c: &mut _| {
+                        let token = create(c, &token, now).await?;
+                        let (status, body) = (201, token.id.to_string());
+                        made = Some(token);
+                        Ok(Answer { status, body })
+                    });
+                    let kept = kept.await?;
+                    made.ok_or(StoreError::MadeBefore(kept.body))
+                })
+            })
             .await
     }
 

@@ -1,10 +1,42 @@
 //! The same key and body get the same answer; the work behind it is done once.
 
+use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
+use super::SqlStore;
 use super::dialect::{Conn, DbRow, failed};
 use super::rows::{self, micros};
-use crate::hub::store::{Answer, Idempotency, Result, StoreError};
+use crate::hub::store::{Answer, Answers, Idempotency, Result, StoreError};
+
+/// The statement that finds an answer.
+const FIND: &str =
+    "SELECT body_sha256, status, answer FROM idempotency WHERE key = $1 AND route = $2";
+
+#[async_trait]
+impl Answers for SqlStore {
+    async fn kept_answer(&self, key: Idempotency) -> Result<Option<Answer>> {
+        let row = sqlx::query(FIND)
+            .bind(&key.key)
+            .bind(&key.route)
+            .fetch_optional(&self.read)
+            .await
+            .map_err(failed)?;
+        row.as_ref().map(|row| kept(row, &key)).transpose()
+    }
+
+    async fn keep_answer(
+        &self,
+        key: Idempotency,
+        answer: Answer,
+        now: DateTime<Utc>,
+    ) -> Result<Answer> {
+        self.write
+            .run(move |c| {
+                Box::pin(async move { once(c, Some(key), now, async |_: &mut _| Ok(answer)).await })
+            })
+            .await
+    }
+}
 
 /// Does the work and keeps its answer under the key, or gives the answer that is kept.
 pub(super) async fn once(
@@ -68,14 +100,12 @@ pub(super) async fn keep(
 }
 
 async fn earlier(c: &mut Conn, key: &Idempotency) -> Result<Answer> {
-    let row = sqlx::query(
-        "SELECT body_sha256, status, answer FROM idempotency WHERE key = $1 AND route = $2",
-    )
-    .bind(&key.key)
-    .bind(&key.route)
-    .fetch_one(c)
-    .await
-    .map_err(failed)?;
+    let row = sqlx::query(FIND)
+        .bind(&key.key)
+        .bind(&key.route)
+        .fetch_one(c)
+        .await
+        .map_err(failed)?;
     kept(&row, key)
 }
 

@@ -82,10 +82,20 @@ impl ResultStore for SqlStore {
         &self,
         agent: String,
         update: ProgressUpdate,
+        key: Option<Idempotency>,
+        answer: Answer,
         now: DateTime<Utc>,
-    ) -> Result<()> {
+    ) -> Result<Answer> {
         self.write
-            .run(move |c| Box::pin(async move { progress::set(c, &agent, update, now).await }))
+            .run(move |c| {
+                Box::pin(async move {
+                    idempotency::once(c, key, now, async |c: &mut _| {
+                        progress::set(c, &agent, update, now).await?;
+                        Ok(answer)
+                    })
+                    .await
+                })
+            })
             .await
     }
 

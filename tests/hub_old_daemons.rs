@@ -392,3 +392,21 @@ async fn progress_of_suzu() {
         "completed"
     );
 }
+
+/// Not all say how many ports they scanned: that is not as many as are open.
+#[tokio::test]
+async fn a_port_that_closes() {
+    let bed = Bed::start().await;
+    let id = bed.add_one("127.0.0.1").await;
+    for open in [vec![22, 80], vec![22]] {
+        let open: Vec<_> = open.into_iter().map(|n| port(n, "open")).collect();
+        let body = json!({ "eggrecord_id": id, "target": "127.0.0.1",
+            "scan_type": "kage_port_scan", "result": { "success": true, "open_ports": open } });
+        send(&bed, "kage/scan", body).await;
+        bed.clock.advance(TimeDelta::days(1));
+    }
+    let told = bed.events("change_detected").await;
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0]["data"]["type"], "port_closed");
+    assert_eq!(told[0]["data"]["subject"], "80/tcp");
+}

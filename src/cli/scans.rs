@@ -116,7 +116,7 @@ fn row(scan: &Scan) -> Vec<String> {
         scan.target.clone(),
         scan.scan_type.clone(),
         time(scan.finished_at),
-        scan.ports_scanned.to_string(),
+        scanned(scan),
         if open.is_empty() {
             "-".to_owned()
         } else {
@@ -184,7 +184,7 @@ fn head(scan: &Scan) -> String {
             "ports",
             format!(
                 "{} scanned: {} open, {} closed, {} filtered, {} unreachable",
-                scan.ports_scanned,
+                scanned(scan),
                 scan.port_counts.open,
                 scan.port_counts.closed,
                 scan.port_counts.filtered,
@@ -241,4 +241,12 @@ fn tls_text(port: &ScanPort, tls: &TlsFacts) -> String {
         text.push_str(&format!("  {name:<8} {}\n", display(&value)));
     }
     text
+}
+
+/// Some of the earlier agents do not say.
+fn scanned(scan: &Scan) -> String {
+    match scan.ports_scanned {
+        0 => "?".to_owned(),
+        n => n.to_string(),
+    }
 }

@@ -109,6 +109,17 @@ impl WorkKind {
             Self::RyuAssessment => "ryu_assessment",
         }
     }
+
+    /// Whose work it is.
+    pub fn personality(self) -> Personality {
+        match self {
+            Self::KagePortScan => Personality::Kage,
+            Self::KazePortScan => Personality::Kaze,
+            Self::RyuPortScan | Self::RyuAssessment => Personality::Ryu,
+            Self::KumoSpider => Personality::Kumo,
+            Self::SuzuEnum => Personality::Suzu,
+        }
+    }
 }
 
 impl fmt::Display for WorkKind {
@@ -141,6 +152,7 @@ mod tests {
         for p in Personality::ALL {
             assert_eq!(serde_json::to_value(p).unwrap(), p.as_str());
             assert_eq!(p.as_str().parse::<Personality>().unwrap(), p);
+            assert_eq!(p.default_work().personality(), p);
         }
     }
 }

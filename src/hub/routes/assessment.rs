@@ -48,7 +48,7 @@ pub(super) async fn submit(
     let (body, key) = post.json::<Body>()?;
     let mut fields = Fields::default();
     let id = fields.record(&body.eggrecord_id)?;
-    let target = fields.target(&body.target);
+    let called = fields.target(&body.target);
     let outcome = if fields.flag("success", &body.success) == Some(false) {
         let reason = fields
             .text("reason", &body.reason)
@@ -63,8 +63,8 @@ pub(super) async fn submit(
     if let Some(answer) = repeated(&hub, key.as_ref()).await? {
         return kept(answer);
     }
-    let subject = Subject::find(&hub, id, target).await?;
-    let target = subject.target.clone();
+    let subject = Subject::find(&hub, id, called).await?;
+    let called = subject.called.clone();
     let kind = WorkKind::RyuAssessment;
     let result = subject.deliver(&hub, &caller, Personality::Ryu, kind, outcome);
     let counting = Arc::clone(&hub);
@@ -73,7 +73,7 @@ pub(super) async fn submit(
         counting.metrics.delivered(kind, stored);
         let message = match done {
             Assessed::Stored => format!("Assessment submitted for eggrecord {id}"),
-            Assessed::Attempt => attempt_message(&target),
+            Assessed::Attempt => attempt_message(&called),
         };
         let success = true;
         to_keep(StatusCode::OK, &AssessmentAnswer { success, message })

@@ -83,7 +83,7 @@ pub(super) async fn submit(
     let (body, key) = post.json::<Body>()?;
     let mut fields = Fields::default();
     let id = fields.record(&body.eggrecord_id)?;
-    let target = fields.target(&body.target);
+    let called = fields.target(&body.target);
     let raw = body.result.unwrap_or_default().0;
     let (outcome, form) = match failed(&mut fields, &raw.success, &raw.reason, &raw.error) {
         Some(attempt) => (Err(attempt), form(&raw)),
@@ -93,15 +93,15 @@ pub(super) async fn submit(
     if let Some(answer) = repeated(&hub, key.as_ref()).await? {
         return kept(answer);
     }
-    let subject = Subject::find(&hub, id, target).await?;
-    let target = subject.target.clone();
+    let subject = Subject::find(&hub, id, called).await?;
+    let called = subject.called.clone();
     let kind = WorkKind::SuzuEnum;
     let result = subject.deliver(&hub, &caller, Personality::Suzu, kind, outcome);
     let counting = Arc::clone(&hub);
     let render = Box::new(move |done: &Enumerated| {
         let stored = matches!(done, Enumerated::Stored(_));
         counting.metrics.delivered(WorkKind::SuzuEnum, stored);
-        answer(done, &target, form)
+        answer(done, &called, form)
     });
     kept(hub.store.submit_enumeration(result, key, render).await?)
 }

@@ -13,10 +13,11 @@ use crate::api::{Personality, WorkKind};
 /// Longest list in a result.
 pub(super) const LIST_MAX: usize = 10_000;
 
-/// The record of a result, and its name as the agent calls it.
+/// The record of a result, and how the agent calls it: for the answer, which earlier daemons read.
+/// What is stored is the record's own name.
 pub(super) struct Subject {
     record: Record,
-    pub(super) target: String,
+    pub(super) called: String,
 }
 
 impl Subject {
@@ -24,12 +25,17 @@ impl Subject {
     pub(super) async fn find(
         hub: &Hub,
         id: Uuid,
-        target: Option<String>,
+        called: Option<String>,
     ) -> Result<Self, ApiError> {
         let record = hub.store.record(id).await?;
         let record = record.ok_or(StoreError::UnknownRecord)?;
-        let target = target.unwrap_or_else(|| record.data.key.clone());
-        Ok(Self { record, target })
+        let called = called.unwrap_or_else(|| record.data.key.clone());
+        Ok(Self { record, called })
+    }
+
+    /// Its name.
+    pub(super) fn key(&self) -> &str {
+        &self.record.data.key
     }
 
     /// The result as it goes to the store.
@@ -44,7 +50,7 @@ impl Subject {
         Delivered {
             id: Uuid::now_v7(),
             record_id: self.record.id,
-            target: self.target,
+            target: self.record.data.key,
             caller: caller.owner(personality.as_str()),
             agent: caller.agent().map(str::to_owned),
             rescan_after: hub.live().rescan_after(Some(kind)),

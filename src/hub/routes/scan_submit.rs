@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
+use super::super::access::Identity;
 use super::super::error::ApiError;
 use super::super::extract::{Caller, Post};
 use super::super::plan::violation;
@@ -19,6 +20,7 @@ use crate::fleet::{Refusal, Scope};
 pub(super) async fn submit(
     State(hub): State<Arc<Hub>>,
     Path(personality): Path<String>,
+    identity: Identity,
     caller: Caller,
     post: Post,
 ) -> Reply {
@@ -26,6 +28,10 @@ pub(super) async fn submit(
     let (body, key) = post.json::<Body>()?;
     let now = hub.clock.now();
     let parsed = body.check(own_kind, now)?;
+    if let Some(kind) = parsed.kind {
+        // The path names the sender, the body the work: it must be the sender's own.
+        identity.may_work_as(kind.personality())?;
+    }
     let outcome = match parsed.outcome {
         Outcome::Attempt(attempt) => Err(attempt),
         Outcome::Scan(mut scan) => {
@@ -48,9 +54,10 @@ pub(super) async fn submit(
         Err(_) => 0,
     };
     let kind = parsed.kind.unwrap_or(own_kind);
-    let (live, target) = (hub.live(), parsed.target.clone());
+    let live = hub.live();
     let admit = Box::new(move |record: &Record, scan: &mut NewScan| {
-        scan.target = target.unwrap_or_else(|| record.data.key.clone());
+        // What the agent calls it is not what it is.
+        scan.target.clone_from(&record.data.key);
         if scan.scan_command.is_empty() {
             scan.scan_command = format!("nmap scan for {}", scan.target);
         }

@@ -87,25 +87,28 @@ pub(super) async fn submit(
     let (body, key) = post.json::<Body>()?;
     let mut fields = Fields::default();
     let id = fields.record(&body.eggrecord_id)?;
-    let target = fields.target(&body.target);
+    let called = fields.target(&body.target);
+    // What is wrong with the body is said before what is wrong with the record.
+    let subject = Subject::find(&hub, id, called).await;
+    let page = subject.as_ref().ok().map(Subject::key);
     let raw = body.result.unwrap_or_default().0;
     let outcome = match failed(&mut fields, &raw.success, &raw.reason, &raw.error) {
         Some(attempt) => Err(attempt),
-        None => fields.spider(raw, target.as_deref(), &hash)?,
+        None => fields.spider(raw, page, &hash)?,
     };
     fields.finish()?;
     if let Some(answer) = repeated(&hub, key.as_ref()).await? {
         return kept(answer);
     }
-    let subject = Subject::find(&hub, id, target).await?;
-    let target = subject.target.clone();
+    let subject = subject?;
+    let called = subject.called.clone();
     let kind = WorkKind::KumoSpider;
     let result = subject.deliver(&hub, &caller, Personality::Kumo, kind, outcome);
     let counting = Arc::clone(&hub);
     let render = Box::new(move |done: &Spidered| {
         let stored = matches!(done, Spidered::Stored { .. });
         counting.metrics.delivered(WorkKind::KumoSpider, stored);
-        answer(done, &target)
+        answer(done, &called)
     });
     kept(hub.store.submit_spider(result, key, render).await?)
 }

@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use axum::body::{Body, HttpBody};
 use axum::extract::{MatchedPath, Query, Request, State};
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use chrono::TimeDelta;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 use tower_http::timeout::TimeoutBody;
 use tracing::warn;
 
@@ -25,6 +27,8 @@ const QUERY_MAX: usize = 8 * 1024;
 const NOTE_USE_EVERY: TimeDelta = TimeDelta::minutes(1);
 /// So many callers of one address may fail to say who they are, a second.
 const FAILURES: u32 = 10;
+/// A token waits no longer than this to be looked up.
+const TURN_TIME: Duration = Duration::from_secs(5);
 
 /// Refuses callers that must not get in. What says only that the hub lives is open to all.
 pub(super) async fn guard(
@@ -37,7 +41,6 @@ pub(super) async fn guard(
     if let Peer::Network(_) = peer {
         let host = host_of(request.headers(), request.uri())?;
         hub.guard.access.check_host(&host)?;
-        check_origin(request.headers())?;
     }
     if request.uri().query().is_some_and(|q| q.len() > QUERY_MAX) {
         return Err(ApiError::new(
@@ -47,6 +50,10 @@ pub(super) async fn guard(
     }
     let path = request.extensions().get::<MatchedPath>();
     let need = roles::need(request.method(), path.map(MatchedPath::as_str));
+    if let Peer::Network(_) = peer {
+        check_origin(request.headers())?;
+        check_site(request.headers(), request.method(), need)?;
+    }
     if need == Need::Nothing {
         hub.guard.count_anonymous(peer)?;
     } else {
@@ -105,6 +112,8 @@ pub(super) struct Guard {
     access: Access,
     tokens: TokenCache,
     limiter: Limiter,
+    /// A place for a lookup from where others failed.
+    suspects: Semaphore,
 }
 
 impl Guard {
@@ -113,6 +122,7 @@ impl Guard {
             access,
             tokens: TokenCache::default(),
             limiter: Limiter::default(),
+            suspects: Semaphore::new(1),
         }
     }
 
@@ -181,7 +191,7 @@ impl Guard {
         let token = match self.tokens.get(&sha256, now) {
             Some(token) => token,
             None => {
-                self.look_for_failures(peer)?;
+                let _turn = self.turn(peer).await?;
                 let found = hub.store.token_by_secret(sha256).await?;
                 let Some(token) = found.map(Arc::new) else {
                     return Err(bad("the hub does not know this token"));
@@ -218,15 +228,23 @@ impl Guard {
         }
     }
 
-    fn look_for_failures(&self, peer: Peer) -> Result<(), ApiError> {
+    /// The right secret gets in, whatever others at its address do. But where secrets are tried out
+    /// they are looked up one after the other, so that guessing does not take up the database.
+    async fn turn(&self, peer: Peer) -> Result<Option<SemaphorePermit<'_>>, ApiError> {
         let Some(address) = peer.address() else {
-            return Ok(());
+            return Ok(None);
         };
         let rate = Rate::new(FAILURES, FAILURES);
         let looked = self
             .limiter
             .look(Key::Failure(address), rate, Instant::now());
-        looked.map_err(ApiError::too_many)
+        if looked.is_ok() {
+            return Ok(None);
+        }
+        match timeout(TURN_TIME, self.suspects.acquire()).await {
+            Ok(turn) => Ok(turn.ok()),
+            Err(_) => Err(ApiError::too_many(TURN_TIME)),
+        }
     }
 
     fn count_anonymous(&self, peer: Peer) -> Result<(), ApiError> {
@@ -320,6 +338,8 @@ fn host_name(host: &str) -> &str {
     host.rsplit_once(':').map_or(host, |(name, _)| name)
 }
 
+const ANOTHER_SITE: &str = "requests from pages of another site are refused";
+
 /// Pages of other sites may not use the hub through a visitor's browser. Programs send no Origin.
 fn check_origin(headers: &HeaderMap) -> Result<(), ApiError> {
     let Some(origin) = headers.get(header::ORIGIN) else {
@@ -334,9 +354,23 @@ fn check_origin(headers: &HeaderMap) -> Result<(), ApiError> {
     if own.is_some() && own == host {
         return Ok(());
     }
-    Err(ApiError::forbidden(
-        "requests from pages of another site are refused",
-    ))
+    Err(ApiError::forbidden(ANOTHER_SITE))
+}
+
+/// What a page shows (an image, say) it asks for without an Origin; but browsers say from where it
+/// is asked for (Fetch Metadata), and programs do not. A link to what only reads may be followed:
+/// the page that it is on does not see the answer.
+fn check_site(headers: &HeaderMap, method: &Method, need: Need) -> Result<(), ApiError> {
+    let of = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
+    let own = matches!(of("sec-fetch-site"), None | Some(b"same-origin" | b"none"));
+    let followed = of("sec-fetch-mode") == Some(b"navigate")
+        && of("sec-fetch-dest") == Some(b"document")
+        && method.is_safe()
+        && matches!(need, Need::Nothing | Need::Look);
+    if own || followed {
+        return Ok(());
+    }
+    Err(ApiError::forbidden(ANOTHER_SITE))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::handler::Handler;
 use axum::http::StatusCode;
+use axum::http::header::ALLOW;
 use axum::routing::{MethodFilter, on};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
@@ -59,6 +60,7 @@ pub(super) struct Doc {
     body: Option<(&'static str, Shape)>,
     body_max: Option<usize>,
     unhurried: bool,
+    no_head: bool,
     answers: Vec<(StatusCode, Content)>,
 }
 
@@ -73,6 +75,7 @@ impl Doc {
             body: None,
             body_max: None,
             unhurried: false,
+            no_head: false,
             answers: Vec::new(),
         }
     }
@@ -180,6 +183,12 @@ impl Doc {
         self
     }
 
+    /// Asking for it does something, so that HEAD, which only looks, is refused.
+    pub(super) fn no_head(mut self) -> Self {
+        self.no_head = true;
+        self
+    }
+
     /// What it answers with 200.
     pub(super) fn answer<T: JsonSchema>(self) -> Self {
         self.answers_with::<T>(StatusCode::OK)
@@ -238,6 +247,10 @@ impl Routes {
         T: 'static,
     {
         let mut method = on(doc.filter(), handler);
+        if doc.no_head {
+            let refused = (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET")]);
+            method = method.on(MethodFilter::HEAD, async move || refused);
+        }
         if let Some(bytes) = doc.body_max {
             method = method.layer(DefaultBodyLimit::max(bytes));
         }

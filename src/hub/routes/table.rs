@@ -60,6 +60,7 @@ fn recon_api() -> Routes {
                 )
                 .text("agent", "NAME@HOST of the caller.")
                 .integer("lease", 10..=86_400, "Seconds.")
+                .no_head()
                 .answer::<EggRecordList>(),
             eggrecords::list,
         )

@@ -189,26 +189,37 @@ impl Post {
 
     /// The body as this type, and the key.
     pub(super) fn json<T: DeserializeOwned>(self) -> Result<(T, Option<Idempotency>), ApiError> {
+        if self.bytes.trim_ascii().is_empty() {
+            return Err(ApiError::bad_request(
+                "there is no body; send a JSON object",
+            ));
+        }
         let mut json = serde_json::Deserializer::from_slice(&self.bytes);
         let Object(value) = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let path = error.path().to_string();
-            let inner = error.into_inner();
-            let kind = if inner.to_string().starts_with("missing field") {
-                "missing"
-            } else {
-                "type"
-            };
-            match inner.classify() {
-                serde_json::error::Category::Data if path == "." => {
-                    ApiError::field("body", kind, inner.to_string())
-                }
-                serde_json::error::Category::Data => ApiError::field(path, kind, inner.to_string()),
-                _ => ApiError::bad_request(format!("the body is not valid JSON: {inner}")),
-            }
+            refused(&path, &error.into_inner())
         })?;
         json.end()
             .map_err(|e| ApiError::bad_request(format!("the body is not valid JSON: {e}")))?;
         Ok((value, self.key))
+    }
+}
+
+/// What is wrong with a body, by field where it is one.
+fn refused(path: &str, error: &serde_json::Error) -> ApiError {
+    let text = error.to_string();
+    if error.classify() != serde_json::error::Category::Data {
+        return ApiError::bad_request(format!("the body is not valid JSON: {text}"));
+    }
+    let parent = Some(path).filter(|path| *path != ".");
+    // The path leads to the object that lacks it.
+    let missing = text.strip_prefix("missing field `");
+    match (missing.and_then(|rest| rest.split('`').next()), parent) {
+        (Some(name), Some(parent)) => {
+            ApiError::field(format!("{parent}.{name}"), "missing", "is needed")
+        }
+        (Some(name), None) => ApiError::field(name, "missing", "is needed"),
+        (None, parent) => ApiError::field(parent.unwrap_or("body"), "type", text),
     }
 }
 

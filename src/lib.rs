@@ -37,7 +37,8 @@
 //!   api                                    what crosses the wire; exit codes
 //! ```
 //!
-//! One arrow is not drawn: `reconctl hub restore` uses what the hub knows of a database at rest.
+//! One arrow is not drawn: `reconctl hub restore` uses what the hub knows of a database at rest. One
+//! file is in no room: `descriptors`, the limit of open files, which engines and hub live by.
 //!
 //! # Where a new thing goes
 //!
@@ -57,6 +58,7 @@
 pub mod agents;
 pub mod api;
 pub mod cli;
+mod descriptors;
 pub mod engines;
 pub mod fleet;
 pub mod hub;

@@ -14,6 +14,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,7 @@ use tracing::{debug, error, warn};
 use super::access::{LocalToken, Peer};
 use super::clock::Clock;
 use super::config::{Config, Database};
+use super::lock::{DatabaseLock, InUse};
 use super::routes;
 use super::sockets::{Accepted, Sockets, Stream};
 use super::state::Hub;
@@ -33,8 +35,9 @@ use super::store::{Store, StoreError};
 use super::tls::{Tls, TlsError};
 use super::{journal, webhooks};
 
-/// A client must have sent its headers by then. It bounds a pause between two requests, too, and is
-/// longer than that of any agent, so that no connection is closed under a request.
+/// The headers of a request must have come by then. It bounds a pause between two requests, too, and
+/// is longer than that of any agent, so that no connection is closed under a request. The first
+/// request of a connection has less time (`Config::first_request`).
 const HEADER_TIME: Duration = Duration::from_secs(75);
 /// Headers of one request, at most: bytes and number.
 const HEADER_BYTES: usize = 32 * 1024;
@@ -79,6 +82,15 @@ pub enum ServerError {
         /// Why not.
         source: io::Error,
     },
+    /// Another hub has the database.
+    #[error(
+        "another hub has the database {database} open; stop that one (reconctl stop hub), or choose \
+         another database with --database"
+    )]
+    InUse {
+        /// Which.
+        database: Database,
+    },
     /// The database.
     #[error("cannot open the database {database}: {source}")]
     Database {
@@ -94,6 +106,8 @@ pub struct Server {
     hub: Arc<Hub>,
     sockets: Sockets,
     address: SocketAddr,
+    lock: Option<DatabaseLock>,
+    first_request: Duration,
 }
 
 impl Server {
@@ -122,7 +136,7 @@ impl Server {
             let listening = sockets.listen_control(&path).await;
             listening.map_err(|source| ServerError::Control { path, source })?;
         }
-        let store = open(&config.database).await?;
+        let (store, lock) = open(&config.database).await?;
         let place = (config.database, config.bus);
         let mut hub = Hub::new(store, config.live, config.access, clock, place);
         hub.tls = tls;
@@ -137,6 +151,8 @@ impl Server {
             hub: Arc::new(hub),
             sockets,
             address,
+            lock,
+            first_request: config.first_request,
         })
     }
 
@@ -152,7 +168,11 @@ impl Server {
 
     /// Serves until told to stop; then finishes the requests under way and closes the database.
     pub async fn run(self, stop: CancellationToken) {
-        let service = routes::service(Arc::clone(&self.hub));
+        let serving = Serving {
+            service: routes::service(Arc::clone(&self.hub)),
+            hub: Arc::clone(&self.hub),
+            first_request: self.first_request,
+        };
         let graceful = GracefulShutdown::new();
         let mut chores = JoinSet::new();
         chores.spawn(journal::run(Arc::clone(&self.hub)));
@@ -163,8 +183,7 @@ impl Server {
                 accepted = self.sockets.accept() => accepted,
             };
             if let Some(accepted) = accepted {
-                let (hub, service) = (Arc::clone(&self.hub), service.clone());
-                tokio::spawn(connection(hub, accepted, service, graceful.watcher()));
+                tokio::spawn(serving.clone().connection(accepted, graceful.watcher()));
             }
         }
         drop(self.sockets);
@@ -179,55 +198,78 @@ impl Server {
             warn!("a webhook did not answer in time");
         }
         self.hub.store.close().await;
+        drop(self.lock);
     }
 }
 
-/// One connection, from beginning to end.
-async fn connection(hub: Arc<Hub>, accepted: Accepted, service: Service, watcher: Watcher) {
-    let peer = accepted.peer;
-    match accepted.stream {
-        Stream::Unix(stream) => serve(stream, peer, service, watcher).await,
-        Stream::Tcp(stream) => match &hub.tls {
-            None => serve(stream, peer, service, watcher).await,
-            Some(tls) => match timeout(TLS_TIME, tls.acceptor().accept(stream)).await {
-                Ok(Ok(stream)) => serve(stream, peer, service, watcher).await,
-                Ok(Err(error)) => debug!(?peer, %error, "no TLS with this client"),
-                Err(_) => debug!(?peer, "a client took too long to agree on TLS"),
+/// What each connection is served with.
+#[derive(Clone)]
+struct Serving {
+    hub: Arc<Hub>,
+    service: NormalizePath<Router>,
+    first_request: Duration,
+}
+
+impl Serving {
+    /// One connection, from beginning to end.
+    async fn connection(self, accepted: Accepted, watcher: Watcher) {
+        let peer = accepted.peer;
+        match accepted.stream {
+            Stream::Unix(stream) => self.serve(stream, peer, watcher).await,
+            Stream::Tcp(stream) => match &self.hub.tls {
+                None => self.serve(stream, peer, watcher).await,
+                Some(tls) => match timeout(TLS_TIME, tls.acceptor().accept(stream)).await {
+                    Ok(Ok(stream)) => self.serve(stream, peer, watcher).await,
+                    Ok(Err(error)) => debug!(?peer, %error, "no TLS with this client"),
+                    Err(_) => debug!(?peer, "a client took too long to agree on TLS"),
+                },
             },
-        },
+        }
+        drop(accepted.place);
     }
-    drop(accepted.permit);
+
+    async fn serve<S>(&self, stream: S, peer: Peer, watcher: Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let address = match peer {
+            Peer::Network(address) => address,
+            // It is on this host.
+            Peer::Socket { .. } => SocketAddr::from(([127, 0, 0, 1], 0)),
+        };
+        let (service, begun) = (self.service.clone(), Arc::new(Notify::new()));
+        let begins = Arc::clone(&begun);
+        let handler = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+            begins.notify_one();
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(ConnectInfo(address));
+            request.extensions_mut().insert(peer);
+            service.clone().oneshot(request)
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIME)
+            .max_headers(HEADERS)
+            .max_header_size(HEADER_BYTES)
+            .serve_connection(TokioIo::new(stream), handler);
+        // Whoever says nothing has no claim to a place.
+        let silence = async {
+            if timeout(self.first_request, begun.notified()).await.is_ok() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            ended = watcher.watch(connection) => {
+                if let Err(error) = ended {
+                    debug!(?peer, %error, "a connection ended early");
+                }
+            }
+            () = silence => debug!(?peer, "a client took too long to send its first request"),
+        }
+    }
 }
 
-type Service = NormalizePath<Router>;
-
-async fn serve<S>(stream: S, peer: Peer, service: Service, watcher: Watcher)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let address = match peer {
-        Peer::Network(address) => address,
-        // It is on this host.
-        Peer::Socket { .. } => SocketAddr::from(([127, 0, 0, 1], 0)),
-    };
-    let handler = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(address));
-        request.extensions_mut().insert(peer);
-        service.clone().oneshot(request)
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME)
-        .max_headers(HEADERS)
-        .max_header_size(HEADER_BYTES)
-        .serve_connection(TokioIo::new(stream), handler);
-    if let Err(error) = watcher.watch(connection).await {
-        debug!(?peer, %error, "a connection ended early");
-    }
-}
-
-async fn open(database: &Database) -> Result<Arc<dyn Store>, ServerError> {
+async fn open(database: &Database) -> Result<(Arc<dyn Store>, Option<DatabaseLock>), ServerError> {
     let failed = |source| ServerError::Database {
         database: database.clone(),
         source,
@@ -235,9 +277,17 @@ async fn open(database: &Database) -> Result<Arc<dyn Store>, ServerError> {
     Ok(match database {
         Database::Sqlite(path) => {
             make_parent(path)?;
-            Arc::new(SqliteStore::open(path).await.map_err(failed)?)
+            let lock = DatabaseLock::take(path).map_err(|InUse| ServerError::InUse {
+                database: database.clone(),
+            })?;
+            let store = SqliteStore::open(path).await.map_err(failed)?;
+            (Arc::new(store), lock)
         }
-        Database::Postgres(url) => Arc::new(PostgresStore::open(url).await.map_err(failed)?),
+        // Several hubs may share it.
+        Database::Postgres(url) => {
+            let store = PostgresStore::open(url).await.map_err(failed)?;
+            (Arc::new(store), None)
+        }
     })
 }
 

@@ -4,18 +4,27 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
 use super::access::Peer;
+use super::places::{Place, Places};
+use crate::descriptors::raise_limit;
 
 /// Connections at once; more wait to be accepted.
 const CONNECTIONS: usize = 1024;
+/// Those of one address; more are closed. Many agents can be behind one.
+const CONNECTIONS_OF_ONE: usize = 256;
+/// Open files that are not for the network: the database, the control socket, webhooks.
+const OTHER_FILES: usize = 128;
+/// Connections, however few files may be open.
+const AT_LEAST: usize = 16;
+/// The same warning comes no more often.
+const WARN_EVERY: Duration = Duration::from_secs(60);
 /// Those on the control socket, which an administrator gets even when all others are taken.
 const CONTROL_CONNECTIONS: usize = 64;
 
@@ -31,15 +40,17 @@ pub(super) enum Stream {
 pub(super) struct Accepted {
     pub(super) stream: Stream,
     pub(super) peer: Peer,
-    pub(super) permit: OwnedSemaphorePermit,
+    pub(super) place: Place,
 }
 
 /// Where connections come in.
 pub(super) struct Sockets {
     network: TcpListener,
     control: Option<Control>,
-    places: Arc<Semaphore>,
-    control_places: Arc<Semaphore>,
+    places: Places,
+    control_places: Places,
+    failures: Seldom,
+    crowds: Seldom,
 }
 
 struct Control {
@@ -55,13 +66,18 @@ impl Drop for Control {
 }
 
 impl Sockets {
-    /// Listens on the network.
+    /// Listens on the network, for as many as there can be files.
     pub(super) async fn listen(address: SocketAddr) -> io::Result<Self> {
+        let most = CONNECTIONS
+            .min(raise_limit().saturating_sub(OTHER_FILES))
+            .max(AT_LEAST);
         Ok(Self {
             network: TcpListener::bind(address).await?,
             control: None,
-            places: Arc::new(Semaphore::new(CONNECTIONS)),
-            control_places: Arc::new(Semaphore::new(CONTROL_CONNECTIONS)),
+            places: Places::new(most, CONNECTIONS_OF_ONE.min(most / 2)),
+            control_places: Places::new(CONTROL_CONNECTIONS, CONTROL_CONNECTIONS),
+            failures: Seldom::default(),
+            crowds: Seldom::default(),
         })
     }
 
@@ -101,7 +117,9 @@ impl Sockets {
         match accepted {
             Ok(accepted) => Some(accepted),
             Err(error) => {
-                warn!(%error, "a connection could not be accepted");
+                if self.failures.due(Instant::now()) {
+                    warn!(%error, "connections cannot be accepted");
+                }
                 sleep(Duration::from_millis(100)).await;
                 None
             }
@@ -109,8 +127,16 @@ impl Sockets {
     }
 
     async fn accept_network(&self) -> io::Result<Accepted> {
-        let permit = place(&self.places).await?;
-        let (stream, peer) = self.network.accept().await?;
+        let (stream, peer, place) = loop {
+            let place = self.places.next().await?;
+            let (stream, peer) = self.network.accept().await?;
+            if let Some(place) = self.places.give(place, peer.ip()) {
+                break (stream, peer, place);
+            }
+            if self.crowds.due(Instant::now()) {
+                warn!(%peer, "an address has too many connections; more of it are closed");
+            }
+        };
         // Answers are small and wanted at once.
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%peer, %error, "TCP_NODELAY could not be set");
@@ -118,23 +144,46 @@ impl Sockets {
         Ok(Accepted {
             stream: Stream::Tcp(stream),
             peer: Peer::Network(peer),
-            permit,
+            place,
         })
     }
 
     async fn accept_control(&self, listener: &UnixListener) -> io::Result<Accepted> {
-        let permit = place(&self.control_places).await?;
+        let place = self.control_places.next().await?;
         let (stream, _) = listener.accept().await?;
         let uid = stream.peer_cred()?.uid();
         Ok(Accepted {
             stream: Stream::Unix(stream),
             peer: Peer::Socket { uid },
-            permit,
+            place,
         })
     }
 }
 
-async fn place(places: &Arc<Semaphore>) -> io::Result<OwnedSemaphorePermit> {
-    let permit = Arc::clone(places).acquire_owned().await;
-    permit.map_err(io::Error::other)
+/// When something was last said that is true many times a second.
+#[derive(Default)]
+struct Seldom(Mutex<Option<Instant>>);
+
+impl Seldom {
+    fn due(&self, now: Instant) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.is_none_or(|last| now.saturating_duration_since(last) >= WARN_EVERY);
+        if due {
+            *last = Some(now);
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_comes_once_a_minute() {
+        let (seldom, start) = (Seldom::default(), Instant::now());
+        assert!(seldom.due(start));
+        assert!(!seldom.due(start + WARN_EVERY / 2));
+        assert!(seldom.due(start + WARN_EVERY));
+    }
 }

@@ -1,7 +1,7 @@
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use crate::descriptors::raise_limit;
 
 /// File descriptors that scans leave to the rest of the process (hub client, spool, journal, …).
 const HEADROOM: usize = 64;
@@ -53,23 +53,6 @@ impl Drop for FdPermit {
     fn drop(&mut self) {
         self.budget.used.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-/// Raises the soft limit to the hard one (`setrlimit(2)`) and says what it is now.
-fn raise_limit() -> usize {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    let current = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum,
-        Err(_) => limit.current,
-    };
-    // No limit at all is reported as none.
-    current.map_or(usize::MAX / 2, |n| {
-        usize::try_from(n).unwrap_or(usize::MAX / 2)
-    })
 }
 
 fn open_descriptors() -> usize {

@@ -19,13 +19,16 @@ pub(in super::super) enum Key {
     Failure(IpAddr),
 }
 
+/// Whose an address is: whoever has one IPv6 address has 2^64 of them.
+pub(in super::super) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
 impl Key {
-    /// Whoever has one IPv6 address has 2^64 of them.
     fn network(self) -> Self {
-        let network = |address: IpAddr| match address.to_canonical() {
-            IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(),
-            v4 @ IpAddr::V4(_) => v4,
-        };
         match self {
             Self::Token(_) => self,
             Self::Anonymous(address) => Self::Anonymous(network(address)),

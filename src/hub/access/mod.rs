@@ -12,7 +12,7 @@ mod secret;
 
 pub(super) use cache::TokenCache;
 pub(super) use identity::{Identity, Peer, Proof};
-pub(super) use limiter::{Key, Limiter, Rate};
+pub(super) use limiter::{Key, Limiter, Rate, network};
 pub(super) use local::{LocalToken, LocalTokenError};
 pub(super) use secret::Secret;
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use sqlx::postgres::PgConnectOptions;
+
 use super::ConfigError;
 
 /// Where the data is.
@@ -21,14 +23,22 @@ impl Database {
                 .is_some_and(|rest| !rest.is_empty())
         };
         if scheme("postgres://") || scheme("postgresql://") {
-            return Ok(Self::Postgres(url.to_owned()));
+            return match url.parse::<PgConnectOptions>() {
+                Ok(_) => Ok(Self::Postgres(url.to_owned())),
+                Err(sqlx::Error::Configuration(why)) => Err(ConfigError::Postgres(why.to_string())),
+                Err(problem) => Err(ConfigError::Postgres(problem.to_string())),
+            };
         }
         let path = url
             .strip_prefix("sqlite://")
             .or_else(|| url.strip_prefix("sqlite:"))
             .filter(|path| !path.is_empty() && !path.contains(['?', '\0']) && *path != ":memory:")
             .ok_or_else(|| ConfigError::Database(without_password(url)))?;
-        Ok(Self::Sqlite(PathBuf::from(path)))
+        let path = PathBuf::from(path);
+        if path.is_dir() {
+            return Err(ConfigError::Directory(path));
+        }
+        Ok(Self::Sqlite(path))
     }
 }
 

@@ -17,7 +17,7 @@ use clap::Parser;
 use super::access::Access;
 use super::retention::Keep;
 use super::state::Live;
-use super::tls::TlsFiles;
+use super::tls::{Tls, TlsError, TlsFiles};
 use crate::fleet::{self, Diagnostics, Rule, Scope, Sources};
 use crate::systemd::Bus;
 use from_fleet::{facts, hub_settings, rescan, webhook};
@@ -81,6 +81,8 @@ pub struct Args {
 const DATABASE_CREDENTIAL: &str = "database-url";
 /// A body may pause for so long before it is given up.
 const BODY_PAUSE: Duration = Duration::from_secs(10);
+/// The first request of a connection must have come by then.
+const FIRST_REQUEST: Duration = Duration::from_secs(10);
 /// The socket of root and the hub's own user, in the runtime directory.
 const CONTROL_SOCKET: &str = "control.sock";
 
@@ -96,6 +98,12 @@ pub enum ConfigError {
     /// Not a database that this version knows.
     #[error("database: {0:?} is neither sqlite:///PATH nor postgres://USER@HOST/NAME")]
     Database(String),
+    /// A directory cannot be a database.
+    #[error("database: {} is a directory; name a file in it", .0.display())]
+    Directory(PathBuf),
+    /// Not the address of a PostgreSQL server. It may hold a password, and is not repeated.
+    #[error("database: the postgres:// address cannot be used: {0}")]
+    Postgres(String),
     /// The same, from a credential.
     #[error(
         "database: the credential {DATABASE_CREDENTIAL} is neither sqlite:///PATH nor \
@@ -110,6 +118,9 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
+    /// A certificate that cannot be used.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
     /// A certificate without its key, or a key without its certificate.
     #[error("TLS takes both credentials, tls-cert and tls-key; {0} is missing")]
     HalfTls(&'static str),
@@ -147,6 +158,7 @@ pub struct Config {
     pub(super) control_socket: Option<PathBuf>,
     pub(super) local_token: Option<PathBuf>,
     pub(super) tls: Option<TlsFiles>,
+    pub(super) first_request: Duration,
 }
 
 impl Config {
@@ -166,6 +178,7 @@ impl Config {
             control_socket: None,
             local_token: None,
             tls: None,
+            first_request: FIRST_REQUEST,
         }
     }
 
@@ -184,6 +197,12 @@ impl Config {
     /// The same with so much patience for a body that pauses.
     pub fn body_pause(mut self, pause: Duration) -> Self {
         self.access.body_pause = pause;
+        self
+    }
+
+    /// The same with so much patience for a connection without a request.
+    pub fn first_request(mut self, patience: Duration) -> Self {
+        self.first_request = patience;
         self
     }
 
@@ -237,7 +256,10 @@ impl Args {
             Some(url) => Database::parse(url)?,
             None => match credential(DATABASE_CREDENTIAL)? {
                 // It may contain a password, which no message may repeat.
-                Some(url) => Database::parse(&url).map_err(|_| ConfigError::SecretDatabase)?,
+                Some(url) => Database::parse(&url).map_err(|problem| match problem {
+                    ConfigError::Database(_) => ConfigError::SecretDatabase,
+                    other => other,
+                })?,
                 None => Database::Sqlite(state_directory()?.join("hub.db")),
             },
         };
@@ -277,6 +299,7 @@ impl Args {
                 .or_else(|| Some(first_of("RUNTIME_DIRECTORY")?.join(CONTROL_SOCKET))),
             local_token: local_token(),
             tls: self.tls_files()?,
+            first_request: FIRST_REQUEST,
         })
     }
 
@@ -289,7 +312,11 @@ impl Args {
         let key = self.tls_key.clone().or_else(|| credential("tls-key"));
         match (certificate, key) {
             (None, None) => Ok(None),
-            (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
+            (Some(certificate), Some(key)) => {
+                let files = TlsFiles { certificate, key };
+                Tls::load(files.clone())?;
+                Ok(Some(files))
+            }
             (Some(_), None) => Err(ConfigError::HalfTls("tls-key")),
             (None, Some(_)) => Err(ConfigError::HalfTls("tls-cert")),
         }

@@ -207,6 +207,11 @@ impl Doc {
         self
     }
 
+    /// The order of a list that is the newest first unless asked otherwise.
+    pub(super) fn by_time(self) -> Self {
+        self.word("sort", &["-created", "created"], "In this order.")
+    }
+
     /// The parameters of a list that can be had as a whole, and what it then answers.
     pub(super) fn export(self) -> Self {
         let formats = ["json", "jsonl", "csv"];

@@ -13,12 +13,14 @@ use super::super::access::Identity;
 use super::super::error::ApiError;
 use super::super::extract::{Caller, Params, Post};
 use super::super::state::Hub;
-use super::super::store::{Assessed, AssessmentQuery, Attempt, NewAssessment};
+use super::super::store::{Assessed, AssessmentQuery, Attempt, NewAssessment, StoreError};
+use super::export::{self, Format, Row};
 use super::fields::{Fields, OBJECT_MAX};
 use super::findings::{level, of_target};
+use super::order::oldest_first;
 use super::results::{Subject, attempt_message};
 use super::{Reply, kept, repeated, to_keep};
-use crate::api::{AssessmentAnswer, AssessmentList, Personality, RiskLevel, WorkKind};
+use crate::api::{Assessment, AssessmentAnswer, AssessmentList, Personality, RiskLevel, WorkKind};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -123,18 +125,70 @@ impl Fields {
 
 /// `GET /assessments`.
 pub(super) async fn list(State(hub): State<Arc<Hub>>, params: Params) -> Reply {
+    let format = Format::of(&params)?;
     let (target, record_id) = of_target(&params)?;
-    let query = AssessmentQuery {
-        limit: params.integer("limit", 100, 1..=1000)?,
+    let mut query = AssessmentQuery {
+        limit: 0,
         before: params.cursor()?,
+        oldest_first: oldest_first(&params)?,
         target,
         record_id,
         risk_level: level(&params, "risk_level")?.or(level(&params, "risk")?),
     };
+    if format != Format::Json {
+        let rows = params.integer("limit", u64::MAX, 1..=u64::MAX)?;
+        let page = move |query, limit| page(Arc::clone(&hub), AssessmentQuery { limit, ..query });
+        return Ok(export::stream(format, rows, query, page));
+    }
+    query.limit = params.integer("limit", 100, 1..=1000)?;
     let page = hub.store.assessments(query).await.map_err(ApiError::from)?;
     Ok(Json(AssessmentList {
         assessments: page.items,
         next_cursor: page.next.map(|id| id.to_string()),
     })
     .into_response())
+}
+
+async fn page(
+    hub: Arc<Hub>,
+    query: AssessmentQuery,
+) -> Result<(Vec<Assessment>, Option<AssessmentQuery>), StoreError> {
+    let found = hub.store.assessments(query.clone()).await?;
+    let rest = found.next.map(|id| AssessmentQuery {
+        before: Some(id),
+        ..query
+    });
+    Ok((found.items, rest))
+}
+
+impl Row for Assessment {
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "eggrecord_id",
+        "target",
+        "risk_level",
+        "threat_summary",
+        "vulnerabilities",
+        "attack_vectors",
+        "remediation_priorities",
+        "narrative",
+        "agent",
+        "created_at",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.id.to_string(),
+            self.eggrecord_id.to_string(),
+            self.target.clone(),
+            self.risk_level.as_str().to_owned(),
+            self.threat_summary.clone().unwrap_or_default(),
+            export::json(&self.vulnerabilities),
+            export::json(&self.attack_vectors),
+            export::json(&self.remediation_priorities),
+            self.narrative.clone().unwrap_or_default(),
+            self.agent.clone().unwrap_or_default(),
+            self.created_at.to_rfc3339(),
+        ]
+    }
 }

@@ -12,7 +12,7 @@ use super::super::error::ApiError;
 use super::super::extract::Params;
 use super::super::state::Hub;
 use super::super::store::{EventFilter, EventPage, StoreError};
-use super::Reply;
+use super::{Reply, order};
 use crate::api::EventList;
 
 /// Types that one request can name.
@@ -22,6 +22,7 @@ const ANSWER_BY: Duration = Duration::from_secs(28);
 
 /// `GET /api/events`: with `wait`, an answer that would be empty waits so many seconds for an event.
 pub(super) async fn list(State(hub): State<Arc<Hub>>, params: Params) -> Reply {
+    order::only("created", &params)?;
     let since = params.time("since")?;
     let after = params.integer("after", 0, 0..=i64::MAX)?;
     let filter = EventFilter {

@@ -7,6 +7,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::super::error::ApiError;
 use super::super::extract::Params;
@@ -116,6 +117,14 @@ fn csv(cells: impl IntoIterator<Item = String>) -> Vec<u8> {
     // Writing to memory does not fail.
     let _ = writer.write_record(cells);
     writer.into_inner().unwrap_or_default()
+}
+
+/// JSON in a cell; nothing where there is none.
+pub(super) fn json(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        value => value.to_string(),
+    }
 }
 
 /// What begins like a formula is one to a spreadsheet, and texts come from strangers.

@@ -17,6 +17,7 @@ mod heartbeat;
 mod leases;
 mod metrics;
 mod openapi;
+mod order;
 mod progress;
 mod results;
 pub(super) mod roles;

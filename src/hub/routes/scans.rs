@@ -13,6 +13,7 @@ use super::super::state::Hub;
 use super::super::store::{ScanQuery, StoreError};
 use super::Reply;
 use super::export::{self, Format, Row};
+use super::order::oldest_first;
 use crate::api::{Scan, ScanList, ScanPort};
 
 /// `GET /api/scans`.
@@ -28,6 +29,7 @@ pub(super) async fn list(State(hub): State<Arc<Hub>>, params: Params) -> Reply {
         target,
         record_id,
         scan_type: params.text("scan_type").map(str::to_owned),
+        oldest_first: oldest_first(&params)?,
     };
     if format != Format::Json {
         let rows = params.integer("limit", u64::MAX, 1..=u64::MAX)?;

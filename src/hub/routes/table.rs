@@ -139,15 +139,19 @@ fn results_api() -> Routes {
         )
         .route(
             of_target(Doc::get("/findings", "Findings, newest first.").pages())
-                .text("severity", "At least so bad.")
+                .text("severity", "Of this severity.")
                 .text("type", "Of this type.")
                 .text("status", "Of this status.")
+                .by_time()
+                .export()
                 .answer::<FindingList>(),
             findings::list,
         )
         .route(
             of_target(Doc::get("/assessments", "Assessments, newest first.").pages())
-                .text("risk_level", "At least so bad.")
+                .text("risk_level", "Of this risk.")
+                .by_time()
+                .export()
                 .answer::<AssessmentList>(),
             assessment::list,
         )
@@ -260,6 +264,7 @@ fn own_api() -> Routes {
                 .pages()
                 .text("target", "Of this target: name, address or id.")
                 .text("scan_type", "Of this type.")
+                .by_time()
                 .export()
                 .answer::<ScanList>(),
             scans::list,
@@ -282,6 +287,8 @@ fn own_api() -> Routes {
             of_target(Doc::get("/changes", "Changes, newest first.").pages())
                 .text("type", "Of this type.")
                 .text("since", "From this time on.")
+                .by_time()
+                .export()
                 .answer::<ChangeList>(),
             changes::list,
         )

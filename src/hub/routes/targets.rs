@@ -156,9 +156,9 @@ pub(super) async fn list(State(hub): State<Arc<Hub>>, params: Params) -> Reply {
     query.limit = params.integer("limit", 100, 1..=1000)?;
     let by_text = by_text(&query);
     let page = hub.store.targets(query).await?;
-    let next_cursor = match (page.next, page.items.last()) {
-        (Some(_), Some(last)) if by_text => Some(last.target.clone()),
-        (next, _) => next.map(|id| id.to_string()),
+    let next_cursor = match page.next_key {
+        next if by_text => next,
+        _ => page.next.map(|id| id.to_string()),
     };
     Ok(Json(TargetList {
         targets: page.items,
@@ -178,7 +178,7 @@ async fn page(
     let found = hub.store.targets(query.clone()).await?;
     let rest = found.next.map(|id| TargetQuery {
         after: Some(id),
-        after_key: found.items.last().map(|t| t.target.clone()),
+        after_key: found.next_key,
         ..query
     });
     Ok((found.items, rest))

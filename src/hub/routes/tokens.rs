@@ -14,7 +14,7 @@ use super::super::error::{ApiError, field_error};
 use super::super::extract::{self, Params, Post, is_agent_name, is_host};
 use super::super::state::Hub;
 use super::super::store::{NewToken, PageQuery};
-use super::Reply;
+use super::{Reply, order};
 use crate::api::{CreateToken, CreatedToken, Role, TokenList};
 
 /// Longest name, and longest life: ten years.
@@ -95,6 +95,7 @@ fn check(wish: &CreateToken) -> Result<(), ApiError> {
 
 /// `GET /api/tokens`.
 pub(super) async fn list(State(hub): State<Arc<Hub>>, params: Params) -> Reply {
+    order::only("-created", &params)?;
     let query = PageQuery {
         limit: params.integer("limit", 100, 1..=1000)?,
         before: params.cursor()?,

@@ -39,7 +39,9 @@ pub use results::{
     NewAssessment, NewFinding, ProgressUpdate, Request, ResultStore, Spider, Spidered, StoredPath,
     StoredRequest, Summary, SummaryCounts,
 };
-pub use targets::{AddressRange, Reach, TargetChange, TargetQuery, TargetSort, Targets, address};
+pub use targets::{
+    AddressRange, Reach, TargetChange, TargetPage, TargetQuery, TargetSort, Targets, address,
+};
 pub use types::{
     Answer, Attempt, Claim, Claimed, Counts, Created, Daemon, EventQuery, Idempotency, NewChange,
     NewEvent, NewRecord, NewScan, Page, PutOff, Record, ScanQuery, Submission, Submitted,
@@ -103,8 +105,9 @@ pub trait Store:
     /// One target with its work.
     async fn target(&self, id: Uuid) -> Result<Option<Target>>;
 
-    /// Targets that a query finds, in its order.
-    async fn targets(&self, query: TargetQuery) -> Result<Page<Target>>;
+    /// Targets that a query finds, in its order. It looks at a bounded number of them, so a page may be
+    /// short, or empty, although there are more.
+    async fn targets(&self, query: TargetQuery) -> Result<TargetPage>;
 
     /// Removes a target and its work; its scans stay. False when there is none.
     async fn delete_target(&self, id: Uuid) -> Result<bool>;

@@ -341,8 +341,10 @@ pub struct StoredPath {
 pub struct FindingQuery {
     /// At most so many.
     pub limit: u32,
-    /// Before this one.
+    /// Before this one; after it, when the oldest come first.
     pub before: Option<Uuid>,
+    /// The oldest first, not the newest.
+    pub oldest_first: bool,
     /// Of this target (normalised key, or as named).
     pub target: Option<String>,
     /// Of this record.
@@ -360,8 +362,10 @@ pub struct FindingQuery {
 pub struct AssessmentQuery {
     /// At most so many.
     pub limit: u32,
-    /// Before this one.
+    /// Before this one; after it, when the oldest come first.
     pub before: Option<Uuid>,
+    /// The oldest first, not the newest.
+    pub oldest_first: bool,
     /// Of this target (normalised key, or as named).
     pub target: Option<String>,
     /// Of this record.

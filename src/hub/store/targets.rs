@@ -142,3 +142,14 @@ pub struct TargetQuery {
     /// The order.
     pub sort: TargetSort,
 }
+
+/// One page of a list of targets.
+#[derive(Debug, Clone)]
+pub struct TargetPage {
+    /// Its targets; there may be none, although there are more.
+    pub items: Vec<Target>,
+    /// The id to go on after; `None` on the last page.
+    pub next: Option<Uuid>,
+    /// Its key, for lists by text.
+    pub next_key: Option<String>,
+}

@@ -262,8 +262,10 @@ pub struct Page<T> {
 pub struct ScanQuery {
     /// At most so many.
     pub limit: u32,
-    /// Before this one.
+    /// Before this one; after it, when the oldest come first.
     pub before: Option<Uuid>,
+    /// The oldest first, not the newest.
+    pub oldest_first: bool,
     /// Of this target (normalised key, or as scanned).
     pub target: Option<String>,
     /// Of this record.

@@ -5,6 +5,7 @@ mod access;
 mod answers;
 mod history;
 mod late;
+mod lists;
 mod networks;
 mod ops;
 mod results;

@@ -3,10 +3,11 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use super::SqlStore;
-use super::dialect::{Conn, DbRow, Pool, failed};
+use super::dialect::{Conn, Db, DbRow, Pool, failed};
 use super::idempotency;
 use super::rows::{from_json, get, micros, time, time_option, to_json};
 use crate::api::{AuditEntry, Role, Token};
@@ -49,9 +50,7 @@ impl AccessStore for SqlStore {
     }
 
     async fn tokens(&self, query: PageQuery) -> Result<Page<Token>> {
-        const LIST: &str = "SELECT * FROM tokens WHERE $1 IS NULL OR id < $1
-             ORDER BY id DESC LIMIT $2";
-        page(&self.read, LIST, &query, token, |t| t.id).await
+        page(&self.read, "tokens", &query, token, |t| t.id).await
     }
 
     async fn revoke_token(&self, id: Uuid, now: DateTime<Utc>) -> Result<Option<Token>> {
@@ -78,9 +77,7 @@ impl AccessStore for SqlStore {
     }
 
     async fn audit(&self, query: PageQuery) -> Result<Page<AuditEntry>> {
-        const LIST: &str = "SELECT * FROM audit WHERE $1 IS NULL OR id < $1
-             ORDER BY id DESC LIMIT $2";
-        page(&self.read, LIST, &query, audit_entry, |e| e.id).await
+        page(&self.read, "audit", &query, audit_entry, |e| e.id).await
     }
 }
 
@@ -150,20 +147,16 @@ async fn add_audit(c: &mut Conn, entry: &AuditEntry) -> Result<()> {
     .map_err(failed)
 }
 
-/// One page of a list: the statement takes the id that all are older than, and how many are wanted.
+/// One page of a list, newest first.
 async fn page<T>(
     pool: &Pool,
-    sql: &'static str,
+    table: &'static str,
     query: &PageQuery,
     read: fn(&DbRow) -> Result<T>,
     id: fn(&T) -> Uuid,
 ) -> Result<Page<T>> {
-    let found = sqlx::query(sql)
-        .bind(query.before)
-        .bind(i64::from(query.limit) + 1)
-        .fetch_all(pool)
-        .await
-        .map_err(failed)?;
+    let mut statement = listed(table, query);
+    let found = statement.build().fetch_all(pool).await.map_err(failed)?;
     let limit = query.limit as usize;
     let items = found
         .iter()
@@ -173,6 +166,18 @@ async fn page<T>(
     let more = found.len() > limit;
     let next = items.last().filter(|_| more).map(id);
     Ok(Page { items, next })
+}
+
+/// One row more than wanted.
+pub(in super::super) fn listed(table: &'static str, query: &PageQuery) -> QueryBuilder<Db> {
+    let mut statement = QueryBuilder::new("SELECT * FROM ");
+    statement.push(table);
+    if let Some(before) = query.before {
+        statement.push(" WHERE id < ").push_bind(before);
+    }
+    statement.push(" ORDER BY id DESC LIMIT ");
+    statement.push_bind(i64::from(query.limit) + 1);
+    statement
 }
 
 fn token(row: &DbRow) -> Result<Token> {

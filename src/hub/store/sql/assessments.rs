@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::dialect::{Conn, DbRow, Pool, failed};
-use super::results::{change, finish, page, task};
+use super::listing::{self, Listing, Of};
+use super::results::{change, finish, task};
 use super::rows::{from_json, get, micros, time, to_json};
 use super::{changes, work};
 use crate::api::{Assessment, RiskLevel, WorkKind};
@@ -74,32 +75,28 @@ async fn insert(c: &mut Conn, d: &Delivered<NewAssessment>, a: &NewAssessment) -
     .map_err(failed)
 }
 
-/// Assessments, newest first: their ids grow with time.
+/// Assessments, in the order of their ids, which grow with time.
 pub(super) async fn list(pool: &Pool, query: &AssessmentQuery) -> Result<Page<Assessment>> {
-    let found = match (&query.target, query.record_id) {
-        (None, None) => sqlx::query(
-            "SELECT * FROM ryu_assessment
-             WHERE ($1 IS NULL OR id < $1) AND ($2 IS NULL OR risk_level = $2)
-             ORDER BY id DESC LIMIT $3",
-        ),
-        _ => sqlx::query(
-            "SELECT * FROM ryu_assessment
-             WHERE ($1 IS NULL OR id < $1) AND ($2 IS NULL OR risk_level = $2)
-               AND (target = $4 OR record_id = $5
-                    OR record_id = (SELECT id FROM egg_records WHERE target_key = $4))
-             ORDER BY id DESC LIMIT $3",
-        ),
+    listing::page(pool, listed(query), assessment).await
+}
+
+pub(in super::super) fn listed(query: &AssessmentQuery) -> Listing<'_> {
+    Listing {
+        table: "ryu_assessment",
+        columns: "*",
+        size: "octet_length(vulnerabilities) + octet_length(attack_vectors)
+               + octet_length(remediation_priorities) + coalesce(octet_length(narrative), 0)",
+        of: Of {
+            target: query.target.as_deref(),
+            record_id: query.record_id,
+            keyed: None,
+        },
+        equal: vec![("risk_level", query.risk_level.map(RiskLevel::as_str))],
+        since: None,
+        after: query.before,
+        oldest_first: query.oldest_first,
+        limit: query.limit,
     }
-    .bind(query.before)
-    .bind(query.risk_level.map(RiskLevel::as_str))
-    .bind(i64::from(query.limit) + 1)
-    .bind(&query.target)
-    .bind(query.record_id)
-    .fetch_all(pool)
-    .await
-    .map_err(failed)?;
-    let items = found.iter().map(assessment).collect::<Result<_>>()?;
-    Ok(page(items, query.limit, |a: &Assessment| a.id))
 }
 
 fn assessment(row: &DbRow) -> Result<Assessment> {

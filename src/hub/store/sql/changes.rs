@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::daemons::add_event;
 use super::dialect::{Conn, Pool, failed};
+use super::listing::{self, Listing, Of};
 use super::rows::{self, micros, to_json};
 use crate::api::Change;
 use crate::hub::store::{ChangeQuery, NewChange, NewEvent, Page, Result};
@@ -51,42 +52,37 @@ pub(super) async fn add(c: &mut Conn, change: &NewChange, now: DateTime<Utc>) ->
 /// How far the order of ids and that of times may differ.
 const SKEW: TimeDelta = TimeDelta::minutes(1);
 
-/// Changes, newest first: their ids grow with time.
+/// Changes, in the order of their ids, which grow with time.
 pub(super) async fn list(pool: &Pool, query: &ChangeQuery) -> Result<Page<Change>> {
-    let of_one = query.target.is_some() || query.record_id.is_some();
-    let found = match (of_one, &query.kind) {
-        (false, None) => sqlx::query(
-            "SELECT * FROM changes WHERE ($1 IS NULL OR id < $1) ORDER BY id DESC LIMIT $3",
-        ),
-        (false, Some(_)) => sqlx::query(
-            "SELECT * FROM changes WHERE type = $2 AND ($1 IS NULL OR id < $1)
-             ORDER BY id DESC LIMIT $3",
-        ),
-        // Written so that each part can use an index of its own.
-        (true, _) => sqlx::query(
-            "SELECT * FROM changes
-             WHERE ($1 IS NULL OR id < $1) AND ($2 IS NULL OR type = $2)
-               AND (target = $4 OR record_id = $5
-                    OR record_id = (SELECT id FROM egg_records WHERE target_key = $4))
-             ORDER BY id DESC LIMIT $3",
-        ),
+    let mut page = listing::page(pool, listed(query), rows::change).await?;
+    if let Some(since) = query.since.filter(|_| !query.oldest_first) {
+        // Nothing after the first that is too old can be wanted: no index on time is needed.
+        if page
+            .items
+            .iter()
+            .any(|change| change.created_at + SKEW < since)
+        {
+            page.next = None;
+        }
+        page.items.retain(|change| change.created_at >= since);
     }
-    .bind(query.before)
-    .bind(&query.kind)
-    .bind(i64::from(query.limit) + 1)
-    .bind(&query.target)
-    .bind(query.record_id)
-    .fetch_all(pool)
-    .await
-    .map_err(failed)?;
-    let mut items = found.iter().map(rows::change).collect::<Result<Vec<_>>>()?;
-    // Nothing after the first that is too old can be wanted: no index on time is needed.
-    let end = items
-        .iter()
-        .position(|change| query.since.is_some_and(|s| change.created_at + SKEW < s));
-    let more = end.is_none() && items.len() > query.limit as usize;
-    items.truncate(end.unwrap_or(query.limit as usize));
-    let next = items.last().map(|change| change.id).filter(|_| more);
-    items.retain(|change| query.since.is_none_or(|s| change.created_at >= s));
-    Ok(Page { items, next })
+    Ok(page)
+}
+
+pub(in super::super) fn listed(query: &ChangeQuery) -> Listing<'_> {
+    Listing {
+        table: "changes",
+        columns: "*",
+        size: "coalesce(octet_length(before), 0) + coalesce(octet_length(after), 0)",
+        of: Of {
+            target: query.target.as_deref(),
+            record_id: query.record_id,
+            keyed: None,
+        },
+        equal: vec![("type", query.kind.as_deref())],
+        since: query.since.filter(|_| query.oldest_first).map(micros),
+        after: query.before,
+        oldest_first: query.oldest_first,
+        limit: query.limit,
+    }
 }

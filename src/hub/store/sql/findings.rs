@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::assessments::risk;
 use super::daemons::{add_event, name_and_host};
 use super::dialect::{Conn, DbRow, Pool, failed};
-use super::results::page;
+use super::listing::{self, Listing, Of};
 use super::rows::{from_json, get, micros, time, to_json};
 use crate::api::{Finding, RiskLevel};
 use crate::hub::store::{Delivered, FindingQuery, NewEvent, NewFinding, Page, Result};
@@ -67,36 +67,35 @@ async fn tell<T>(c: &mut Conn, d: &Delivered<T>, id: Uuid, finding: &NewFinding)
     add_event(c, &event, d.now).await
 }
 
-/// Findings, newest first: their ids grow with time.
+/// Findings, in the order of their ids, which grow with time.
 pub(super) async fn list(pool: &Pool, query: &FindingQuery) -> Result<Page<Finding>> {
-    let found = match (&query.target, query.record_id) {
-        (None, None) => sqlx::query(
-            "SELECT * FROM findings
-             WHERE ($1 IS NULL OR id < $1) AND ($2 IS NULL OR severity = $2)
-               AND ($3 IS NULL OR type = $3) AND ($4 IS NULL OR status = $4)
-             ORDER BY id DESC LIMIT $5",
-        ),
-        _ => sqlx::query(
-            "SELECT * FROM findings
-             WHERE ($1 IS NULL OR id < $1) AND ($2 IS NULL OR severity = $2)
-               AND ($3 IS NULL OR type = $3) AND ($4 IS NULL OR status = $4)
-               AND (target = $6 OR record_id = $7
-                    OR record_id = (SELECT id FROM egg_records WHERE target_key = $6))
-             ORDER BY id DESC LIMIT $5",
-        ),
+    listing::page(pool, listed(query), finding).await
+}
+
+pub(in super::super) fn listed(query: &FindingQuery) -> Listing<'_> {
+    let mut equal = vec![
+        ("severity", query.severity.map(RiskLevel::as_str)),
+        ("type", query.kind.as_deref()),
+        ("status", query.status.as_deref()),
+    ];
+    if query.severity.is_none() && query.kind.is_some() {
+        equal.swap(0, 1);
     }
-    .bind(query.before)
-    .bind(query.severity.map(RiskLevel::as_str))
-    .bind(&query.kind)
-    .bind(&query.status)
-    .bind(i64::from(query.limit) + 1)
-    .bind(&query.target)
-    .bind(query.record_id)
-    .fetch_all(pool)
-    .await
-    .map_err(failed)?;
-    let items = found.iter().map(finding).collect::<Result<_>>()?;
-    Ok(page(items, query.limit, |f: &Finding| f.id))
+    Listing {
+        table: "findings",
+        columns: "*",
+        size: "octet_length(evidence)",
+        of: Of {
+            target: query.target.as_deref(),
+            record_id: query.record_id,
+            keyed: None,
+        },
+        equal,
+        since: None,
+        after: query.before,
+        oldest_first: query.oldest_first,
+        limit: query.limit,
+    }
 }
 
 fn finding(row: &DbRow) -> Result<Finding> {

@@ -6,16 +6,17 @@
 //! every time, JSON as text, `ON CONFLICT`, `RETURNING`, `UPDATE … FROM`; whatever they do not read
 //! alike is a constant or a function of the dialect.
 
-mod access;
-mod assessments;
-mod changes;
+pub(super) mod access;
+pub(super) mod assessments;
+pub(super) mod changes;
 mod daemons;
 mod enumerations;
 mod events;
-mod findings;
+pub(super) mod findings;
 mod history;
 mod idempotency;
 mod import;
+pub(super) mod listing;
 mod networks;
 mod ops;
 mod progress;
@@ -23,10 +24,10 @@ mod results;
 pub(super) mod rows;
 mod scale;
 mod scan_write;
-mod scans;
+pub(super) mod scans;
 mod spiders;
 mod summary;
-mod target_list;
+pub(super) mod target_list;
 mod targets;
 mod webhooks;
 pub(super) mod work;
@@ -42,7 +43,7 @@ use crate::hub::store::bell::Bell;
 use crate::hub::store::{
     Admit, Answer, Claim, Claimed, Counts, Created, Daemon, EventQuery, Idempotency, NewEvent,
     NewRecord, Page, PutOff, Record, Render, RenderScan, Result, ScanQuery, Store, Submission,
-    TargetQuery,
+    TargetPage, TargetQuery,
 };
 
 /// A database that is open.
@@ -85,7 +86,7 @@ impl Store for SqlStore {
         targets::target(&self.read, id).await
     }
 
-    async fn targets(&self, query: TargetQuery) -> Result<Page<Target>> {
+    async fn targets(&self, query: TargetQuery) -> Result<TargetPage> {
         target_list::list(&self.read, &query).await
     }
 

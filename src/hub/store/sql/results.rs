@@ -179,11 +179,3 @@ pub(super) fn digest(parts: &[&str]) -> Vec<u8> {
     }
     hash.finalize().to_vec()
 }
-
-/// One page of a list of which one row more than wanted was read.
-pub(super) fn page<T>(mut items: Vec<T>, limit: u32, id: impl Fn(&T) -> Uuid) -> Page<T> {
-    let more = items.len() > limit as usize;
-    items.truncate(limit as usize);
-    let next = if more { items.last().map(id) } else { None };
-    Page { items, next }
-}

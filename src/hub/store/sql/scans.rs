@@ -7,6 +7,7 @@ use super::changes;
 use super::daemons;
 use super::dialect::{self, Conn, DbRow, Pool, failed};
 use super::idempotency;
+use super::listing::{self, Listing, Of};
 use super::rows::{self, micros};
 use super::scan_write::{self, Columns};
 use super::work::{self, Task};
@@ -245,41 +246,27 @@ pub(super) async fn get(pool: &Pool, id: Uuid) -> Result<Option<Scan>> {
     row.as_ref().map(rows::scan).transpose()
 }
 
-/// Scans, newest first: their ids grow with time.
+/// Scans, in the order of their ids, which grow with time.
 pub(super) async fn list(pool: &Pool, query: &ScanQuery) -> Result<Page<Scan>> {
-    let limit = query.limit as usize;
-    let found = match (&query.target, query.record_id) {
-        (None, None) => sqlx::query(
-            "SELECT * FROM nmap
-             WHERE ($1 IS NULL OR id < $1) AND ($2 IS NULL OR scan_type = $2)
-             ORDER BY id DESC LIMIT $3",
-        ),
-        // Written so that each half can use an index of its own.
-        _ => sqlx::query(
-            "SELECT * FROM nmap
-             WHERE ($1 IS NULL OR id < $1) AND ($2 IS NULL OR scan_type = $2)
-               AND (target = $4 OR record_id = $5
-                    OR record_id = (SELECT id FROM egg_records WHERE target_key = $4))
-             ORDER BY id DESC LIMIT $3",
-        ),
+    listing::page(pool, listed(query), rows::scan).await
+}
+
+pub(in super::super) fn listed(query: &ScanQuery) -> Listing<'_> {
+    Listing {
+        table: "nmap",
+        // The rest of a result may be as long as all of these together, and is not shown.
+        columns: "id, record_id, target, ip_address, scan_type, agent, engine, scan_status, \
+                  started_at, finished_at, scan_duration, ports_scanned, port_counts, open_ports",
+        size: "octet_length(open_ports)",
+        of: Of {
+            target: query.target.as_deref(),
+            record_id: query.record_id,
+            keyed: None,
+        },
+        equal: vec![("scan_type", query.scan_type.as_deref())],
+        since: None,
+        after: query.before,
+        oldest_first: query.oldest_first,
+        limit: query.limit,
     }
-    .bind(query.before)
-    .bind(&query.scan_type)
-    .bind(i64::from(query.limit) + 1)
-    .bind(&query.target)
-    .bind(query.record_id)
-    .fetch_all(pool)
-    .await
-    .map_err(failed)?;
-    let items = found
-        .iter()
-        .take(limit)
-        .map(rows::scan)
-        .collect::<Result<Vec<_>>>()?;
-    let next = if found.len() > limit {
-        items.last().map(|s| s.id)
-    } else {
-        None
-    };
-    Ok(Page { items, next })
 }

@@ -2,24 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use super::dialect::{Conn, Db, Pool, failed};
+use super::listing::WINDOW;
 use super::rows::{self, code, count, get, micros};
 use crate::api::{NetworkProgress, Target, TargetWork, WorkKind};
-use crate::hub::store::{AddressRange, Page, Result, TargetQuery, TargetSort};
+use crate::hub::store::{AddressRange, Result, TargetPage, TargetQuery, TargetSort};
 
-/// One page.
-pub(super) async fn list(pool: &Pool, query: &TargetQuery) -> Result<Page<Target>> {
+/// One page. What is asked for may be rare: then the page is that of a bounded number of targets, and
+/// may be short, or empty, although there are more.
+pub(super) async fn list(pool: &Pool, query: &TargetQuery) -> Result<TargetPage> {
     let mut c = pool.acquire().await.map_err(failed)?;
-    let limit = query.limit as usize;
-    let mut statement = QueryBuilder::<Db>::new("SELECT e.* FROM egg_records AS e WHERE 1 = 1");
-    filter(&mut statement, query);
-    order(&mut statement, query);
-    statement
-        .push(" LIMIT ")
-        .push_bind(i64::from(query.limit) + 1);
+    let plan = Plan::of(&mut c, query).await?;
+    let mut statement = plan.statement(query);
     let found = statement
         .build()
         // There are many combinations of filters; none is worth a prepared statement.
@@ -27,73 +25,248 @@ pub(super) async fn list(pool: &Pool, query: &TargetQuery) -> Result<Page<Target
         .fetch_all(&mut *c)
         .await
         .map_err(failed)?;
-    let more = found.len() > limit;
+    let limit = query.limit as usize;
     let mut items = found
         .iter()
         .take(limit)
         .map(rows::target)
         .collect::<Result<Vec<_>>>()?;
     complete(&mut c, &mut items).await?;
-    let next = items.last().map(|t| t.id).filter(|_| more);
-    Ok(Page { items, next })
+    let last = items.last().map(|t| (t.id, t.target.clone()));
+    let next = last.filter(|_| found.len() > limit).or(plan.end);
+    let (next, next_key) = next.unzip();
+    Ok(TargetPage {
+        items,
+        next,
+        next_key,
+    })
 }
 
-fn filter(statement: &mut QueryBuilder<Db>, query: &TargetQuery) {
-    if let Some(text) = &query.text {
-        let pattern = containing(text);
-        statement.push(" AND (e.target_key LIKE ");
-        statement.push_bind(pattern.clone());
-        statement.push(" ESCAPE '\\' OR lower(e.eggname) LIKE ");
-        statement.push_bind(pattern).push(" ESCAPE '\\')");
-    }
-    if let Some(id) = query.id {
-        statement.push(" AND e.id = ").push_bind(id);
-    }
-    let exact = [
-        ("target_key", &query.key),
-        ("eggname", &query.group),
-        ("projectegg", &query.project),
-    ];
-    for (column, wanted) in exact {
-        if let Some(wanted) = wanted {
-            statement.push(format_args!(" AND e.{column} = "));
-            statement.push_bind(wanted.clone());
+/// A condition.
+#[derive(Debug, Clone, PartialEq)]
+pub(in super::super) enum Filter {
+    Group(String),
+    Project(String),
+    Skipped,
+    Asleep,
+    Due(WorkKind, DateTime<Utc>),
+    // No index finds these.
+    Containing(String),
+    Alive,
+    NotSkipped,
+}
+
+impl Filter {
+    /// Those that may find the least come first.
+    fn all_of(query: &TargetQuery) -> Vec<Self> {
+        let (mut indexed, mut others) = (Vec::new(), Vec::new());
+        indexed.extend(query.group.clone().map(Self::Group));
+        indexed.extend(query.project.clone().map(Self::Project));
+        match query.skip_scan {
+            Some(true) => indexed.push(Self::Skipped),
+            Some(false) => others.push(Self::NotSkipped),
+            None => {}
         }
-    }
-    for (column, wanted) in [("alive", query.alive), ("skip_scan", query.skip_scan)] {
-        if let Some(wanted) = wanted {
-            statement.push(format_args!(" AND e.{column} = "));
-            statement.push_bind(wanted);
+        match query.alive {
+            Some(true) => others.push(Self::Alive),
+            Some(false) => indexed.push(Self::Asleep),
+            None => {}
         }
+        indexed.extend(query.due.map(|(kind, at)| Self::Due(kind, at)));
+        others.extend(query.text.as_deref().map(containing).map(Self::Containing));
+        indexed.extend(others);
+        indexed
     }
-    if let Some((kind, at)) = query.due {
-        statement
-            .push(" AND EXISTS (SELECT 1 FROM work AS w WHERE w.record_id = e.id AND w.kind = ");
-        statement.push_bind(code(kind)).push(" AND w.due_at <= ");
-        statement.push_bind(micros(at)).push(")");
+
+    fn has_index(&self) -> bool {
+        !matches!(self, Self::Containing(_) | Self::Alive | Self::NotSkipped)
+    }
+
+    /// Whether what it finds is in the order of ids.
+    fn is_in_order(&self) -> bool {
+        self.has_index() && !matches!(self, Self::Due(..))
+    }
+
+    /// Selects the ids of what it finds.
+    fn select(&self, statement: &mut QueryBuilder<Db>) {
+        if let Self::Due(kind, at) = self {
+            // Its index has the priority between the kind and the time.
+            statement.push("SELECT w.record_id FROM work AS w WHERE w.kind = ");
+            statement.push_bind(code(*kind));
+            statement.push(" AND w.priority IN (0, 1) AND w.due_at <= ");
+            statement.push_bind(micros(*at));
+            return;
+        }
+        statement.push("SELECT e.id FROM egg_records AS e WHERE 1 = 1");
+        self.push(statement);
+    }
+
+    fn push(&self, statement: &mut QueryBuilder<Db>) {
+        match self {
+            Self::Group(group) => statement.push(" AND e.eggname = ").push_bind(group.clone()),
+            Self::Project(project) => statement
+                .push(" AND e.projectegg = ")
+                .push_bind(project.clone()),
+            // As their indexes have it.
+            Self::Skipped => statement.push(" AND e.skip_scan"),
+            Self::NotSkipped => statement.push(" AND NOT e.skip_scan"),
+            Self::Asleep => statement.push(" AND NOT e.alive"),
+            Self::Alive => statement.push(" AND e.alive"),
+            Self::Due(kind, at) => {
+                let work = " AND EXISTS (SELECT 1 FROM work AS w WHERE w.record_id = e.id";
+                statement.push(work).push(" AND w.kind = ");
+                statement.push_bind(code(*kind)).push(" AND w.due_at <= ");
+                statement.push_bind(micros(*at)).push(")")
+            }
+            Self::Containing(pattern) => {
+                statement.push(" AND (e.target_key LIKE ");
+                statement.push_bind(pattern.clone());
+                statement.push(" ESCAPE '\\' OR lower(e.eggname) LIKE ");
+                statement.push_bind(pattern.clone()).push(" ESCAPE '\\')")
+            }
+        };
+    }
+
+    /// Whether it finds so few that they may all be looked at.
+    async fn finds_few(&self, c: &mut Conn) -> Result<bool> {
+        let mut statement = QueryBuilder::<Db>::new("SELECT count(*) FROM (");
+        self.select(&mut statement);
+        statement.push(" LIMIT ").push_bind(WINDOW + 1);
+        statement.push(") AS found");
+        let count = statement.build_query_scalar::<i64>().persistent(false);
+        Ok(count.fetch_one(c).await.map_err(failed)? <= WINDOW)
     }
 }
 
-fn order(statement: &mut QueryBuilder<Db>, query: &TargetQuery) {
-    let (column, after, way) = match query.sort {
-        TargetSort::Created => ("id", ">", "ASC"),
-        TargetSort::Newest => ("id", "<", "DESC"),
-        TargetSort::Target => ("target_key", ">", "ASC"),
-        TargetSort::TargetBackwards => ("target_key", "<", "DESC"),
-    };
-    match (column, query.after, &query.after_key) {
-        ("id", Some(id), _) => {
+/// How one page is found, so that it takes a bounded time.
+#[derive(Debug, Default)]
+pub(in super::super) struct Plan {
+    /// What its index finds.
+    pub(in super::super) driver: Option<Filter>,
+    /// That is few, in whatever order.
+    pub(in super::super) few: bool,
+    /// What each is looked at for.
+    pub(in super::super) rest: Vec<Filter>,
+    /// The last one (its id and key) that is looked at.
+    pub(in super::super) end: Option<(Uuid, String)>,
+}
+
+impl Plan {
+    async fn of(c: &mut Conn, query: &TargetQuery) -> Result<Self> {
+        let mut rest = Filter::all_of(query);
+        if query.id.is_some() || query.key.is_some() || rest.is_empty() {
+            return Ok(Self {
+                rest,
+                ..Self::default()
+            });
+        }
+        let by_id = matches!(query.sort, TargetSort::Created | TargetSort::Newest);
+        let in_order = by_id && rest.first().is_some_and(Filter::is_in_order);
+        if !in_order || rest.len() > 1 {
+            for n in 0..rest.len() {
+                if rest[n].has_index() && rest[n].finds_few(c).await? {
+                    return Ok(Self {
+                        driver: Some(rest.remove(n)),
+                        few: true,
+                        rest,
+                        end: None,
+                    });
+                }
+            }
+        }
+        let mut plan = Self {
+            driver: in_order.then(|| rest.remove(0)),
+            rest,
+            ..Self::default()
+        };
+        if !plan.rest.is_empty() {
+            plan.end = plan.window(c, query).await?;
+        }
+        Ok(plan)
+    }
+
+    /// The end of what this page looks at; none when that is the end of the list.
+    async fn window(&self, c: &mut Conn, query: &TargetQuery) -> Result<Option<(Uuid, String)>> {
+        let mut statement =
+            QueryBuilder::<Db>::new("SELECT e.id, e.target_key FROM egg_records AS e WHERE 1 = 1");
+        if let Some(driver) = &self.driver {
+            driver.push(&mut statement);
+        }
+        self.range(&mut statement, query);
+        statement.push(order(query.sort)).push(" LIMIT 1 OFFSET ");
+        statement.push_bind(WINDOW - 1);
+        let found = statement.build().persistent(false).fetch_optional(c).await;
+        let found = found.map_err(failed)?;
+        found
+            .map(|row| Ok((get(&row, "id")?, get(&row, "target_key")?)))
+            .transpose()
+    }
+
+    pub(in super::super) fn statement(&self, query: &TargetQuery) -> QueryBuilder<Db> {
+        let limit = i64::from(query.limit) + 1;
+        let mut statement = QueryBuilder::<Db>::new("SELECT e.* FROM egg_records AS e WHERE 1 = 1");
+        if let Some(id) = query.id {
+            statement.push(" AND e.id = ").push_bind(id);
+        }
+        if let Some(key) = &query.key {
             statement
-                .push(format_args!(" AND e.id {after} "))
-                .push_bind(id);
+                .push(" AND e.target_key = ")
+                .push_bind(key.clone());
         }
-        ("target_key", _, Some(key)) => {
-            statement.push(format_args!(" AND e.target_key {after} "));
-            statement.push_bind(key.clone());
+        if let Some(driver) = &self.driver {
+            // By itself a database may walk over all targets, as they are in order.
+            statement.push(" AND e.id IN (");
+            driver.select(&mut statement);
+            if !self.few {
+                self.range(&mut statement, query);
+                statement.push(order(query.sort));
+                let most = if self.rest.is_empty() { limit } else { WINDOW };
+                statement.push(" LIMIT ").push_bind(most);
+            }
+            statement.push(")");
         }
-        _ => {}
+        for filter in &self.rest {
+            filter.push(&mut statement);
+        }
+        self.range(&mut statement, query);
+        statement.push(order(query.sort));
+        statement.push(" LIMIT ").push_bind(limit);
+        statement
     }
-    statement.push(format_args!(" ORDER BY e.{column} {way}"));
+
+    /// After the last page, and not beyond the end of this one.
+    fn range(&self, statement: &mut QueryBuilder<Db>, query: &TargetQuery) {
+        let (by_id, beyond, within) = match query.sort {
+            TargetSort::Created => (true, ">", "<="),
+            TargetSort::Newest => (true, "<", ">="),
+            TargetSort::Target => (false, ">", "<="),
+            TargetSort::TargetBackwards => (false, "<", ">="),
+        };
+        let end = self.end.as_ref().map(|(id, key)| (within, *id, key));
+        if by_id {
+            let after = query.after.map(|id| (beyond, id));
+            for (than, id) in after.into_iter().chain(end.map(|(w, id, _)| (w, id))) {
+                statement
+                    .push(format_args!(" AND e.id {than} "))
+                    .push_bind(id);
+            }
+        } else {
+            let after = query.after_key.as_ref().map(|key| (beyond, key));
+            for (than, key) in after.into_iter().chain(end.map(|(w, _, key)| (w, key))) {
+                statement.push(format_args!(" AND e.target_key {than} "));
+                statement.push_bind(key.clone());
+            }
+        }
+    }
+}
+
+fn order(sort: TargetSort) -> &'static str {
+    match sort {
+        TargetSort::Created => " ORDER BY e.id ASC",
+        TargetSort::Newest => " ORDER BY e.id DESC",
+        TargetSort::Target => " ORDER BY e.target_key ASC",
+        TargetSort::TargetBackwards => " ORDER BY e.target_key DESC",
+    }
 }
 
 /// A pattern for what contains a text.

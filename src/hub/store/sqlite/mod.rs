@@ -7,6 +7,8 @@
 
 mod at_rest;
 mod dialect;
+#[cfg(test)]
+mod plans;
 #[path = "../sql/mod.rs"]
 mod sql;
 mod writer;
@@ -41,6 +43,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "networks", include_str!("migrations/0006_networks.sql")),
     (7, "history", include_str!("migrations/0007_history.sql")),
     (8, "ops", include_str!("migrations/0008_ops.sql")),
+    (10, "lists", include_str!("migrations/0010_lists.sql")),
     (
         11,
         "scan_order",

@@ -3,13 +3,40 @@ use serde_json::Value;
 use super::hub_client::HubClient;
 use super::since::Since;
 use super::table::table;
-use super::targets::{json_line, time};
+use super::targets::{ExportTo, export, json_line, time};
 use super::{Failure, Global, Outcome, output};
 use crate::api::{CHANGE_TYPES, Change, ChangeList, ExitCode};
 
+/// Where the hub has them.
+const PATH: &str = "/api/changes";
+
 /// Show what is otherwise than before: ports, services, certificates, paths; newest first.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    filter: Filter,
+    /// At most so many.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: usize,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Write all changes as JSON lines or CSV.
+    Export {
+        #[command(flatten)]
+        filter: Filter,
+        #[command(flatten)]
+        to: ExportTo,
+    },
+}
+
+/// Which changes.
+#[derive(Debug, clap::Args)]
+pub struct Filter {
     /// Only of this target (name, address or id).
     #[arg(long, value_name = "TARGET")]
     target: Option<String>,
@@ -19,17 +46,24 @@ pub struct Args {
     /// Only from this time on (24h, 7d, 2026-11-21, 2026-11-21T05:00:00Z).
     #[arg(long, short = 'S', value_name = "TIME", allow_hyphen_values = true)]
     since: Option<Since>,
-    /// At most so many.
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    limit: usize,
+}
+
+impl Filter {
+    fn parameters(self) -> Vec<(&'static str, String)> {
+        let mut all = Vec::new();
+        all.extend(self.target.map(|t| ("target", t)));
+        all.extend(self.kind.map(|t| ("type", t)));
+        all.extend(self.since.map(|s| ("since", s.parameter())));
+        all
+    }
 }
 
 pub async fn run(global: &Global, args: Args) -> Outcome {
     let hub = HubClient::new(global)?;
-    let mut filter = Vec::new();
-    filter.extend(args.target.map(|t| ("target", t)));
-    filter.extend(args.kind.map(|t| ("type", t)));
-    filter.extend(args.since.map(|s| ("since", s.parameter())));
+    if let Some(Command::Export { filter, to }) = args.command {
+        return export(&hub, PATH, filter.parameters(), to).await;
+    }
+    let filter = args.filter.parameters();
     let changes = fetch(&hub, &filter, args.limit).await?;
     if global.json {
         output::json(&ChangeList {
@@ -57,7 +91,7 @@ async fn fetch(
         let mut params = filter.to_vec();
         params.push(("limit", (limit - all.len()).min(1000).to_string()));
         params.extend(cursor.take().map(|c| ("cursor", c)));
-        let page: ChangeList = hub.get("/api/changes", &params).await?;
+        let page: ChangeList = hub.get(PATH, &params).await?;
         all.extend(page.changes);
         match page.next_cursor {
             Some(next) => cursor = Some(next),

@@ -181,11 +181,11 @@ enum Command {
     /// See to the hub itself: who may use it, what they changed, and its database.
     #[command(subcommand)]
     Hub(hub::Command),
-    /// Show what is otherwise than before, newest first.
+    /// Show what is otherwise than before, newest first, or export it.
     Changes(changes::Args),
     /// Show what happened, and follow what happens.
     Events(events::Args),
-    /// List findings.
+    /// List and export findings.
     #[command(subcommand)]
     Findings(findings::Command),
     /// Print a script that makes a shell complete reconctl.

@@ -161,6 +161,13 @@ pub(super) const ALL: &[(&str, Examples)] = &[
         ],
     ),
     (
+        "changes export",
+        &[(
+            "reconctl changes export --since 30d --format csv -o changes.csv",
+            "The changes of a month, for a spreadsheet.",
+        )],
+    ),
+    (
         "events",
         &[
             (
@@ -182,6 +189,13 @@ pub(super) const ALL: &[(&str, Examples)] = &[
         &[(
             "reconctl findings list --severity high --csv",
             "The serious ones, for a spreadsheet.",
+        )],
+    ),
+    (
+        "findings export",
+        &[(
+            "reconctl findings export -o findings.jsonl",
+            "All findings, one JSON object a line.",
         )],
     ),
 ];

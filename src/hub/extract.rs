@@ -18,6 +18,7 @@ use tower_http::timeout::TimeoutError;
 use uuid::Uuid;
 
 use super::access::Identity;
+use super::bodies::Crowded;
 use super::error::ApiError;
 use super::store::Idempotency;
 use crate::api::{IDEMPOTENCY_KEY, RECON_AGENT};
@@ -150,7 +151,11 @@ impl<S: Send + Sync> FromRequest<S> for Post {
                 StatusCode::PAYLOAD_TOO_LARGE => {
                     ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large")
                 }
-                _ if is_slow(&r) => ApiError::new(
+                _ if is_from::<Crowded>(&r) => ApiError::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "the hub has too many bodies to read; try again",
+                ),
+                _ if is_from::<TimeoutError>(&r) => ApiError::new(
                     StatusCode::REQUEST_TIMEOUT,
                     "the body came too slowly; send it again",
                 ),
@@ -165,9 +170,9 @@ impl<S: Send + Sync> FromRequest<S> for Post {
     }
 }
 
-/// Whether a body was given up because it paused too long.
-fn is_slow(error: &(dyn std::error::Error + 'static)) -> bool {
-    error.is::<TimeoutError>() || error.source().is_some_and(is_slow)
+/// Whether a body was given up for this cause.
+fn is_from<T: std::error::Error + 'static>(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.is::<T>() || error.source().is_some_and(is_from::<T>)
 }
 
 impl Post {

@@ -16,6 +16,7 @@ use tower_http::timeout::TimeoutBody;
 use tracing::warn;
 
 use super::access::{Access, Identity, Key, Limiter, Need, Peer, Proof, Rate, Secret, TokenCache};
+use super::bodies::Bodies;
 use super::error::{ApiError, RequestId};
 use super::routes::roles;
 use super::state::Hub;
@@ -67,8 +68,9 @@ pub(super) async fn guard(
         check_claims(&identity, need, &request)?;
         request.extensions_mut().insert(identity);
     }
-    let pause = hub.guard.access.body_pause;
-    Ok(next.run(with_patience(request, pause)).await)
+    let request = with_patience(request, hub.guard.access.body_pause);
+    let (request, _held) = hub.guard.bodies.hold(request);
+    Ok(next.run(request).await)
 }
 
 /// A body that trickles in holds a connection and its memory; one that pauses too long is given up.
@@ -114,6 +116,7 @@ pub(super) struct Guard {
     limiter: Limiter,
     /// A place for a lookup from where others failed.
     suspects: Semaphore,
+    bodies: Bodies,
 }
 
 impl Guard {
@@ -123,6 +126,7 @@ impl Guard {
             tokens: TokenCache::default(),
             limiter: Limiter::default(),
             suspects: Semaphore::new(1),
+            bodies: Bodies::default(),
         }
     }
 

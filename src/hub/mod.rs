@@ -8,6 +8,7 @@
 mod access;
 mod agents;
 mod blackouts;
+mod bodies;
 mod cached;
 mod clock;
 mod config;

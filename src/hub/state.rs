@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::access::{Access, Identity, LocalToken};
 use super::agents::{AgentFacts, Agents};
-use super::cached::Cached;
+use super::cached::{Cached, Estimate};
 use super::clock::Clock;
 use super::config::Database;
 use super::gate::Gate;
@@ -248,6 +248,8 @@ impl Hub {
 const READY_FOR: Duration = Duration::from_secs(1);
 /// Counting all scans is dear.
 const TOTALS_FOR: Duration = Duration::from_secs(10);
+/// Nobody waits longer for the first count.
+const TOTALS_BY: Duration = Duration::from_secs(1);
 
 struct LongWork<'a>(&'a Hub);
 
@@ -259,18 +261,20 @@ impl Drop for LongWork<'_> {
 
 /// Stored scans by type, counted now and then.
 #[derive(Debug)]
-pub(super) struct Totals(Cached<Arc<BTreeMap<String, u64>>>);
+pub(super) struct Totals(Estimate<Arc<BTreeMap<String, u64>>>);
 
 impl Default for Totals {
     fn default() -> Self {
-        Self(Cached::new(TOTALS_FOR))
+        Self(Estimate::new(TOTALS_FOR))
     }
 }
 
 impl Totals {
-    pub(super) async fn get(&self, hub: &Hub) -> Result<Arc<BTreeMap<String, u64>>, StoreError> {
-        let count = async { hub.store.scan_totals().await.map(Arc::new) };
-        self.0.get(count).await
+    /// They are for who looks on: none is better than late.
+    pub(super) async fn get(&self, hub: &Hub) -> Option<Arc<BTreeMap<String, u64>>> {
+        let store = Arc::clone(&hub.store);
+        let count = async move { store.scan_totals().await.map(Arc::new) };
+        self.0.get(count, TOTALS_BY).await
     }
 }
 

@@ -196,8 +196,8 @@ async fn answer(hub: &Hub, status: StatusCode, message: String, unit: UnitState)
     };
     let work = unit.name.as_str();
     if matches!(work, "kage" | "kaze" | "ryu" | "kumo" | "suzu") {
-        let totals = hub.totals.get(hub).await?;
-        let of = |kind: &str| Some(totals.get(kind).copied().unwrap_or_default());
+        let totals = hub.totals.get(hub).await;
+        let of = |kind: &str| Some(totals.as_ref()?.get(kind).copied().unwrap_or_default());
         match work {
             "kumo" => body.total_requests = of("kumo_spider"),
             "suzu" => body.total_enumerations = of("suzu_enum"),

@@ -124,6 +124,20 @@ async fn a_backup_is_of_one_moment_and_can_be_restored() {
     assert_eq!(again.count_targets().await, 100);
 }
 
+/// A hub that was killed in the middle of a backup left its copy.
+#[tokio::test]
+async fn a_copy_that_was_left_goes_at_the_next_start() {
+    let kept_dir = begin().await.end_and_keep().await;
+    let left = kept_dir.path().join(".backup-xYz12");
+    std::fs::create_dir(&left).unwrap();
+    written(&left, "hub.db", b"half");
+    let own = written(kept_dir.path(), ".backup-notes", b"an operator's");
+    let bed = Bed::over(kept_dir, scope(&["127.0.0.0/8"], &[])).await;
+    assert!(!left.exists());
+    assert!(own.exists(), "no directory of ours");
+    bed.end().await;
+}
+
 /// A file of these bytes.
 fn written(dir: &Path, name: &str, bytes: &[u8]) -> PathBuf {
     let path = dir.join(name);

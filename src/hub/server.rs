@@ -137,6 +137,9 @@ impl Server {
             listening.map_err(|source| ServerError::Control { path, source })?;
         }
         let (store, lock) = open(&config.database).await?;
+        if let Database::Sqlite(path) = &config.database {
+            routes::remove_left_copies(path);
+        }
         let place = (config.database, config.bus);
         let mut hub = Hub::new(store, config.live, config.access, clock, place);
         hub.tls = tls;

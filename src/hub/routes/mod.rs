@@ -51,6 +51,7 @@ use super::guard::guard;
 use super::state::Hub;
 use super::store::{Answer, Idempotency};
 pub(super) use fleet_health::fleet;
+pub(super) use storage::remove_left_copies;
 
 /// Largest body of most requests.
 const BODY_MAX: usize = 1024 * 1024;

@@ -1,6 +1,7 @@
 //! Care of the database: backup, check, vacuum.
 
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Json;
@@ -11,7 +12,7 @@ use axum::response::IntoResponse;
 use futures_util::stream;
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
-use tracing::error;
+use tracing::{error, info, warn};
 
 use super::super::access::Identity;
 use super::super::config::Database;
@@ -23,6 +24,32 @@ use crate::api::StoreReport;
 
 /// Read and sent at once.
 const CHUNK: usize = 256 * 1024;
+
+/// What the name of a copy that is being made begins with.
+const COPY: &str = ".backup-";
+
+fn beside(database: &Path) -> PathBuf {
+    match database.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Removes copies that a hub left when it was killed: each is as large as the database.
+pub(in super::super) fn remove_left_copies(database: &Path) {
+    let entries = std::fs::read_dir(beside(database)).into_iter().flatten();
+    for entry in entries.flatten() {
+        let is_copy = entry.file_name().to_string_lossy().starts_with(COPY);
+        // A link is none of ours.
+        if !is_copy || !entry.file_type().is_ok_and(|t| t.is_dir()) {
+            continue;
+        }
+        match std::fs::remove_dir_all(entry.path()) {
+            Ok(()) => info!(copy = %entry.path().display(), "an unfinished backup is removed"),
+            Err(problem) => warn!(%problem, "an unfinished backup is left"),
+        }
+    }
+}
 
 /// `POST /hub/backup`: a copy as of now. The copy is made while the answer is under way, so that
 /// however long it takes the caller hears that something happens; what goes wrong breaks the answer
@@ -42,11 +69,9 @@ pub(super) async fn backup(State(hub): State<Arc<Hub>>, identity: Identity, _: P
         }
     };
     // Beside the database: it is as large, and nobody else may read it there.
-    let directory = path
-        .parent()
-        .map_or_else(Default::default, ToOwned::to_owned);
+    let directory = beside(&path);
     let directory = tempfile::Builder::new()
-        .prefix(".backup-")
+        .prefix(COPY)
         .tempdir_in(&directory)
         .map_err(|problem| {
             error!(%problem, "no directory for a backup");

@@ -126,6 +126,17 @@ async fn events_go_on_where_a_reader_stopped() {
     scan(&bed, &id, &[22, 80]).await;
     let (_, second) = bed.get(&format!("/api/events?after={last}")).await;
     assert_eq!(second["events"].as_array().unwrap().len(), 2);
+    assert_eq!(second.get("resync"), None);
+    // A number that was never given: somebody put an older database in place.
+    let end = second["last_seq"].as_i64().unwrap();
+    for wait in [0, 30] {
+        let path = format!("/api/events?after={}&wait={wait}", end + 1);
+        let (_, beyond) = bed.get(&path).await;
+        assert_eq!(
+            beyond,
+            json!({ "events": [], "last_seq": end, "resync": true })
+        );
+    }
     let (_, late) = bed.get(&format!("/api/events?since={since}")).await;
     assert_eq!(late, second);
     bed.end().await;
@@ -166,6 +177,29 @@ async fn what_is_old_goes_and_the_last_scan_stays() {
     bed.end().await;
 }
 
+/// One row of a clock that was wrong for a moment, and more old ones than one step removes.
+#[tokio::test]
+async fn a_time_in_the_future_does_not_end_retention() {
+    let bed = Bed::start().await;
+    let targets: Vec<_> = (0..600)
+        .map(|n| format!("10.0.{}.{}", n / 250, n % 250))
+        .collect();
+    bed.clock.advance(TimeDelta::days(1000));
+    let first = bed.add_one("127.0.0.1").await;
+    scan(&bed, &first, &[22]).await;
+    bed.clock.advance(TimeDelta::days(-1000));
+    for id in bed.add(&targets).await {
+        let body = json!({ "eggrecord_id": id, "target": "x", "scan_type": "kaze_port_scan",
+                           "result": { "success": true, "ports_scanned": 1, "open_ports": [] } });
+        let (status, answer) = bed.post("/api/daemon/kaze/scan?agent=kaze@a", body).await;
+        assert_eq!(status, 200, "{answer}");
+    }
+    bed.clock.advance(TimeDelta::days(91));
+    Retention::default().enforce(&bed.hub).await.unwrap();
+    assert_eq!(bed.events("scan_completed").await.len(), 1);
+    bed.end().await;
+}
+
 /// What `reconctl` prints.
 async fn reconctl(bed: &Bed, args: &[&str]) -> String {
     let mut all = vec!["--hub".to_owned(), bed.url("")];
@@ -202,6 +236,9 @@ async fn reconctl_shows_changes_and_events() {
     let json = reconctl(&bed, &["--json", "events", "--limit", "2"]).await;
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["events"].as_array().unwrap().len(), 2);
+    let lines = reconctl(&bed, &["changes", "export", "--type", "port_opened"]).await;
+    let line: Value = serde_json::from_str(lines.trim()).unwrap();
+    assert_eq!(line["subject"], "80/tcp");
     let follow = &["--jsonl", "events", "-f", "--limit", "3"];
     assert_eq!(reconctl(&bed, follow).await.lines().count(), 3);
     bed.end().await;

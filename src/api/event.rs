@@ -33,4 +33,8 @@ pub struct EventList {
     pub events: Vec<Event>,
     /// Pass it as `after` to get what comes next.
     pub last_seq: i64,
+    /// `after` is a number that this hub never gave: its database was put back to an earlier state.
+    /// Absent when it did. Go on after `last_seq`, or read everything again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resync: bool,
 }

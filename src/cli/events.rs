@@ -56,6 +56,11 @@ pub async fn run(global: &Global, args: Args) -> Outcome {
         let page = next(&hub, &query, all.last_seq, left.min(PAGE), args.follow).await?;
         let end = page.last_seq == all.last_seq;
         all.last_seq = page.last_seq;
+        if page.resync {
+            eprintln!(
+                "reconctl: the hub's data was put back to an earlier state; going on from there"
+            );
+        }
         left -= page.events.len().min(left);
         if global.json {
             all.events.extend(page.events);

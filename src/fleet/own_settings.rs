@@ -39,7 +39,13 @@ const NOT_ZERO: [&str; 10] = [
 
 /// Lengths of time that must be a day or more: a webhook is tried for a day, an agent that was away
 /// for a night repeats what it sent.
-const A_DAY: [&str; 4] = ["keep_events", "keep_changes", "keep_scans", "keep_answers"];
+const A_DAY: [&str; 5] = [
+    "keep_events",
+    "keep_changes",
+    "keep_scans",
+    "keep_answers",
+    "keep_audit",
+];
 
 /// Longest wait for one answer: more would outlast a watchdog that is fed by progress.
 const MOST_WAIT: Span = Span::secs(5);

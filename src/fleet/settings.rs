@@ -185,6 +185,8 @@ pub struct HubSettings {
     /// Answers to submissions are kept for this long, to be given again to a repetition; 0 keeps them
     /// for ever. Longer than an agent may be without the hub: it then sends again what it sent before.
     pub keep_answers: Span,
+    /// What operators changed (`reconctl hub audit`) is kept for this long; 0 keeps it for ever.
+    pub keep_audit: Span,
     /// Whom to tell of events, over HTTP.
     pub webhooks: Vec<WebhookSettings>,
 }
@@ -227,6 +229,7 @@ impl Default for HubSettings {
             keep_changes: Span::secs(365 * DAY),
             keep_scans: Span::secs(365 * DAY),
             keep_answers: Span::secs(90 * DAY),
+            keep_audit: Span::secs(365 * DAY),
             webhooks: Vec::new(),
         }
     }

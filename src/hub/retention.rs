@@ -1,20 +1,21 @@
 //! What is old goes, a little at a time, so that no submission waits for it.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use tracing::info;
-use uuid::Uuid;
 
 use super::state::Hub;
-use super::store::{Kept, Results, StoreError};
+use super::store::{Kept, Place, Purged, StoreError};
 use crate::fleet::HubSettings;
 
-/// Rows that one transaction removes, at most.
+/// Rows that one transaction looks at, at most.
 const BATCH: u32 = 500;
-/// Results of each kind that one pass looks at, at most: the last ones stay, however old, so looking
-/// begins where the pass before ended.
-const RESULTS_A_PASS: u32 = 50_000;
+/// Results that must stay are looked at again after this time: newer ones may have taken their place.
+const ALL_AGAIN: TimeDelta = TimeDelta::days(1);
+/// Agents that the fleet file does not name are forgotten when they were silent for so long.
+const SILENT: TimeDelta = TimeDelta::days(30);
 
 /// How long what is kept; no time at all is for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct Keep {
     pub scans: Duration,
     /// First answers to submissions that carried a key.
     pub answers: Duration,
+    /// The audit trail.
+    pub audit: Duration,
 }
 
 impl From<&HubSettings> for Keep {
@@ -36,6 +39,7 @@ impl From<&HubSettings> for Keep {
             changes: settings.keep_changes.0,
             scans: settings.keep_scans.0,
             answers: settings.keep_answers.0,
+            audit: settings.keep_audit.0,
         }
     }
 }
@@ -43,67 +47,92 @@ impl From<&HubSettings> for Keep {
 /// Removes what is old.
 #[derive(Debug, Default)]
 pub struct Retention {
-    after: [Option<Uuid>; Results::ALL.len()],
+    results: BTreeMap<Kept, Walk>,
+}
+
+/// A walk over results, from the oldest on.
+#[derive(Debug, Clone, Copy)]
+struct Walk {
+    began: DateTime<Utc>,
+    /// All before it was looked at since.
+    after: Option<Place>,
 }
 
 impl Retention {
-    /// One pass.
+    /// Works until nothing old is left, or the hub stops.
     ///
     /// # Errors
     /// The database; what was removed until then is gone.
     pub async fn enforce(&mut self, hub: &Hub) -> Result<(), StoreError> {
         let keep = hub.live().keep;
-        let events = purge(hub, Kept::Events, keep.events).await?;
-        let changes = purge(hub, Kept::Changes, keep.changes).await?;
-        let answers = purge(hub, Kept::Answers, keep.answers).await?;
+        let events = purge(hub, Kept::Events, keep.events, &mut None).await?;
+        let changes = purge(hub, Kept::Changes, keep.changes, &mut None).await?;
+        let answers = purge(hub, Kept::Answers, keep.answers, &mut None).await?;
+        let audit = purge(hub, Kept::Audit, keep.audit, &mut None).await?;
         let mut results = 0;
-        for what in Results::ALL {
-            results += self.purge_results(hub, what, keep.scans).await?;
+        for what in [Kept::Scans, Kept::Requests, Kept::Assessments] {
+            let now = hub.clock.now();
+            let walk = Walk {
+                began: now,
+                after: None,
+            };
+            let begun = self.results.entry(what).or_insert(walk);
+            if now - begun.began >= ALL_AGAIN {
+                *begun = walk;
+            }
+            results += purge(hub, what, keep.scans, &mut begun.after).await?;
         }
-        if events + changes + answers + results > 0 {
-            info!(events, changes, answers, results, "what was old is gone");
+        let but = hub.live().agents.keys().cloned().collect();
+        let silent = hub.clock.now() - SILENT;
+        let agents = hub.store.forget_agents(silent, but).await?;
+        if agents > 0 {
+            info!(agents, "agents that were silent for a month are forgotten");
+        }
+        if events + changes + answers + audit + results > 0 {
+            info!(
+                events,
+                changes, answers, audit, results, "what was old is gone"
+            );
         }
         Ok(())
     }
-
-    async fn purge_results(
-        &mut self,
-        hub: &Hub,
-        what: Results,
-        keep: Duration,
-    ) -> Result<u64, StoreError> {
-        let Some(before) = before(hub, keep) else {
-            return Ok(0);
-        };
-        let after = &mut self.after[what as usize];
-        let mut removed = 0;
-        for _ in 0..RESULTS_A_PASS / BATCH {
-            let done = hub.store.purge_results(what, before, *after, BATCH).await?;
-            removed += done.removed;
-            *after = done.next;
-            if done.next.is_none() {
-                break;
-            }
-        }
-        Ok(removed)
-    }
 }
 
-async fn purge(hub: &Hub, what: Kept, keep: Duration) -> Result<u64, StoreError> {
-    let Some(before) = before(hub, keep) else {
+/// Goes on after a place, and leaves there how far it came.
+async fn purge(
+    hub: &Hub,
+    what: Kept,
+    keep: Duration,
+    after: &mut Option<Place>,
+) -> Result<u64, StoreError> {
+    let keep = TimeDelta::from_std(keep).ok().filter(|k| !k.is_zero());
+    let now = hub.clock.now();
+    let Some(before) = keep.and_then(|keep| now.checked_sub_signed(keep)) else {
         return Ok(0);
     };
     let mut removed = 0;
     loop {
-        let some = hub.store.purge(what, before, BATCH).await?;
-        removed += some;
-        if some < u64::from(BATCH) {
+        let start = Instant::now();
+        let done = hub.store.purge(what, before, *after, BATCH).await?;
+        removed += done.removed;
+        if is_recent(&done, now) {
             return Ok(removed);
+        }
+        if let Some(next) = done.next {
+            *after = Some(next);
+        } else {
+            return Ok(removed);
+        }
+        // Half of the time is that of others.
+        tokio::select! {
+            () = tokio::time::sleep(start.elapsed()) => {}
+            () = hub.stopping.cancelled() => return Ok(removed),
         }
     }
 }
 
-fn before(hub: &Hub, keep: Duration) -> Option<chrono::DateTime<chrono::Utc>> {
-    let keep = TimeDelta::from_std(keep).ok().filter(|k| !k.is_zero())?;
-    hub.clock.now().checked_sub_signed(keep)
+/// Whether nothing old is to be expected after these. What seems to come from the future says nothing
+/// of what came after it: a clock was wrong.
+fn is_recent(done: &Purged, now: DateTime<Utc>) -> bool {
+    done.old == 0 && done.recent.is_some_and(|first| first <= now)
 }

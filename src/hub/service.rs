@@ -22,7 +22,7 @@ use crate::runtime::{logging, text::grouped};
 
 /// How often the status line is made anew.
 const STATUS_EVERY: Duration = Duration::from_secs(10);
-/// How often what is old is removed, and how long after the start for the first time.
+/// How long after the last time what is old is removed again, and how long after the start for the first time.
 const PURGE_EVERY: Duration = Duration::from_secs(3600);
 const PURGE_FIRST: Duration = Duration::from_secs(60);
 
@@ -97,6 +97,7 @@ async fn serve(args: &Args, config: Config) -> Result<(), String> {
     let notifier = Arc::new(Notifier::default());
     notifier.ready_with(&status_line(&hub).await);
     let chores = tokio::spawn(chores(Arc::clone(&hub), Arc::clone(&notifier)));
+    let cleaning = tokio::spawn(clean(Arc::clone(&hub)));
     let watchdog = tokio::spawn(watchdog(Arc::clone(&hub), Arc::clone(&notifier)));
     signals.wait(args, &hub, &notifier).await;
     notifier.stopping();
@@ -104,6 +105,7 @@ async fn serve(args: &Args, config: Config) -> Result<(), String> {
     info!("the hub stops");
     watchdog.abort();
     chores.abort();
+    cleaning.abort();
     stop.cancel();
     serving
         .await
@@ -165,10 +167,8 @@ async fn reload(args: &Args, hub: &Hub, notifier: &Notifier) {
     }
 }
 
-/// The status line, and what is old removed.
+/// The status line.
 async fn chores(hub: Arc<Hub>, notifier: Arc<Notifier>) {
-    let mut retention = Retention::default();
-    let mut purge_at = Instant::now() + PURGE_FIRST;
     let mut pause = STATUS_EVERY;
     loop {
         tokio::time::sleep(pause).await;
@@ -176,12 +176,18 @@ async fn chores(hub: Arc<Hub>, notifier: Arc<Notifier>) {
         notifier.status(&status_line(&hub).await);
         // Counting takes its time in a large database; it must not take a noticeable share of it.
         pause = STATUS_EVERY.max(start.elapsed() * 100);
-        if Instant::now() >= purge_at {
-            purge_at = Instant::now() + PURGE_EVERY;
-            if let Err(problem) = retention.enforce(&hub).await {
-                warn!(%problem, "what is old was not removed");
-            }
+    }
+}
+
+/// Removes what is old, however long it takes.
+async fn clean(hub: Arc<Hub>) {
+    let mut retention = Retention::default();
+    tokio::time::sleep(PURGE_FIRST).await;
+    loop {
+        if let Err(problem) = retention.enforce(&hub).await {
+            warn!(%problem, "what is old was not removed");
         }
+        tokio::time::sleep(PURGE_EVERY).await;
     }
 }
 

@@ -38,6 +38,7 @@ pub(super) async fn list(State(hub): State<Arc<Hub>>, params: Params) -> Reply {
     Ok(Json(EventList {
         events: page.events,
         last_seq: page.last_seq,
+        resync: page.resync,
     })
     .into_response())
 }
@@ -67,7 +68,7 @@ async fn read(hub: &Hub, mut filter: EventFilter, wait: Duration) -> Result<Even
     loop {
         added.mark_unchanged();
         let page = hub.store.event_page(filter.clone()).await?;
-        if !page.events.is_empty() {
+        if !page.events.is_empty() || page.resync {
             return Ok(page);
         }
         filter.after = page.last_seq;

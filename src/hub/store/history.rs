@@ -47,10 +47,14 @@ pub struct EventPage {
     pub last_seq: i64,
     /// Whether there are events after it.
     pub more: bool,
+    /// What was asked for begins after a number that was never given: the numbers are those of an
+    /// older database, and the last one of them is `last_seq`.
+    pub resync: bool,
 }
 
-/// What is forgotten when it is old, whatever it belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is forgotten when it is old. (What is known of a path, a technology or a finding is one row
+/// each, which does not grow in number with time.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kept {
     /// Events.
     Events,
@@ -58,12 +62,8 @@ pub enum Kept {
     Changes,
     /// First answers to submissions that carried a key.
     Answers,
-}
-
-/// Results that are forgotten when they are old and newer ones took their place. (What is known of a
-/// path, a technology or a finding is one row each, which does not grow in number with time.)
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Results {
+    /// What operators did.
+    Audit,
     /// Port scans; the one of each type that saw a record last stays.
     Scans,
     /// Requests of spiders; those of the last run over a record stay.
@@ -72,18 +72,26 @@ pub enum Results {
     Assessments,
 }
 
-impl Results {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Scans, Self::Requests, Self::Assessments];
+/// A row in the order of its table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// By number.
+    Seq(i64),
+    /// By id.
+    Id(Uuid),
 }
 
-/// What became of a batch of results that were looked at.
+/// What became of rows that were looked at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ResultsPurged {
+pub struct Purged {
     /// Removed.
     pub removed: u64,
-    /// Go on after this one; `None`: there are no more old ones.
-    pub next: Option<Uuid>,
+    /// Old; some of them may have to stay.
+    pub old: u64,
+    /// The first time of those that are not old.
+    pub recent: Option<DateTime<Utc>>,
+    /// Go on after this one; `None`: there are no more.
+    pub next: Option<Place>,
 }
 
 /// How far a webhook is.
@@ -118,18 +126,18 @@ pub trait History: Send + Sync {
     /// Each event that is committed here.
     fn events_told(&self) -> broadcast::Receiver<Told>;
 
-    /// Removes what is older than this, oldest first, at most so many.
-    async fn purge(&self, what: Kept, before: DateTime<Utc>, limit: u32) -> Result<u64>;
-
-    /// Looks at so many of the oldest results after this one, and removes those that are older than
-    /// this and not the last of their kind ([`Results`]).
-    async fn purge_results(
+    /// Looks at so many rows after this place, and removes those that are older than this and need not
+    /// stay ([`Kept`]). Not every row is younger than the one before: a clock may have been wrong.
+    async fn purge(
         &self,
-        what: Results,
+        what: Kept,
         before: DateTime<Utc>,
-        after: Option<Uuid>,
+        after: Option<Place>,
         limit: u32,
-    ) -> Result<ResultsPurged>;
+    ) -> Result<Purged>;
+
+    /// Forgets agents that were not heard of since this time, but those of these names.
+    async fn forget_agents(&self, before: DateTime<Utc>, but: Vec<String>) -> Result<u64>;
 
     /// Takes a webhook, or keeps it, until then; `None` while another holder has it. One that was
     /// never taken begins with what comes now.

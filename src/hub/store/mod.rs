@@ -30,9 +30,7 @@ use crate::fleet::Refusal;
 pub use access::{AccessStore, NewToken, PageQuery};
 pub use answers::Answers;
 pub use bell::Told;
-pub use history::{
-    ChangeQuery, EventFilter, EventPage, History, Kept, Progress, Results, ResultsPurged,
-};
+pub use history::{ChangeQuery, EventFilter, EventPage, History, Kept, Place, Progress, Purged};
 pub use ops::{COUNT_MAX, Ops, QueueDepth};
 pub use results::{
     Assessed, AssessmentQuery, Cms, Delivered, Enumerated, Enumeration, FindingQuery, FoundPath,

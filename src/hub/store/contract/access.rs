@@ -100,6 +100,12 @@ async fn the_audit_trail_keeps_what_was_noted(store: &dyn Store) {
     let page = store.audit(query(page.next)).await.unwrap();
     assert_eq!(page.items, [first]);
     assert_eq!(page.next, None);
+    let later = t0() + chrono::TimeDelta::seconds(1);
+    for (before, n) in [(t0(), 0), (later, 2)] {
+        let done = store.purge(Kept::Audit, before, None, 10).await.unwrap();
+        assert_eq!(done.removed, n);
+    }
+    assert!(store.audit(query(None)).await.unwrap().items.is_empty());
 }
 
 async fn a_lease_has_an_owner(store: &dyn Store) {

@@ -91,7 +91,7 @@ async fn retention_keeps_what_the_next_is_compared_with(store: &dyn Store) {
     let id = add(store, "10.0.0.1").await;
     submit(store, delivered(id, &[22, 80], 12, 12)).await;
     submit(store, delivered(id, &[22], 11, 13)).await;
-    let done = store.purge_results(Results::Scans, day(9), None, 10).await;
+    let done = store.purge(Kept::Scans, day(9), None, 10).await;
     assert_eq!(done.unwrap().removed, 1);
     assert_eq!(ends(store).await, [hour(12)]);
     submit(store, delivered(id, &[22, 80], 14, 14)).await;

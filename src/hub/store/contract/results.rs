@@ -345,12 +345,12 @@ async fn what_a_later_run_replaced_goes(store: &dyn Store) {
     let only = delivered(ids[1], 182, after(1), spider("1", &["http://10.0.0.2/"]));
     send_spider(store, only, None).await;
     assess(store, ids[1], RiskLevel::High, after(1)).await;
-    for (what, most) in [(Results::Requests, 2), (Results::Assessments, 1)] {
+    for (what, most) in [(Kept::Requests, 2), (Kept::Assessments, 1)] {
         // The first run is old, then all are; the last one stays.
         for (before, gone) in [(5, most), (100, most)] {
             let (mut removed, mut last) = (0, None);
             loop {
-                let done = store.purge_results(what, after(before), last, 2).await;
+                let done = store.purge(what, after(before), last, 2).await;
                 let done = done.unwrap();
                 removed += done.removed;
                 last = done.next;

@@ -235,6 +235,19 @@ async fn a_heartbeat_renews(store: &dyn Store) {
     assert_eq!((daemons.len(), daemons[0].seen_at), (1, after(8)));
 }
 
+async fn a_silent_agent_is_forgotten(store: &dyn Store) {
+    store
+        .heartbeat("kaze".into(), beat(Vec::new()), t0())
+        .await
+        .unwrap();
+    let but = |name: &str| vec!["hub".to_owned(), name.to_owned()];
+    let forget = |minutes, but| store.forget_agents(after(minutes), but);
+    assert_eq!(forget(0, Vec::new()).await.unwrap(), 0, "it is not silent");
+    assert_eq!(forget(1, but("kaze")).await.unwrap(), 0, "it is wanted");
+    assert_eq!(forget(1, but("kage")).await.unwrap(), 1);
+    assert!(store.daemons().await.unwrap().is_empty());
+}
+
 async fn a_released_record_is_due_at_once(store: &dyn Store) {
     add(store, &["10.0.0.1"]).await;
     let lease = claim(store, "kaze@a", 1, t0()).await[0].lease_id;
@@ -303,7 +316,8 @@ async fn the_same_key_is_done_once(store: &dyn Store) {
     assert_eq!(all_scans(store).await, 1);
     let other = submit(store, scan(id, "kaze@a", t0()), key("k", 2)).await;
     assert!(matches!(other, Err(StoreError::KeyReused)));
-    assert_eq!(store.purge(Kept::Answers, after(1), 10).await.unwrap(), 1);
+    let done = store.purge(Kept::Answers, after(1), None, 10).await;
+    assert_eq!(done.unwrap().removed, 1);
 }
 
 async fn repetitions_are_told_from_new_scans(store: &dyn Store) {
@@ -447,6 +461,7 @@ contract!(
     nobody_gets_what_another_has,
     an_expired_lease_goes_back,
     a_heartbeat_renews,
+    a_silent_agent_is_forgotten,
     a_released_record_is_due_at_once,
     a_result_ends_the_work_for_a_day,
     a_stored_scan_comes_back_whole,

@@ -103,6 +103,10 @@ pub(super) async fn settle_events(pool: &Pool) -> Result<()> {
     tx.commit().await.map_err(failed)
 }
 
+/// The last number that an event was given, be it there still or not.
+pub(super) const LAST_SEQ: &str =
+    "SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS seq FROM event_seq";
+
 /// Length of what is written to learn whether a write goes through.
 pub(super) const PROBE_BYTES: usize = 64;
 

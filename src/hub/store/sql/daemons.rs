@@ -1,9 +1,10 @@
 //! Agents, events and counts.
 
 use chrono::{DateTime, Utc};
+use sqlx::QueryBuilder;
 use uuid::Uuid;
 
-use super::dialect::{Conn, Pool, failed};
+use super::dialect::{Conn, Db, Pool, failed};
 use super::rows::{self, micros, to_json};
 use crate::api::{Event, Heartbeat};
 use crate::hub::store::bell::{self, Told};
@@ -40,6 +41,17 @@ pub(super) async fn list(pool: &Pool) -> Result<Vec<Daemon>> {
         .await
         .map_err(failed)?;
     rows.iter().map(rows::daemon).collect()
+}
+
+/// Forgets those that are silent.
+pub(super) async fn forget(c: &mut Conn, before: DateTime<Utc>, but: &[String]) -> Result<u64> {
+    let mut query = QueryBuilder::<Db>::new("DELETE FROM daemons WHERE seen_at < ");
+    query.push_bind(micros(before));
+    for name in but {
+        query.push(" AND agent <> ").push_bind(name.clone());
+    }
+    let done = query.build().persistent(false).execute(c).await;
+    Ok(done.map_err(failed)?.rows_affected())
 }
 
 /// Records an event. Whoever waits for it hears of it when the transaction is committed.

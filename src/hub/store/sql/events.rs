@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::QueryBuilder;
 
-use super::dialect::{Db, Pool, failed};
+use super::dialect::{self, Db, Pool, failed};
 use super::rows::{self, micros};
 use crate::hub::store::{EventFilter, EventPage, Result};
 
@@ -27,10 +27,7 @@ async fn span(pool: &Pool, after: i64) -> Result<Option<(i64, i64)>> {
 /// Some events.
 pub(super) async fn page(pool: &Pool, filter: &EventFilter) -> Result<EventPage> {
     let Some((first, last)) = span(pool, filter.after).await? else {
-        return Ok(EventPage {
-            last_seq: filter.after,
-            ..EventPage::default()
-        });
+        return at_the_end(pool, filter.after).await;
     };
     let end = first.saturating_add(WINDOW - 1).min(last);
     let mut query = QueryBuilder::<Db>::new("SELECT * FROM events WHERE seq >= ");
@@ -57,6 +54,22 @@ pub(super) async fn page(pool: &Pool, filter: &EventFilter) -> Result<EventPage>
         events,
         last_seq,
         more: last_seq < last,
+        resync: false,
+    })
+}
+
+/// There is nothing after this number. It may be one that was never given: then the database is
+/// older than who asks.
+async fn at_the_end(pool: &Pool, after: i64) -> Result<EventPage> {
+    let given: Option<i64> = sqlx::query_scalar(dialect::LAST_SEQ)
+        .fetch_optional(pool)
+        .await
+        .map_err(failed)?;
+    let given = given.unwrap_or(0);
+    Ok(EventPage {
+        last_seq: after.min(given),
+        resync: after > given,
+        ..EventPage::default()
     })
 }
 

@@ -21,6 +21,7 @@ mod networks;
 mod ops;
 mod progress;
 mod results;
+mod retention;
 pub(super) mod rows;
 mod scale;
 mod scan_write;

@@ -76,6 +76,9 @@ pub(super) async fn settle_events(_: &Pool) -> Result<()> {
     Ok(())
 }
 
+/// The last number that an event was given, be it there still or not.
+pub(super) const LAST_SEQ: &str = "SELECT seq FROM sqlite_sequence WHERE name = 'events'";
+
 /// Length of what is written to learn whether a write goes through. A full disk may still have room
 /// for less in the file of the log.
 pub(super) const PROBE_BYTES: usize = 64 * 1024;

@@ -222,8 +222,8 @@ async fn findings_are_listed_page_by_page() {
     let server = MockServer::start().await;
     let finding = |n: u32| {
         json!({ "id": n, "target": "10.0.0.1", "type": "secret", "severity": "high",
-                "title": "=key", "status": "open", "first_seen": "2026-11-21T06:00:00Z",
-                "last_seen": "2026-11-21T06:00:00Z" })
+                "title": "=key", "status": "open", "first_seen_at": "2026-11-21T06:00:00Z",
+                "last_seen_at": "2026-11-21T07:00:00Z" })
     };
     let page = |rows: Value, next: Value| {
         ResponseTemplate::new(200).set_body_json(json!({ "findings": rows, "next": next }))
@@ -249,6 +249,26 @@ async fn findings_are_listed_page_by_page() {
     let one = list(&["--jsonl", "--limit", "1"]).await;
     assert_eq!(one.out.lines().count(), 1);
     assert!(one.err.contains("there are more"), "{}", one.err);
-    assert!(list(&["--csv"]).await.out.contains(",'=key,"));
-    assert!(list(&[]).await.out.contains("high"));
+    let table = list(&[]).await.out;
+    assert!(table.contains("high") && table.contains("07:00"), "{table}");
+
+    let csv = "id,title\n1,'=key\n";
+    Mock::given(method("GET"))
+        .and(path("/api/findings"))
+        .and(query_param("severity", "high"))
+        .and(query_param("format", "csv"))
+        .respond_with(ResponseTemplate::new(200).set_body_string(csv))
+        .with_priority(1)
+        .mount(&server)
+        .await;
+    assert_eq!(list(&["--csv"]).await.out, csv);
+    let export = [
+        "findings",
+        "export",
+        "--severity",
+        "high",
+        "--format",
+        "csv",
+    ];
+    assert_eq!(ctl_with(&server.uri(), &export, "").await.out, csv);
 }

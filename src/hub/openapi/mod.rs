@@ -139,12 +139,13 @@ impl Doc {
 
     /// The parameters of a list in pages.
     pub(super) fn pages(self) -> Self {
-        self.integer("limit", 1..=1000, "At most so many; 100 if not given.")
-            .param(
-                "cursor",
-                json!({ "type": "string", "format": "uuid" }),
-                "next_cursor of the page before.",
-            )
+        let most =
+            "At most so many; 100 if not given. A page may be shorter although there are more.";
+        self.integer("limit", 1..=1000, most).param(
+            "cursor",
+            json!({ "type": "string", "format": "uuid" }),
+            "next_cursor of the page before.",
+        )
     }
 
     fn param(mut self, name: &'static str, schema: Value, what: &'static str) -> Self {

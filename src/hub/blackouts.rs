@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::state::{Hub, Live};
-use super::store::{AddressRange, NewRecord, Reach};
+use super::store::{AddressRange, NewRecord, Reach, Spared};
 
 /// The blackouts that are on at one time.
 pub(super) struct Blackouts {
@@ -33,10 +33,15 @@ impl Blackouts {
     /// What networks may bring meanwhile.
     pub(super) fn reach(&self, hub: &Hub) -> Reach {
         let on = self.live.scope.blackouts_at(self.now);
-        let networks = on.flat_map(|(blackout, _)| blackout.networks());
+        let spared = on.flat_map(|(blackout, until)| {
+            blackout.networks().map(move |net| Spared {
+                range: AddressRange::of(net),
+                until,
+            })
+        });
         Reach {
             allowed: hub.allowed(),
-            not_now: networks.map(AddressRange::of).collect(),
+            not_now: spared.collect(),
         }
     }
 

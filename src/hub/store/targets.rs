@@ -20,12 +20,14 @@ pub trait Targets: Send + Sync {
 
     /// Leases due records as [`super::Store::claim`] does. When there are fewer than asked for, the
     /// next addresses of networks become records first, as far as they are in reach; each network
-    /// has its turn.
+    /// has its turn. When there are enough, a quarter of what is asked for is still such addresses,
+    /// counted over all claims: what is due could come due again as fast as it is done, for ever.
     async fn claim_expanding(&self, claim: Claim, reach: Reach) -> Result<Vec<Claimed>>;
 
     /// Changes a target; `None` when there is none. Nothing is due for one that takes no part any
     /// more (a lease that somebody holds ends as leases do), and one that takes part again is due
-    /// at once.
+    /// when it would have been. While a network takes no part, nor does any address in it, whichever
+    /// way it came.
     async fn change_target(
         &self,
         id: Uuid,
@@ -66,6 +68,11 @@ impl AddressRange {
             last: number(net.broadcast()),
         }
     }
+
+    /// Whether all of the other is in it.
+    pub fn covers(self, other: Self) -> bool {
+        self.first <= other.first && other.last <= self.last
+    }
 }
 
 /// Which addresses of networks may become records.
@@ -74,7 +81,16 @@ pub struct Reach {
     /// Those that may at all, in order and without overlaps. Others are jumped over.
     pub allowed: Arc<[AddressRange]>,
     /// Those that must not for now. A network that has come to one waits.
-    pub not_now: Vec<AddressRange>,
+    pub not_now: Vec<Spared>,
+}
+
+/// Addresses that are left alone for some time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spared {
+    /// Which.
+    pub range: AddressRange,
+    /// Until when.
+    pub until: DateTime<Utc>,
 }
 
 fn number(address: IpAddr) -> u128 {

@@ -166,11 +166,24 @@ async fn what_is_out_of_reach_is_jumped_over_or_waited_for(store: &dyn Store) {
     let taken = claim_at(store, kind, 1, &wide, later).await;
     assert_eq!(taken[0].key, "10.200.0.2", "a wider scope goes on there");
     let not_now = Reach {
-        not_now: reach(&["10.200.0.0/16"]).allowed.to_vec(),
+        not_now: vec![Spared {
+            range: reach(&["10.200.0.0/16"]).allowed[0],
+            until: later + TimeDelta::minutes(10),
+        }],
         ..wide
     };
     let rest = claim_at(store, kind, 1000, &not_now, later).await;
     assert_eq!(rest.len(), 255, "only what was expanded before");
+    let until = later + TimeDelta::minutes(10);
+    let just_before = until - TimeDelta::microseconds(1);
+    assert!(
+        claim_at(store, kind, 9, &not_now, just_before)
+            .await
+            .is_empty()
+    );
+    let wide = reach(&["10.0.0.0/8"]);
+    let rest = claim_at(store, kind, 9, &wide, until).await;
+    assert_eq!(rest.len(), 9, "it goes on when the blackout ends");
 }
 
 async fn two_hubs_share_a_network(store: &dyn Store) {

@@ -24,11 +24,32 @@ pub(super) const DUE: &str = "SELECT e.*, w.lease_id, w.attempts
 
 /// Networks whose turn it is for a kind of work, longest waiting first. One that another hub just
 /// takes addresses from is passed over.
-pub(super) const TURNS: &str = "SELECT n.next, n.last, e.*
+pub(super) const TURNS: &str = "SELECT n.next, n.last, n.turn, e.*
      FROM networks n JOIN egg_records e ON e.id = n.record_id
      WHERE n.kind = $1 AND n.turn IS NOT NULL AND n.wait_until <= $2
        AND e.alive AND NOT e.skip_scan
-     ORDER BY n.turn, n.record_id LIMIT $3 FOR UPDATE OF n SKIP LOCKED";
+     ORDER BY n.wait_until, n.turn, n.record_id LIMIT $3 FOR UPDATE OF n SKIP LOCKED";
+
+/// At the end of a query for work `w`: it is this hub's, or passed over.
+pub(super) const LOCK_WORK: &str = " FOR UPDATE OF w SKIP LOCKED";
+
+/// Only one hub at a time makes addresses records (an arbitrary number of ours).
+const EXPANDING_LOCK: i64 = 0x7265_636f_6e02;
+
+/// Keeps other hubs from making addresses records until the end of the transaction: networks that
+/// overlap bring the same ones, and two that add them would wait for each other for ever. Whoever
+/// does not wait for another hub gets false when there is one.
+pub(super) async fn expand_alone(c: &mut Conn, wait: bool) -> Result<bool> {
+    if wait {
+        let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(EXPANDING_LOCK);
+        return lock.execute(c).await.map(|_| true).map_err(failed);
+    }
+    sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)")
+        .bind(EXPANDING_LOCK)
+        .fetch_one(c)
+        .await
+        .map_err(failed)
+}
 
 /// Finds a record and holds it: results for the same one come one after the other. Keys that refer
 /// to it are not in the way.

@@ -33,6 +33,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "networks", include_str!("migrations/0005_networks.sql")),
     (6, "history", include_str!("migrations/0006_history.sql")),
     (7, "ops", include_str!("migrations/0007_ops.sql")),
+    (8, "fairness", include_str!("migrations/0008_fairness.sql")),
     (9, "lists", include_str!("migrations/0009_lists.sql")),
     (
         10,
@@ -94,6 +95,7 @@ impl PostgresStore {
             write: Writer::new(pool.clone(), bell.clone()),
             read: pool,
             bell,
+            shares: sql::Shares::default(),
         })
     }
 }

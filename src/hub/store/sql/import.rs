@@ -26,6 +26,9 @@ pub(super) async fn add(c: &mut Conn, records: &[NewRecord], now: DateTime<Utc>)
         if inserted > 0 {
             add_work(c, rows, now).await?;
         }
+        if inserted < rows.len() as u64 {
+            complete_work(c, rows, now).await?;
+        }
     }
     Ok(new)
 }
@@ -63,7 +66,7 @@ async fn add_work(c: &mut Conn, rows: &[(Uuid, &NewRecord)], now: DateTime<Utc>)
     let mut hosts = Vec::with_capacity(rows.len());
     for (id, record) in rows {
         match record.network() {
-            Some(net) => networks::add_if_new(c, *id, net).await?,
+            Some(net) => networks::add_if_new(c, *id, net, record.alive, now).await?,
             None => hosts.push((*id, record)),
         }
     }
@@ -82,5 +85,32 @@ async fn add_work(c: &mut Conn, rows: &[(Uuid, &NewRecord)], now: DateTime<Utc>)
         row.push_bind(code(kind));
     });
     insert.push(") AS k WHERE EXISTS (SELECT 1 FROM egg_records AS e WHERE e.id = v.column1)");
+    insert.build().execute(c).await.map(drop).map_err(failed)
+}
+
+/// An address that a network brought has work only of the kinds that came to it; as a target of its
+/// own it gets the rest. Other known targets have all.
+async fn complete_work(
+    c: &mut Conn,
+    rows: &[(Uuid, &NewRecord)],
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let mut insert = QueryBuilder::<Db>::new(
+        "INSERT INTO work (record_id, kind, due_at)
+         SELECT e.id, k.column1, CASE WHEN e.alive AND NOT e.skip_scan THEN ",
+    );
+    insert.push_bind(micros(now));
+    insert.push(" END FROM egg_records AS e CROSS JOIN (");
+    insert.push_values(targets::FIRST, |mut row, kind| {
+        row.push_bind(code(kind));
+    });
+    insert.push(") AS k WHERE e.target_key IN (");
+    let mut keys = insert.separated(", ");
+    for (_, record) in rows {
+        keys.push_bind(&record.key);
+    }
+    // So written, it is not looked for by the index of networks.
+    insert.push(") AND coalesce(e.cidr, e.target_key) <> e.target_key");
+    insert.push(" ON CONFLICT (record_id, kind) DO NOTHING");
     insert.build().execute(c).await.map(drop).map_err(failed)
 }

@@ -19,6 +19,7 @@ mod import;
 pub(super) mod listing;
 mod networks;
 mod ops;
+mod place;
 mod progress;
 mod results;
 mod retention;
@@ -26,12 +27,15 @@ pub(super) mod rows;
 mod scale;
 mod scan_write;
 pub(super) mod scans;
+pub(super) mod set_aside;
 mod spiders;
 mod summary;
 pub(super) mod target_list;
 mod targets;
 mod webhooks;
 pub(super) mod work;
+
+pub(super) use networks::Shares;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -46,6 +50,7 @@ use crate::hub::store::{
     NewRecord, Page, PutOff, Record, Render, RenderScan, Result, ScanQuery, Store, Submission,
     TargetPage, TargetQuery,
 };
+use set_aside::SetAside;
 
 /// A database that is open.
 #[derive(Debug)]
@@ -56,6 +61,8 @@ pub struct SqlStore {
     pub(super) write: Writer,
     /// For who waits for events.
     pub(super) bell: Bell,
+    /// What networks have a right to.
+    pub(super) shares: Shares,
 }
 
 #[async_trait]
@@ -99,7 +106,12 @@ impl Store for SqlStore {
 
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
         self.write
-            .run(move |c| Box::pin(async move { work::claim(c, &claim).await }))
+            .run(move |c| {
+                Box::pin(async move {
+                    let set_aside = SetAside::read(c).await?;
+                    work::claim(c, &claim, &set_aside).await
+                })
+            })
             .await
     }
 

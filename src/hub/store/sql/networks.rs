@@ -1,12 +1,17 @@
 //! Networks, whose addresses become records when work comes to them.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
 use ipnet::IpNet;
 use sqlx::QueryBuilder;
 use uuid::Uuid;
 
-use super::dialect::{Conn, Db, TURNS, failed};
+use super::dialect::{Conn, Db, TURNS, expand_alone, failed};
+use super::place::Place;
 use super::rows::{self, code, get, micros};
+use super::set_aside::SetAside;
 use super::{import, targets, work};
 use crate::api::WorkKind;
 use crate::hub::store::{
@@ -17,37 +22,69 @@ use crate::hub::store::{
 const CHUNK: usize = 256;
 /// Networks that share a chunk.
 const SHARING: usize = 8;
+/// Of so many records that are leased, one is an address that networks still have to bring.
+const SHARE: u32 = 4;
+/// Until when a network waits that takes no part.
+const NEVER: i64 = i64::MAX;
 /// Times that one claim takes addresses: those of overlapping networks may all have been done.
 const ROUNDS: usize = 4;
-/// A network of which nothing more is in reach is looked at again after this long.
-const OUT_OF_REACH: TimeDelta = TimeDelta::hours(1);
+
+/// What networks have a right to while there is more due than agents can do: a share of what is
+/// leased, counted over all claims, for many a claim wants a single record.
+#[derive(Debug, Default)]
+pub(in super::super) struct Shares(Mutex<BTreeMap<WorkKind, u32>>);
+
+impl Shares {
+    /// How many of the records of a claim are to be addresses that were none before.
+    pub(super) fn of(&self, kind: WorkKind, limit: u32) -> usize {
+        let mut rests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let rest = rests.entry(kind).or_default();
+        let sum = rest.saturating_add(limit);
+        *rest = sum % SHARE;
+        (sum / SHARE).min(limit) as usize
+    }
+}
 
 /// Adds a network; its record is there.
-pub(super) async fn add(c: &mut Conn, id: Uuid, net: IpNet) -> Result<()> {
+pub(super) async fn add(
+    c: &mut Conn,
+    id: Uuid,
+    net: IpNet,
+    takes_part: bool,
+    now: DateTime<Utc>,
+) -> Result<()> {
     let range = AddressRange::of(net);
-    let mut insert =
-        QueryBuilder::<Db>::new("INSERT INTO networks (record_id, kind, next, last, turn) ");
+    let wait_until = if takes_part { micros(now) } else { NEVER };
+    let mut insert = QueryBuilder::<Db>::new(
+        "INSERT INTO networks (record_id, kind, next, last, turn, wait_until) ",
+    );
     insert.push_values(targets::FIRST, |mut row, kind| {
         row.push_bind(id)
             .push_bind(code(kind))
             .push_bind(bytes(range.first))
             .push_bind(bytes(range.last))
-            // Before those that had a turn.
-            .push_bind(0_i64);
+            .push_bind(0_i64)
+            .push_bind(wait_until);
     });
     insert.push(" ON CONFLICT (record_id, kind) DO NOTHING");
     insert.build().execute(c).await.map(drop).map_err(failed)
 }
 
 /// The same, when its record is there: another of the same key may have been before it.
-pub(super) async fn add_if_new(c: &mut Conn, id: Uuid, net: IpNet) -> Result<()> {
+pub(super) async fn add_if_new(
+    c: &mut Conn,
+    id: Uuid,
+    net: IpNet,
+    takes_part: bool,
+    now: DateTime<Utc>,
+) -> Result<()> {
     let new = sqlx::query("SELECT 1 FROM egg_records WHERE id = $1")
         .bind(id)
         .fetch_optional(&mut *c)
         .await
         .map_err(failed)?;
     match new {
-        Some(_) => add(c, id, net).await,
+        Some(_) => add(c, id, net, takes_part, now).await,
         None => Ok(()),
     }
 }
@@ -62,52 +99,200 @@ fn number(bytes: &[u8]) -> Result<u128> {
         .map_err(|_| StoreError::Internal("an address of a network has not 16 bytes".to_owned()))
 }
 
+/// A network that takes no part has no turn.
+pub(super) async fn set_aside(c: &mut Conn, id: Uuid) -> Result<()> {
+    sqlx::query("UPDATE networks SET wait_until = $2 WHERE record_id = $1")
+        .bind(id)
+        .bind(NEVER)
+        .execute(c)
+        .await
+        .map(drop)
+        .map_err(failed)
+}
+
+/// One that takes part again has, after those that waited meanwhile.
+pub(super) async fn resume(c: &mut Conn, id: Uuid, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query("UPDATE networks SET wait_until = $2 WHERE record_id = $1 AND wait_until = $3")
+        .bind(id)
+        .bind(micros(now))
+        .bind(NEVER)
+        .execute(c)
+        .await
+        .map(drop)
+        .map_err(failed)
+}
+
+/// Networks around one that is set aside have jumped over it. When it goes, what is in it is theirs
+/// again: they go back to it.
+pub(super) async fn give_back(c: &mut Conn, net: IpNet) -> Result<()> {
+    let around = std::iter::successors(net.supernet(), IpNet::supernet);
+    let mut select = QueryBuilder::<Db>::new(
+        "SELECT n.record_id, n.kind, n.next, n.last, n.turn, n.expanded
+         FROM egg_records AS e CROSS JOIN networks AS n
+         WHERE n.record_id = e.id AND e.target_key IN (",
+    );
+    let mut keys = select.separated(", ");
+    // None is around everything.
+    keys.push_bind(String::new());
+    for net in around {
+        keys.push_bind(net.to_string());
+    }
+    select.push(") ORDER BY n.record_id, n.kind");
+    let found = select.build().fetch_all(&mut *c).await.map_err(failed)?;
+    let AddressRange { first, .. } = AddressRange::of(net);
+    for row in &found {
+        let end = match get::<Option<i64>>(row, "turn")? {
+            Some(_) => number(get(row, "next")?)?,
+            None => number(get(row, "last")?)?.saturating_add(1),
+        };
+        let Some(passed) = end.checked_sub(first).filter(|passed| *passed > 0) else {
+            continue;
+        };
+        let passed = i64::try_from(passed).unwrap_or(i64::MAX);
+        let expanded = get::<i64>(row, "expanded")?.saturating_sub(passed).max(0);
+        sqlx::query(
+            "UPDATE networks SET next = $3, turn = coalesce(turn, 0), expanded = $4
+             WHERE record_id = $1 AND kind = $2",
+        )
+        .bind(get::<Uuid>(row, "record_id")?)
+        .bind(get::<i64>(row, "kind")?)
+        .bind(bytes(first))
+        .bind(expanded)
+        .execute(&mut *c)
+        .await
+        .map_err(failed)?;
+    }
+    Ok(())
+}
+
 /// Leases what is due; when that is too little, what networks have comes after it. What is due comes
-/// first, so that a single host never waits for a network.
-pub(super) async fn claim(c: &mut Conn, claim: &Claim, reach: &Reach) -> Result<Vec<Claimed>> {
-    let mut claimed = work::claim(c, claim).await?;
+/// first, so that a single host never waits for a network, but for the share of networks: with more
+/// due than agents can do, they would never get on.
+pub(super) async fn claim(
+    c: &mut Conn,
+    claim: &Claim,
+    reach: &Reach,
+    share: usize,
+) -> Result<Vec<Claimed>> {
+    let set_aside = SetAside::read(c).await?;
     if !targets::FIRST.contains(&claim.kind) {
-        return Ok(claimed);
+        return work::claim(c, claim, &set_aside).await;
+    }
+    let reach = set_aside.out_of(reach);
+    let limit = claim.limit as usize;
+    let due = limit.saturating_sub(share);
+    let mut claimed = work::claim(c, &at_most(claim, due), &set_aside).await?;
+    if claimed.len() == due && share > 0 {
+        claimed.extend(fresh(c, claim, &reach, share, &set_aside).await?);
+        let rest = at_most(claim, limit - claimed.len());
+        claimed.extend(work::claim(c, &rest, &set_aside).await?);
     }
     for _ in 0..ROUNDS {
-        let wanted = claim.limit as usize - claimed.len();
-        if wanted == 0 || !expand(c, claim.kind, wanted, reach, claim.now).await? {
+        let wanted = limit - claimed.len();
+        if wanted == 0 {
             break;
         }
-        let rest = Claim {
-            limit: u32::try_from(wanted).unwrap_or(claim.limit),
-            ..claim.clone()
+        let step = Step {
+            waits: true,
+            ..Step::of(wanted.max(CHUNK))
         };
-        claimed.extend(work::claim(c, &rest).await?);
+        let made = expand(c, claim.kind, step, &reach, claim.now).await?;
+        if made.is_none() {
+            break;
+        }
+        claimed.extend(work::claim(c, &at_most(claim, wanted), &set_aside).await?);
     }
     Ok(claimed)
 }
 
-/// Makes the next addresses of networks records that are due; false when no network has any.
+fn at_most(claim: &Claim, limit: usize) -> Claim {
+    Claim {
+        limit: u32::try_from(limit).unwrap_or(claim.limit),
+        ..claim.clone()
+    }
+}
+
+/// Leases the next addresses of networks, past everything that is due.
+async fn fresh(
+    c: &mut Conn,
+    claim: &Claim,
+    reach: &Reach,
+    share: usize,
+    set_aside: &SetAside,
+) -> Result<Vec<Claimed>> {
+    let mut claimed = Vec::new();
+    for round in 0..ROUNDS {
+        let wanted = share - claimed.len();
+        if wanted == 0 {
+            break;
+        }
+        let step = match round {
+            0 => Step::of(wanted),
+            // All may have been done by way of another network.
+            _ => Step::over_known(wanted),
+        };
+        let Some(keys) = expand(c, claim.kind, step, reach, claim.now).await? else {
+            break;
+        };
+        claimed.extend(work::claim_among(c, claim, &keys, wanted, set_aside).await?);
+    }
+    Ok(claimed)
+}
+
+/// How many addresses are taken at once.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    /// Of at most so many networks.
+    networks: usize,
+    /// Addresses of all of them.
+    addresses: usize,
+    /// So many of them at most may be new to this kind of work, of each network.
+    new: usize,
+    /// Whether it waits for another hub that is at it.
+    waits: bool,
+}
+
+impl Step {
+    fn of(addresses: usize) -> Self {
+        Self {
+            networks: addresses.div_ceil(CHUNK / SHARING).min(SHARING),
+            addresses,
+            new: usize::MAX,
+            waits: false,
+        }
+    }
+
+    /// A long one over what is known already, to no more than so many that are not.
+    fn over_known(new: usize) -> Self {
+        Self {
+            networks: 1,
+            addresses: CHUNK.max(new),
+            new,
+            waits: false,
+        }
+    }
+}
+
+/// Makes the next addresses of networks records that are due, and gives their keys; `None` when no
+/// network has any, or another hub is at it.
 async fn expand(
     c: &mut Conn,
     kind: WorkKind,
-    wanted: usize,
+    step: Step,
     reach: &Reach,
     now: DateTime<Utc>,
-) -> Result<bool> {
+) -> Result<Option<Vec<String>>> {
     let found = sqlx::query(TURNS)
         .bind(code(kind))
         .bind(micros(now))
-        .bind(i64::try_from(SHARING).unwrap_or(i64::MAX))
+        .bind(i64::try_from(step.networks).unwrap_or(i64::MAX))
         .fetch_all(&mut *c)
         .await
         .map_err(failed)?;
-    if found.is_empty() {
-        return Ok(false);
+    if found.is_empty() || !expand_alone(c, step.waits).await? {
+        return Ok(None);
     }
-    let turn: i64 = sqlx::query_scalar("SELECT max(turn) FROM networks WHERE kind = $1")
-        .bind(code(kind))
-        .fetch_one(&mut *c)
-        .await
-        .map(|max: Option<i64>| max.unwrap_or(0) + 1)
-        .map_err(failed)?;
-    let share = wanted.max(CHUNK).div_ceil(found.len());
+    let share = step.addresses.div_ceil(found.len());
     let mut records = Vec::with_capacity(share * found.len());
     for row in &found {
         let place = Place {
@@ -115,60 +300,59 @@ async fn expand(
             last: number(get(row, "last")?)?,
         };
         let network = rows::record(row)?;
-        let (addresses, rest) = place.take(share, reach);
-        move_on(c, &network, kind, turn, addresses.len(), rest, now).await?;
+        let (mut addresses, mut rest) = place.take(share, reach);
+        if let Some(end) = end_of_step(c, kind, &addresses, step.new).await? {
+            addresses.truncate(end);
+            rest = addresses.last().map(|address| address + 1);
+        }
+        let turn = Turn {
+            number: get::<i64>(row, "turn")? + 1,
+            wait_until: match addresses.len() {
+                0 => place.wait_until(reach, now),
+                _ => now,
+            },
+        };
+        move_on(c, &network, kind, turn, addresses.len(), rest).await?;
         records.extend(addresses.into_iter().map(|a| of_network(&network, a)));
     }
     add_due(c, kind, &records, now).await?;
-    Ok(true)
+    Ok(Some(records.into_iter().map(|r| r.key).collect()))
 }
 
-/// What is left of a network.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Place {
-    next: u128,
-    last: u128,
-}
-
-impl Place {
-    /// The next addresses that are allowed, and where to go on; `None` when that was all. What is
-    /// not allowed is jumped over, but only together with an address that comes after it: a scope
-    /// that is widened later still finds the end of the network where it was.
-    fn take(self, most: usize, reach: &Reach) -> (Vec<u128>, Option<u128>) {
-        let ahead = reach.not_now.iter().filter(|r| r.last >= self.next);
-        let end = match ahead.map(|r| r.first).min() {
-            Some(first) if first <= self.next => return (Vec::new(), Some(self.next)),
-            Some(first) => self.last.min(first - 1),
-            None => self.last,
-        };
-        let allowed = &reach.allowed;
-        let from = allowed.partition_point(|range| range.last < self.next);
-        let mut taken = Vec::new();
-        for range in &allowed[from..] {
-            let first = range.first.max(self.next);
-            let last = range.last.min(end);
-            if first > last || taken.len() == most {
-                break;
-            }
-            taken.extend((first..=last).take(most - taken.len()));
-        }
-        let next = taken.last().map_or(Some(self.next), |address| {
-            address.checked_add(1).filter(|next| *next <= self.last)
-        });
-        (taken, next)
+/// After how many addresses there are enough new ones; `None` when there are not too many.
+async fn end_of_step(
+    c: &mut Conn,
+    kind: WorkKind,
+    addresses: &[u128],
+    new: usize,
+) -> Result<Option<usize>> {
+    if addresses.len() <= new {
+        return Ok(None);
     }
+    let keys: Vec<_> = addresses.iter().map(|a| address(*a).to_string()).collect();
+    let known: BTreeSet<_> = work::known_among(c, kind, &keys).await?;
+    let new_ones = keys.iter().enumerate().filter(|(_, k)| !known.contains(*k));
+    Ok(new_ones.map(|(n, _)| n).nth(new))
+}
+
+/// The next turn of a network.
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    /// How many it had before: of two that began to wait at the same time, the one with fewer is
+    /// before the other.
+    number: i64,
+    /// Since when it waits for it, or when it is looked at again.
+    wait_until: DateTime<Utc>,
 }
 
 async fn move_on(
     c: &mut Conn,
     network: &Record,
     kind: WorkKind,
-    turn: i64,
+    turn: Turn,
     taken: usize,
     next: Option<u128>,
-    now: DateTime<Utc>,
 ) -> Result<()> {
-    let wait_until = if taken == 0 { now + OUT_OF_REACH } else { now };
     sqlx::query(
         "UPDATE networks SET next = coalesce($3, next), turn = $4, wait_until = $5,
                              expanded = expanded + $6
@@ -177,8 +361,8 @@ async fn move_on(
     .bind(network.id)
     .bind(code(kind))
     .bind(next.map(bytes))
-    .bind(next.map(|_| turn))
-    .bind(micros(wait_until))
+    .bind(next.map(|_| turn.number))
+    .bind(micros(turn.wait_until))
     .bind(i64::try_from(taken).unwrap_or(i64::MAX))
     .execute(c)
     .await
@@ -274,77 +458,14 @@ pub(super) async fn delete_expanded(c: &mut Conn, network: Uuid, limit: u32) -> 
 mod tests {
     use super::*;
 
-    fn ranges(nets: &[&str]) -> Vec<AddressRange> {
-        let of = |net: &&str| AddressRange::of(net.parse().unwrap());
-        nets.iter().map(of).collect()
-    }
-
-    fn reach(allowed: &[&str], not_now: &[&str]) -> Reach {
-        Reach {
-            allowed: ranges(allowed).into(),
-            not_now: ranges(not_now),
-        }
-    }
-
-    fn place(net: &str) -> Place {
-        let AddressRange { first, last } = AddressRange::of(net.parse().unwrap());
-        Place { next: first, last }
-    }
-
-    fn texts(taken: &[u128]) -> Vec<String> {
-        taken.iter().map(|n| address(*n).to_string()).collect()
-    }
-
     #[test]
-    fn what_is_not_allowed_is_jumped_over() {
-        let allowed = [
-            "10.0.0.0/31",
-            "10.128.0.0/31",
-            "10.255.255.255/32",
-            "11.0.0.0/8",
-        ];
-        let allowed = reach(&allowed, &[]);
-        let all = place("10.0.0.0/8");
-        let (taken, next) = all.take(3, &allowed);
-        assert_eq!(texts(&taken), ["10.0.0.0", "10.0.0.1", "10.128.0.0"]);
-        let rest = Place {
-            next: next.unwrap(),
-            ..all
-        };
-        let (taken, next) = rest.take(3, &allowed);
-        assert_eq!(texts(&taken), ["10.128.0.1", "10.255.255.255"]);
-        assert_eq!(next, None, "that was the last");
-    }
-
-    #[test]
-    fn nothing_allowed_is_not_the_end() {
-        let all = place("10.0.0.0/8");
-        assert_eq!(
-            all.take(3, &reach(&["11.0.0.0/8"], &[])),
-            (vec![], Some(all.next))
-        );
-        assert_eq!(all.take(3, &Reach::default()), (vec![], Some(all.next)));
-    }
-
-    #[test]
-    fn what_is_not_now_is_not_jumped_over() {
-        let all = place("10.0.0.0/29");
-        let reach = reach(&["10.0.0.0/8"], &["10.0.0.2/31", "9.0.0.0/8"]);
-        let (taken, next) = all.take(9, &reach);
-        assert_eq!(texts(&taken), ["10.0.0.0", "10.0.0.1"]);
-        let next = next.unwrap();
-        assert_eq!(address(next).to_string(), "10.0.0.2");
-        let rest = Place { next, ..all };
-        assert_eq!(rest.take(9, &reach), (vec![], Some(next)));
-    }
-
-    #[test]
-    fn the_last_address_of_all_is_reached() {
-        let all = reach(&["::/0"], &[]);
-        let (taken, next) = place("ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe/127").take(9, &all);
-        assert_eq!((taken.len(), next), (2, None));
-        let (taken, next) = place("2001:db8::/64").take(2, &all);
-        assert_eq!(texts(&taken), ["2001:db8::", "2001:db8::1"]);
-        assert!(next.is_some());
+    fn a_quarter_of_what_is_leased_is_the_share_of_networks() {
+        let shares = Shares::default();
+        let kind = WorkKind::KazePortScan;
+        let ones: Vec<_> = (0..8).map(|_| shares.of(kind, 1)).collect();
+        assert_eq!(ones, [0, 0, 0, 1, 0, 0, 0, 1]);
+        assert_eq!([shares.of(kind, 10), shares.of(kind, 10)], [2, 3]);
+        assert_eq!([shares.of(kind, 1000), shares.of(kind, 0)], [250, 0]);
+        assert_eq!(shares.of(WorkKind::KagePortScan, 3), 0, "each its own");
     }
 }

@@ -17,8 +17,9 @@ impl Targets for SqlStore {
     }
 
     async fn claim_expanding(&self, claim: Claim, reach: Reach) -> Result<Vec<Claimed>> {
+        let share = self.shares.of(claim.kind, claim.limit);
         self.write
-            .run(move |c| Box::pin(async move { networks::claim(c, &claim, &reach).await }))
+            .run(move |c| Box::pin(async move { networks::claim(c, &claim, &reach, share).await }))
             .await
     }
 

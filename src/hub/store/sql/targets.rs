@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::dialect::{Conn, Db, LOCK_RECORD, Pool, failed};
 use super::rows::{self, code, micros};
-use super::{networks, target_list};
+use super::{import, networks, target_list};
 use crate::api::{Target, WorkKind};
 use crate::hub::store::{Created, NewRecord, Record, Result, TargetChange};
 
@@ -16,50 +16,52 @@ pub(super) async fn create(
     records: &[NewRecord],
     now: DateTime<Utc>,
 ) -> Result<Created> {
+    // Ids are in the order given, which is that of lists.
+    let mut rows: Vec<_> = records.iter().map(|r| (Uuid::now_v7(), r)).collect();
+    // Two that add the same keys in different orders would wait for each other for ever.
+    rows.sort_by(|(_, a), (_, b)| a.key.cmp(&b.key));
+    let mut done = Vec::with_capacity(rows.len());
+    for (id, record) in rows {
+        done.push((id, create_one(c, id, record, now).await?));
+    }
+    done.sort_unstable_by_key(|(id, _)| *id);
     let mut result = Created::default();
-    for record in records {
-        let id = Uuid::now_v7();
-        let inserted = sqlx::query(
-            "INSERT INTO egg_records (id, target_key, sub_domain, domainname, ip_address, cidr,
-                                      eggname, projectegg, alive, created_at, updated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)
-             ON CONFLICT (target_key) DO NOTHING",
-        )
-        .bind(id)
-        .bind(&record.key)
-        .bind(&record.sub_domain)
-        .bind(&record.domainname)
-        .bind(record.ip_address.map(|a| a.to_string()))
-        .bind(&record.cidr)
-        .bind(&record.group)
-        .bind(&record.projectegg)
-        .bind(record.alive)
-        .bind(micros(now))
-        .execute(&mut *c)
-        .await
-        .map_err(failed)?
-        .rows_affected();
-        if inserted == 1 {
-            match record.network() {
-                Some(net) => networks::add(c, id, net).await?,
-                None => add_work(c, id, record.alive, now).await?,
-            }
-            result.created.extend(with_work(c, id).await?);
-            continue;
-        }
-        let row = sqlx::query("SELECT * FROM egg_records WHERE target_key = $1")
-            .bind(&record.key)
-            .fetch_one(&mut *c)
-            .await
-            .map_err(failed)?;
-        let known = rows::target(&row)?;
-        if record.network().is_none() {
-            // An address that a network brought may have less.
-            add_work(c, known.id, known.alive && !known.skip_scan, now).await?;
-        }
-        result.existing.extend(with_work(c, known.id).await?);
+    for (_, (new, target)) in done {
+        let list = if new {
+            &mut result.created
+        } else {
+            &mut result.existing
+        };
+        list.extend(target);
     }
     Ok(result)
+}
+
+/// Adds a record, if it is new.
+async fn create_one(
+    c: &mut Conn,
+    id: Uuid,
+    record: &NewRecord,
+    now: DateTime<Utc>,
+) -> Result<(bool, Option<Target>)> {
+    if import::insert(c, &[(id, record)], now).await? == 1 {
+        match record.network() {
+            Some(net) => networks::add(c, id, net, record.alive, now).await?,
+            None => add_work(c, id, record.alive, now).await?,
+        }
+        return Ok((true, with_work(c, id).await?));
+    }
+    let row = sqlx::query("SELECT * FROM egg_records WHERE target_key = $1")
+        .bind(&record.key)
+        .fetch_one(&mut *c)
+        .await
+        .map_err(failed)?;
+    let known = rows::target(&row)?;
+    if record.network().is_none() {
+        // An address that a network brought may have less.
+        add_work(c, known.id, known.alive && !known.skip_scan, now).await?;
+    }
+    Ok((false, with_work(c, known.id).await?))
 }
 
 /// Work that needs no earlier result. Enumeration and assessment have no row until there is one:
@@ -142,27 +144,59 @@ pub(super) async fn change(
     .map_err(failed)?;
     let takes_part =
         change.alive.unwrap_or(before.alive) && !change.skip_scan.unwrap_or(before.skip_scan);
-    let work = match (part(&before), takes_part) {
-        // A row that is leased leaves the range of due rows when its lease has run out.
-        (true, false) => Some((
-            "UPDATE work SET due_at = $2 WHERE record_id = $1 AND lease_id IS NULL",
-            None,
-        )),
-        (false, true) => Some((
-            "UPDATE work SET due_at = $2 WHERE record_id = $1 AND due_at IS NULL",
-            Some(micros(now)),
-        )),
-        _ => None,
-    };
-    if let Some((sql, due_at)) = work {
-        let update = sqlx::query(sql).bind(id).bind(due_at);
-        update.execute(&mut *c).await.map_err(failed)?;
+    match (part(&before), takes_part) {
+        (true, false) => set_aside(c, id).await?,
+        (false, true) => resume(c, id, now).await?,
+        _ => {}
     }
     with_work(c, id).await
 }
 
+/// Nothing is due any more; when it would have been is kept. A row that is leased leaves the range of
+/// due rows when its lease has run out.
+async fn set_aside(c: &mut Conn, id: Uuid) -> Result<()> {
+    sqlx::query(
+        "UPDATE work SET resume_at = due_at, due_at = NULL
+         WHERE record_id = $1 AND lease_id IS NULL",
+    )
+    .bind(id)
+    .execute(&mut *c)
+    .await
+    .map_err(failed)?;
+    networks::set_aside(c, id).await
+}
+
+/// What was set aside is due when it would have been: with a whole network of them, all at once would
+/// be in the way of everything else.
+async fn resume(c: &mut Conn, id: Uuid, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query(
+        "UPDATE work SET due_at = CASE WHEN resume_at > $2 THEN resume_at ELSE $2 END,
+                         resume_at = NULL
+         WHERE record_id = $1 AND due_at IS NULL",
+    )
+    .bind(id)
+    .bind(micros(now))
+    .execute(&mut *c)
+    .await
+    .map_err(failed)?;
+    networks::resume(c, id, now).await
+}
+
 /// Removes a record and its work.
 pub(super) async fn delete(c: &mut Conn, id: Uuid) -> Result<bool> {
+    let row = sqlx::query("SELECT * FROM egg_records WHERE id = $1")
+        .bind(id)
+        .fetch_optional(&mut *c)
+        .await
+        .map_err(failed)?;
+    let Some(record) = row.as_ref().map(rows::record).transpose()? else {
+        return Ok(false);
+    };
+    if let Some(net) = record.data.network()
+        && (record.skip_scan || !record.data.alive)
+    {
+        networks::give_back(c, net).await?;
+    }
     sqlx::query("DELETE FROM egg_records WHERE id = $1")
         .bind(id)
         .execute(c)

@@ -1,5 +1,6 @@
 //! What is due, and who holds it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -7,8 +8,9 @@ use sqlx::{QueryBuilder, Row};
 use uuid::Uuid;
 
 use super::daemons;
-use super::dialect::{Conn, DUE, Db, LOCK_RECORD, failed};
+use super::dialect::{Conn, DUE, Db, DbRow, LOCK_RECORD, LOCK_WORK, failed};
 use super::rows::{self, code, micros, time};
+use super::set_aside::SetAside;
 use crate::api::{LeaseRenewal, WorkKind};
 use crate::hub::store::{Attempt, Claim, Claimed, PutOff, Result, StoreError};
 
@@ -31,32 +33,97 @@ pub(super) struct Task<'a> {
 
 /// Times that one claim looks for more, when rows that it came across were not for leasing.
 const ROUNDS: usize = 8;
+/// Rows that it looks at then, at least, or a thousand that are set aside would keep it for long.
+const LOOK_AT: usize = 256;
+/// A record in a network that is set aside is looked at again after this long.
+const SET_ASIDE_FOR: TimeDelta = TimeDelta::hours(1);
 /// So often a lease may run out before the record is thought to be the reason.
 const RUN_OUT: u32 = 2;
 
 /// Leases due records. A lease moves `due_at` to its own end: the row leaves the range of due rows
 /// while it is held, and is back in it when the lease has expired.
-pub(super) async fn claim(c: &mut Conn, claim: &Claim) -> Result<Vec<Claimed>> {
-    let lease = TimeDelta::from_std(claim.lease)
-        .map_err(|e| StoreError::Internal(format!("length of the lease: {e}")))?;
+pub(super) async fn claim(
+    c: &mut Conn,
+    claim: &Claim,
+    set_aside: &SetAside,
+) -> Result<Vec<Claimed>> {
     let mut claimed = Vec::new();
     for priority in PRIORITIES {
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS {
             let wanted = claim.limit as usize - claimed.len();
             if wanted == 0 {
                 return Ok(claimed);
             }
-            let due = due(c, claim, priority, wanted).await?;
+            let most = if round == 0 {
+                wanted
+            } else {
+                wanted.max(LOOK_AT)
+            };
+            let due = due(c, claim, priority, most).await?;
             let looked_at = due.len();
-            let leased = sort_out(c, claim, due, lease).await?;
-            let all = leased.len() == looked_at;
-            claimed.extend(leased);
-            if all || looked_at < wanted {
+            claimed.extend(sort_out(c, claim, due, wanted, set_aside).await?);
+            if looked_at < most {
                 break;
             }
         }
     }
     Ok(claimed)
+}
+
+/// Leases what has just become due of some records, by their keys.
+pub(super) async fn claim_among(
+    c: &mut Conn,
+    claim: &Claim,
+    keys: &[String],
+    wanted: usize,
+    set_aside: &SetAside,
+) -> Result<Vec<Claimed>> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut select = among("e.*, w.lease_id, w.attempts", claim.kind, keys);
+    select.push(" AND w.due_at = ").push_bind(micros(claim.now));
+    select.push(" ORDER BY e.id").push(LOCK_WORK);
+    let found = select.build().fetch_all(&mut *c).await.map_err(failed)?;
+    let due = found.iter().map(|row| due_row(row, claim, 0));
+    let due = due.collect::<Result<_>>()?;
+    sort_out(c, claim, due, wanted, set_aside).await
+}
+
+/// Which of these keys are known to this kind of work.
+pub(super) async fn known_among(
+    c: &mut Conn,
+    kind: WorkKind,
+    keys: &[String],
+) -> Result<BTreeSet<String>> {
+    let mut select = among("e.target_key", kind, keys);
+    let found = select.build().fetch_all(c).await.map_err(failed)?;
+    found
+        .iter()
+        .map(|row| rows::get(row, "target_key"))
+        .collect()
+}
+
+/// Work of one kind for records of these keys, of which there are some.
+pub(in super::super) fn among(
+    columns: &'static str,
+    kind: WorkKind,
+    keys: &[String],
+) -> QueryBuilder<Db> {
+    let mut select = QueryBuilder::<Db>::new("SELECT ");
+    // CROSS JOIN has SQLite begin with the records.
+    select.push(columns).push(
+        " FROM egg_records AS e CROSS JOIN work AS w
+          WHERE w.record_id = e.id AND w.kind = ",
+    );
+    select.push_bind(code(kind));
+    select.push(" AND e.target_key IN (");
+    let mut list = select.separated(", ");
+    for key in keys {
+        list.push_bind(key.clone());
+    }
+    select.push(")");
+    select
 }
 
 /// A due row.
@@ -76,37 +143,49 @@ async fn due(c: &mut Conn, claim: &Claim, priority: i64, wanted: usize) -> Resul
         .fetch_all(c)
         .await
         .map_err(failed)?;
-    let one = |row| {
-        let ran_out = rows::get::<Option<Uuid>>(row, "lease_id")?.is_some();
-        let attempts: u32 = rows::count(row, "attempts")?;
-        Ok(Due {
-            claimed: Claimed {
-                record: rows::record(row)?,
-                lease_id: Uuid::now_v7(),
-                lease_until: claim.now,
-                priority,
-            },
-            attempts: attempts.saturating_add(u32::from(ran_out)),
-            ran_out,
-        })
-    };
-    found.iter().map(one).collect()
+    let due = found.iter().map(|row| due_row(row, claim, priority));
+    due.collect()
 }
 
-/// Leases what can be leased. What takes no part leaves the range of due rows, so that it is walked
-/// over once; and a record under which one agent after the other goes away waits, as one does whose
-/// scans fail.
+fn due_row(row: &DbRow, claim: &Claim, priority: i64) -> Result<Due> {
+    let ran_out = rows::get::<Option<Uuid>>(row, "lease_id")?.is_some();
+    let attempts: u32 = rows::count(row, "attempts")?;
+    Ok(Due {
+        claimed: Claimed {
+            record: rows::record(row)?,
+            lease_id: Uuid::now_v7(),
+            lease_until: claim.now,
+            priority,
+        },
+        attempts: attempts.saturating_add(u32::from(ran_out)),
+        ran_out,
+    })
+}
+
+/// Leases what can be leased, as much as is wanted. What takes no part leaves the range of due rows,
+/// so that it is walked over once; what is in a network that takes none, for a time; and a record
+/// under which one agent after the other goes away waits, as one does whose scans fail.
 async fn sort_out(
     c: &mut Conn,
     claim: &Claim,
     due: Vec<Due>,
-    lease: TimeDelta,
+    wanted: usize,
+    set_aside: &SetAside,
 ) -> Result<Vec<Claimed>> {
-    let mut leased = Vec::with_capacity(due.len());
+    let lease = TimeDelta::from_std(claim.lease)
+        .map_err(|e| StoreError::Internal(format!("length of the lease: {e}")))?;
+    let mut leased = Vec::with_capacity(due.len().min(wanted));
     for mut one in due {
+        if leased.len() == wanted {
+            break;
+        }
         let record = &one.claimed.record;
         if !record.data.alive || record.skip_scan {
             wait(c, claim, &one, None, None).await?;
+        } else if set_aside.has(&record.data) {
+            let until = claim.now + SET_ASIDE_FOR;
+            let why = "it is in a network that is set aside";
+            wait(c, claim, &one, Some(until), Some(why)).await?;
         } else if one.ran_out && one.attempts >= RUN_OUT {
             let until = claim.now + retry_after(one.attempts - RUN_OUT);
             let why = "leases ran out: the agents that held it went away or did not finish";
@@ -120,7 +199,7 @@ async fn sort_out(
     Ok(leased.into_iter().map(|one| one.claimed).collect())
 }
 
-/// Has a record wait until then; without a time, until something else makes it due.
+/// Has a record wait until then; without a time, until it takes part again.
 async fn wait(
     c: &mut Conn,
     claim: &Claim,

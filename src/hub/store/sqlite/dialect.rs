@@ -24,11 +24,20 @@ pub(super) const DUE: &str = "SELECT e.*, w.lease_id, w.attempts
      ORDER BY w.due_at, w.record_id LIMIT $4";
 
 /// Networks whose turn it is for a kind of work, longest waiting first.
-pub(super) const TURNS: &str = "SELECT n.next, n.last, e.*
+pub(super) const TURNS: &str = "SELECT n.next, n.last, n.turn, e.*
      FROM networks n CROSS JOIN egg_records e ON e.id = n.record_id
      WHERE n.kind = $1 AND n.turn IS NOT NULL AND n.wait_until <= $2
        AND e.alive = 1 AND e.skip_scan = 0
-     ORDER BY n.turn, n.record_id LIMIT $3";
+     ORDER BY n.wait_until, n.turn, n.record_id LIMIT $3";
+
+/// Nobody else writes meanwhile: there is one writer.
+pub(super) const LOCK_WORK: &str = "";
+
+/// Nobody else writes meanwhile: there is one writer.
+#[allow(clippy::unused_async)] // the other dialect has something to do
+pub(super) async fn expand_alone(_: &mut Conn, _: bool) -> Result<bool> {
+    Ok(true)
+}
 
 /// Finds a record. Nobody else writes meanwhile: there is one writer.
 pub(super) const LOCK_RECORD: &str = "SELECT 1 FROM egg_records WHERE id = $1";

@@ -43,6 +43,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "networks", include_str!("migrations/0006_networks.sql")),
     (7, "history", include_str!("migrations/0007_history.sql")),
     (8, "ops", include_str!("migrations/0008_ops.sql")),
+    (9, "fairness", include_str!("migrations/0009_fairness.sql")),
     (10, "lists", include_str!("migrations/0010_lists.sql")),
     (
         11,
@@ -117,6 +118,7 @@ impl SqliteStore {
             read,
             write: Writer::start(connection, bell.clone())?,
             bell,
+            shares: sql::Shares::default(),
         })
     }
 }
@@ -228,11 +230,31 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn work_of_some_records_is_found_by_their_keys() {
+        for records in [1, 256] {
+            let keys: Vec<_> = (0..records).map(|n| format!("10.0.0.{n}")).collect();
+            let kind = crate::api::WorkKind::KazePortScan;
+            let plan = plan(sql::work::among("e.*", kind, &keys).sql().as_str()).await;
+            assert!(plan[0].contains("(target_key=?)"), "{plan:?}");
+            let by_key = "SEARCH w USING PRIMARY KEY (record_id=? AND kind=?)";
+            assert!(plan.iter().any(|s| s == by_key), "{records}: {plan:?}");
+        }
+    }
+
     /// However many networks there are, their turns are read off an index.
     #[tokio::test]
     async fn turns_of_networks_are_read_in_order() {
         let plan = plan(dialect::TURNS).await;
-        assert!(plan[0].contains("networks_turn (kind=?"), "{plan:?}");
+        let range = "networks_turn (kind=? AND wait_until<?)";
+        assert!(plan[0].contains(range), "{plan:?}");
         assert_eq!(plan.len(), 2, "no sorting: {plan:?}");
+    }
+
+    /// Each claim reads them; it must not read all targets.
+    #[tokio::test]
+    async fn what_is_set_aside_has_an_index() {
+        let plan = plan(sql::set_aside::SET_ASIDE).await;
+        assert!(plan[0].contains("egg_records_set_aside"), "{plan:?}");
     }
 }

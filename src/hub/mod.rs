@@ -27,6 +27,7 @@ mod retention;
 mod routes;
 mod server;
 mod service;
+mod skew;
 mod sockets;
 mod state;
 pub mod store;

@@ -33,7 +33,7 @@ use super::store::postgres::PostgresStore;
 use super::store::sqlite::SqliteStore;
 use super::store::{Store, StoreError};
 use super::tls::{Tls, TlsError};
-use super::{journal, webhooks};
+use super::{journal, skew, webhooks};
 
 /// The headers of a request must have come by then. It bounds a pause between two requests, too, and
 /// is longer than that of any agent, so that no connection is closed under a request. The first
@@ -150,6 +150,12 @@ impl Server {
             // Everything else works without it.
             error!(%problem, "there is no token for the agents of this host");
         }
+        // Nothing is leased before this is known.
+        let measured = hub.skew.measure(hub.store.as_ref(), &hub.clock).await;
+        measured.map_err(|source| ServerError::Database {
+            database: hub.database.clone(),
+            source,
+        })?;
         Ok(Self {
             hub: Arc::new(hub),
             sockets,
@@ -180,6 +186,7 @@ impl Server {
         let mut chores = JoinSet::new();
         chores.spawn(journal::run(Arc::clone(&self.hub)));
         chores.spawn(webhooks::run(Arc::clone(&self.hub)));
+        chores.spawn(skew::run(Arc::clone(&self.hub)));
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => break,

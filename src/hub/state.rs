@@ -20,6 +20,7 @@ use super::gate::Gate;
 use super::guard::Guard;
 use super::metrics::Metrics;
 use super::retention::Keep;
+use super::skew::Skew;
 use super::store::{AddressRange, NewEvent, Store, StoreError};
 use super::tls::{Tls, TlsError};
 use super::webhooks::Webhook;
@@ -89,6 +90,7 @@ pub struct Hub {
     pub(super) database: Database,
     pub(super) metrics: Metrics,
     pub(super) totals: Totals,
+    pub(super) skew: Skew,
     ready: Cached<()>,
     long_work: AtomicUsize,
     in_force: watch::Sender<InForce>,
@@ -142,6 +144,7 @@ impl Hub {
             database,
             metrics: Metrics::default(),
             totals: Totals::default(),
+            skew: Skew::default(),
             ready: Cached::new(READY_FOR),
             long_work: AtomicUsize::new(0),
             gate: Gate::default(),

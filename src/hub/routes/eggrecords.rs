@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -93,6 +94,9 @@ struct Wish<'a> {
 /// Leases first and checks scope then, against the rules of this moment: looking up names must not
 /// hold up the database. What fails the check was never handed out.
 async fn lease_records(hub: &Hub, wish: &Wish<'_>, limit: u32) -> Result<Vec<EggRecord>, ApiError> {
+    if let Some(problem) = hub.skew.refusal() {
+        return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, problem));
+    }
     let mut good = Vec::new();
     let blackouts = Blackouts::on(hub);
     if blackouts.spare_all() {

@@ -35,10 +35,11 @@ pub(super) async fn ready(State(hub): State<Arc<Hub>>) -> Reply {
             "the hub cannot write to its database now; its log says why",
         )
     })?;
-    Ok(
-        Json(json!({ "success": true, "status": "ready", "database": "connected" }))
-            .into_response(),
-    )
+    let mut answer = json!({ "success": true, "status": "ready", "database": "connected" });
+    if let Some(problem) = hub.skew.problem() {
+        answer["clock"] = json!(problem);
+    }
+    Ok(Json(answer).into_response())
 }
 
 /// `GET /daemon/{personality}/health/`: how the agent is, by its unit on this host and its last

@@ -10,7 +10,7 @@ mod access;
 mod answers;
 mod bell;
 #[cfg(test)]
-mod contract;
+pub(super) mod contract;
 mod diff;
 mod history;
 mod ops;

@@ -29,6 +29,9 @@ pub trait Ops: Send + Sync {
     /// Writes something, as long as a small result, and waits until it is on disk.
     async fn probe(&self, now: DateTime<Utc>) -> Result<()>;
 
+    /// The clock of the database; `None` when that is this host's.
+    async fn time(&self) -> Result<Option<DateTime<Utc>>>;
+
     /// How much work there is, by kind; cheap however much it is.
     async fn queue(&self, now: DateTime<Utc>) -> Result<Vec<QueueDepth>>;
 

@@ -131,6 +131,10 @@ pub(super) const LAST_SEQ: &str =
 /// Length of what is written to learn whether a write goes through.
 pub(super) const PROBE_BYTES: usize = 64;
 
+/// Its clock, microseconds.
+pub(super) const TIME: Option<&str> =
+    Some("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now");
+
 /// Size of the database.
 pub(super) const SIZE: &str = "SELECT pg_database_size(current_database()) AS size";
 

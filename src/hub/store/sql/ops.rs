@@ -58,6 +58,14 @@ impl Ops for SqlStore {
             .await
     }
 
+    async fn time(&self) -> Result<Option<DateTime<Utc>>> {
+        let Some(sql) = dialect::TIME else {
+            return Ok(None);
+        };
+        let row = sqlx::query(sql).fetch_one(&self.read).await;
+        rows::time(rows::get(&row.map_err(failed)?, "now")?).map(Some)
+    }
+
     async fn queue(&self, now: DateTime<Utc>) -> Result<Vec<QueueDepth>> {
         let mut depths = Vec::with_capacity(WorkKind::ALL.len());
         for kind in WorkKind::ALL {

@@ -92,6 +92,9 @@ pub(super) const LAST_SEQ: &str = "SELECT seq FROM sqlite_sequence WHERE name = 
 /// for less in the file of the log.
 pub(super) const PROBE_BYTES: usize = 64 * 1024;
 
+/// It has no clock of its own.
+pub(super) const TIME: Option<&str> = None;
+
 /// Size of the database.
 pub(super) const SIZE: &str =
     "SELECT page_count * page_size AS size FROM pragma_page_count(), pragma_page_size()";

@@ -198,6 +198,22 @@ async fn what_is_set_aside_is_not_in_the_way(store: &dyn Store) {
     assert_eq!(keys(store, 2, 2).await, wanted);
 }
 
+async fn many_networks_that_are_set_aside_hold_too(store: &dyn Store) {
+    let dead = (0..1100).map(|n| NewRecord {
+        alive: false,
+        ..record(&format!("10.{}.{}.0/24", 1 + n / 256, n % 256))
+    });
+    store.import(dead.collect(), after(0)).await.unwrap();
+    add(store, &["10.1.0.0/16", "10.1.7.7", "192.0.2.1"]).await;
+    for minute in [1, 2] {
+        let taken = keys(store, 9, minute).await;
+        assert_eq!(taken.len(), usize::from(minute == 1), "{taken:?}");
+    }
+    let id = target(store, "10.1.7.0/24").await.id;
+    assert!(store.delete_target(id).await.unwrap());
+    assert_eq!(keys(store, 500, 62).await.len(), 256, "at once");
+}
+
 fn render() -> Render<Created> {
     let names = |list: &[Target]| list.iter().map(|t| t.target.clone()).collect::<Vec<_>>();
     Box::new(move |made: &Created| Answer {
@@ -298,6 +314,7 @@ contract!(
     what_was_in_a_network_that_is_gone_is_not_forgotten,
     a_network_that_was_added_dead_is_left_alone,
     what_is_set_aside_is_not_in_the_way,
+    many_networks_that_are_set_aside_hold_too,
     the_same_targets_in_another_order_are_no_deadlock,
     what_a_network_brought_gets_all_work_as_a_target_of_its_own,
     what_takes_part_again_is_due_when_it_was,

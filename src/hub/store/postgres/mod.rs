@@ -96,6 +96,7 @@ impl PostgresStore {
             read: pool,
             bell,
             shares: sql::Shares::default(),
+            set_aside: sql::Remembered::default(),
         })
     }
 }

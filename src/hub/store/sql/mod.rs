@@ -36,6 +36,7 @@ mod webhooks;
 pub(super) mod work;
 
 pub(super) use networks::Shares;
+pub(super) use set_aside::Remembered;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -50,7 +51,6 @@ use crate::hub::store::{
     NewRecord, Page, PutOff, Record, Render, RenderScan, Result, ScanQuery, Store, Submission,
     TargetPage, TargetQuery,
 };
-use set_aside::SetAside;
 
 /// A database that is open.
 #[derive(Debug)]
@@ -63,6 +63,8 @@ pub struct SqlStore {
     pub(super) bell: Bell,
     /// What networks have a right to.
     pub(super) shares: Shares,
+    /// Networks that are set aside.
+    pub(super) set_aside: Remembered,
 }
 
 #[async_trait]
@@ -99,16 +101,24 @@ impl Store for SqlStore {
     }
 
     async fn delete_target(&self, id: Uuid) -> Result<bool> {
+        let remembered = self.set_aside.clone();
         self.write
-            .run(move |c| Box::pin(targets::delete(c, id)))
+            .run(move |c| {
+                Box::pin(async move {
+                    let gone = targets::delete(c, id).await;
+                    remembered.forget();
+                    gone
+                })
+            })
             .await
     }
 
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
+        let remembered = self.set_aside.clone();
         self.write
             .run(move |c| {
                 Box::pin(async move {
-                    let set_aside = SetAside::read(c).await?;
+                    let set_aside = remembered.get(c).await?;
                     work::claim(c, &claim, &set_aside).await
                 })
             })

@@ -173,19 +173,19 @@ pub(super) async fn claim(
     claim: &Claim,
     reach: &Reach,
     share: usize,
+    set_aside: &SetAside,
 ) -> Result<Vec<Claimed>> {
-    let set_aside = SetAside::read(c).await?;
     if !targets::FIRST.contains(&claim.kind) {
-        return work::claim(c, claim, &set_aside).await;
+        return work::claim(c, claim, set_aside).await;
     }
     let reach = set_aside.out_of(reach);
     let limit = claim.limit as usize;
     let due = limit.saturating_sub(share);
-    let mut claimed = work::claim(c, &at_most(claim, due), &set_aside).await?;
+    let mut claimed = work::claim(c, &at_most(claim, due), set_aside).await?;
     if claimed.len() == due && share > 0 {
-        claimed.extend(fresh(c, claim, &reach, share, &set_aside).await?);
+        claimed.extend(fresh(c, claim, &reach, share, set_aside).await?);
         let rest = at_most(claim, limit - claimed.len());
-        claimed.extend(work::claim(c, &rest, &set_aside).await?);
+        claimed.extend(work::claim(c, &rest, set_aside).await?);
     }
     for _ in 0..ROUNDS {
         let wanted = limit - claimed.len();
@@ -200,7 +200,7 @@ pub(super) async fn claim(
         if made.is_none() {
             break;
         }
-        claimed.extend(work::claim(c, &at_most(claim, wanted), &set_aside).await?);
+        claimed.extend(work::claim(c, &at_most(claim, wanted), set_aside).await?);
     }
     Ok(claimed)
 }

@@ -18,8 +18,14 @@ impl Targets for SqlStore {
 
     async fn claim_expanding(&self, claim: Claim, reach: Reach) -> Result<Vec<Claimed>> {
         let share = self.shares.of(claim.kind, claim.limit);
+        let remembered = self.set_aside.clone();
         self.write
-            .run(move |c| Box::pin(async move { networks::claim(c, &claim, &reach, share).await }))
+            .run(move |c| {
+                Box::pin(async move {
+                    let set_aside = remembered.get(c).await?;
+                    networks::claim(c, &claim, &reach, share, &set_aside).await
+                })
+            })
             .await
     }
 
@@ -29,8 +35,15 @@ impl Targets for SqlStore {
         change: TargetChange,
         now: DateTime<Utc>,
     ) -> Result<Option<Target>> {
+        let remembered = self.set_aside.clone();
         self.write
-            .run(move |c| Box::pin(async move { targets::change(c, id, &change, now).await }))
+            .run(move |c| {
+                Box::pin(async move {
+                    let changed = targets::change(c, id, &change, now).await;
+                    remembered.forget();
+                    changed
+                })
+            })
             .await
     }
 

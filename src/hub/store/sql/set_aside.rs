@@ -1,6 +1,7 @@
 //! Networks that take no part. Nor does any address in them, whichever way it came.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use sqlx::Row;
@@ -12,13 +13,54 @@ use crate::hub::store::{AddressRange, NewRecord, Reach, Result};
 pub(in super::super) const SET_ASIDE: &str = "SELECT target_key FROM egg_records
      WHERE cidr = target_key AND (skip_scan OR NOT alive)";
 
+/// So few are read anew by every claim.
+const FEW: usize = 1000;
+/// Reading many takes at most this share of the time.
+const SHARE: u32 = 100;
+/// But they are never older than this.
+const AGE_MAX: Duration = Duration::from_secs(30);
+
+/// Their addresses as last read, when there are many.
+#[derive(Debug, Clone, Default)]
+pub(in super::super) struct Remembered(Arc<Mutex<Option<Known>>>);
+
+/// Until when they are good, and which they are.
+type Known = (Instant, Arc<SetAside>);
+
+impl Remembered {
+    /// Those of this moment, or, when there are many, of one not long ago.
+    pub(super) async fn get(&self, c: &mut Conn) -> Result<Arc<SetAside>> {
+        let start = Instant::now();
+        let known = self.slot().clone();
+        if let Some((until, known)) = known
+            && start < until
+        {
+            return Ok(known);
+        }
+        let found = Arc::new(SetAside::read(c).await?);
+        if found.0.len() > FEW {
+            let until = start + (start.elapsed() * SHARE).min(AGE_MAX);
+            *self.slot() = Some((until, Arc::clone(&found)));
+        }
+        Ok(found)
+    }
+
+    /// There are others now.
+    pub(super) fn forget(&self) {
+        *self.slot() = None;
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Option<Known>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Their addresses, in order and without overlaps.
 #[derive(Debug, Default)]
-pub(super) struct SetAside(Vec<AddressRange>);
+pub(in super::super) struct SetAside(Vec<AddressRange>);
 
 impl SetAside {
-    /// Those of this moment.
-    pub(super) async fn read(c: &mut Conn) -> Result<Self> {
+    async fn read(c: &mut Conn) -> Result<Self> {
         let found = sqlx::query(SET_ASIDE).fetch_all(c).await.map_err(failed)?;
         let mut ranges = Vec::with_capacity(found.len());
         for row in &found {

@@ -119,6 +119,7 @@ impl SqliteStore {
             write: Writer::start(connection, bell.clone())?,
             bell,
             shares: sql::Shares::default(),
+            set_aside: sql::Remembered::default(),
         })
     }
 }

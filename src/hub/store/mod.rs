@@ -38,7 +38,8 @@ pub use results::{
     StoredRequest, Summary, SummaryCounts,
 };
 pub use targets::{
-    AddressRange, Reach, Spared, TargetChange, TargetPage, TargetQuery, TargetSort, Targets, address,
+    AddressRange, Reach, Spared, TargetChange, TargetPage, TargetQuery, TargetSort, Targets,
+    address,
 };
 pub use types::{
     Answer, Attempt, Claim, Claimed, Counts, Created, Daemon, EventQuery, Idempotency, NewChange,

@@ -168,8 +168,8 @@ async fn targets_are_shown_set_aside_and_exported() {
     assert_eq!(list["targets"][0]["target"], "10.0.0.0/8");
     assert_eq!(
         bed.lease("kaze", "kaze@a", 1).await.len(),
-        1,
-        "what it brought stays"
+        0,
+        "what it brought is left alone, too"
     );
     ctl(&bed, &["targets", "skip", "--expanded", "10.0.0.0/8"]).await;
     assert_eq!(bed.lease("kaze", "kaze@a", 1).await.len(), 0);
@@ -189,7 +189,8 @@ async fn targets_are_shown_set_aside_and_exported() {
     let file = dir.path().join("out.jsonl");
     let ran = ctl(&bed, &["targets", "export", "-o", file.to_str().unwrap()]).await;
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
-    assert_eq!(std::fs::read_to_string(&file).unwrap().lines().count(), 257);
+    // What was put off meanwhile comes back within an hour; the network brought others at once.
+    assert_eq!(std::fs::read_to_string(&file).unwrap().lines().count(), 513);
 
     let gone = ctl(&bed, &["targets", "rm", "--expanded", "10.0.0.0/8"]).await;
     assert_eq!(gone.out, "removed 10.0.0.0/8\n");

@@ -24,7 +24,8 @@ pub(super) async fn add(c: &mut Conn, records: &[NewRecord], now: DateTime<Utc>)
         let inserted = insert(c, rows, now).await?;
         new += inserted;
         if inserted > 0 {
-            add_work(c, rows, now).await?;
+            let all_new = inserted == rows.len() as u64;
+            add_work(c, rows, all_new, now).await?;
         }
         if inserted < rows.len() as u64 {
             complete_work(c, rows, now).await?;
@@ -62,7 +63,12 @@ pub(super) async fn insert(
 }
 
 /// What needs no earlier result is due at once, for those that were new.
-async fn add_work(c: &mut Conn, rows: &[(Uuid, &NewRecord)], now: DateTime<Utc>) -> Result<()> {
+async fn add_work(
+    c: &mut Conn,
+    rows: &[(Uuid, &NewRecord)],
+    all_new: bool,
+    now: DateTime<Utc>,
+) -> Result<()> {
     let mut hosts = Vec::with_capacity(rows.len());
     for (id, record) in rows {
         match record.network() {
@@ -84,7 +90,11 @@ async fn add_work(c: &mut Conn, rows: &[(Uuid, &NewRecord)], now: DateTime<Utc>)
     insert.push_values(targets::FIRST, |mut row, kind| {
         row.push_bind(code(kind));
     });
-    insert.push(") AS k WHERE EXISTS (SELECT 1 FROM egg_records AS e WHERE e.id = v.column1)");
+    insert.push(") AS k");
+    if !all_new {
+        // PostgreSQL may read all targets for that.
+        insert.push(" WHERE EXISTS (SELECT 1 FROM egg_records AS e WHERE e.id = v.column1)");
+    }
     insert.build().execute(c).await.map(drop).map_err(failed)
 }
 

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgListener;
 use tracing::warn;
 use uuid::Uuid;
@@ -17,6 +18,8 @@ use crate::hub::store::bell::Bell;
 
 /// The channel.
 const CHANNEL: &str = "recon_events";
+/// One call is for all events of so long.
+const MOMENT: Duration = Duration::from_millis(20);
 /// Pause before another attempt.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -66,21 +69,19 @@ async fn tell(pool: Pool, bell: Bell, own: String) {
         {
             warn!(%problem, "other hubs were not told of an event");
         }
+        let closed = pool.close_event();
+        let _ = tokio::time::timeout(MOMENT, closed).await;
     }
 }
 
 async fn send(pool: &Pool, own: &str) -> Result<()> {
-    let mut tx = pool.begin().await.map_err(failed)?;
-    // A call that a crash swallows is no loss.
-    sqlx::query("SET LOCAL synchronous_commit TO off")
-        .execute(&mut *tx)
+    // A call that a crash swallows is no loss. All in one message; the name is a UUID.
+    let script = format!(
+        "BEGIN; SET LOCAL synchronous_commit TO off; SELECT pg_notify('{CHANNEL}', '{own}'); COMMIT"
+    );
+    sqlx::raw_sql(AssertSqlSafe(script))
+        .execute(pool)
         .await
-        .map_err(failed)?;
-    sqlx::query("SELECT pg_notify($1, $2)")
-        .bind(CHANNEL)
-        .bind(own)
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
-    tx.commit().await.map_err(failed)
+        .map(drop)
+        .map_err(failed)
 }

@@ -165,6 +165,19 @@ pub(super) async fn give_back(c: &mut Conn, net: IpNet) -> Result<()> {
     Ok(())
 }
 
+/// Whether a network has addresses that are none of the records yet.
+async fn any_turn(c: &mut Conn, claim: &Claim) -> Result<bool> {
+    let found = sqlx::query(
+        "SELECT 1 FROM networks WHERE kind = $1 AND turn IS NOT NULL AND wait_until <= $2 LIMIT 1",
+    )
+    .bind(code(claim.kind))
+    .bind(micros(claim.now))
+    .fetch_optional(c)
+    .await
+    .map_err(failed)?;
+    Ok(found.is_some())
+}
+
 /// Leases what is due; when that is too little, what networks have comes after it. What is due comes
 /// first, so that a single host never waits for a network, but for the share of networks: with more
 /// due than agents can do, they would never get on.
@@ -180,6 +193,11 @@ pub(super) async fn claim(
     }
     let reach = set_aside.out_of(reach);
     let limit = claim.limit as usize;
+    let share = match share {
+        0 => 0,
+        share if any_turn(c, claim).await? => share,
+        _ => 0,
+    };
     let due = limit.saturating_sub(share);
     let mut claimed = work::claim(c, &at_most(claim, due), set_aside).await?;
     if claimed.len() == due && share > 0 {

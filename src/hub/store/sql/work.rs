@@ -14,8 +14,13 @@ use super::set_aside::SetAside;
 use crate::api::{LeaseRenewal, WorkKind};
 use crate::hub::store::{Attempt, Claim, Claimed, PutOff, Result, StoreError};
 
-/// Most urgent first.
-const PRIORITIES: [i64; 2] = [1, 0];
+/// Most urgent first. Only assessments have two.
+const fn priorities(kind: WorkKind) -> &'static [i64] {
+    match kind {
+        WorkKind::RyuAssessment => &[1, 0],
+        _ => &[0],
+    }
+}
 /// First pause after a failed attempt; it doubles with each further one.
 const RETRY_FIRST: TimeDelta = TimeDelta::minutes(5);
 /// Longest pause after a failed attempt.
@@ -48,7 +53,7 @@ pub(super) async fn claim(
     set_aside: &SetAside,
 ) -> Result<Vec<Claimed>> {
     let mut claimed = Vec::new();
-    for priority in PRIORITIES {
+    for &priority in priorities(claim.kind) {
         for round in 0..ROUNDS {
             let wanted = claim.limit as usize - claimed.len();
             if wanted == 0 {

@@ -7,6 +7,7 @@
 
 mod at_rest;
 mod dialect;
+mod impatient;
 #[cfg(test)]
 mod plans;
 #[path = "../sql/mod.rs"]

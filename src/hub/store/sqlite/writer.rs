@@ -5,6 +5,7 @@
 //! own, so that one that fails takes nothing with it, and hears back only after the commit. A job that
 //! leaves nothing behind when it fails (`run_tidy`) needs none, which saves it a way to the database.
 
+use std::num::NonZero;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
 use super::dialect::failed;
+use super::impatient::impatiently;
 use crate::hub::store::bell::{self, Bell, Told};
 use crate::hub::store::{Result, StoreError};
 
@@ -175,6 +177,7 @@ where
 }
 
 async fn work(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Message>, bell: Bell) {
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
     let mut next = None;
     loop {
         let message = match next.take() {
@@ -185,7 +188,10 @@ async fn work(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Messag
             },
         };
         match message {
-            Message::Job(first) => next = batch(&mut connection, first, &mut queue, &bell).await,
+            Message::Job(first) => {
+                let batch = batch(&mut connection, first, &mut queue, &bell);
+                next = impatiently(batch, processors).await;
+            }
             Message::Alone(sql, reply) => {
                 // Whoever asked may have gone away.
                 let _ = reply.send(execute(&mut connection, sql).await);

@@ -1,5 +1,6 @@
 //! `reconctl targets`.
 
+mod add;
 mod import;
 mod sources;
 
@@ -8,7 +9,6 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
-use reqwest::StatusCode;
 use serde_json::Value;
 
 use super::hub_client::HubClient;
@@ -16,12 +16,9 @@ use super::pages::{self, Amount, List};
 use super::table::{display, table};
 use super::{Failure, Global, Outcome, output};
 use crate::api::{
-    ChangeTarget, CreateTargets, CreateTargetsAnswer, ExitCode, NetworkProgress, NewTarget, Target,
-    TargetList, TargetWork, WorkKind,
+    ChangeTarget, ExitCode, NetworkProgress, NewTarget, Target, TargetList, TargetWork, WorkKind,
 };
 
-/// Targets of one request; the hub takes so many at once.
-const BATCH: usize = 5000;
 /// Rows without `--limit` and `--all`.
 const LIMIT: usize = 1000;
 
@@ -174,7 +171,7 @@ pub async fn run(global: &Global, command: Command) -> Outcome {
                 project: project.clone(),
                 alive: true,
             };
-            add(global, &hub, targets.into_iter().map(new)).await
+            add::run(global, &hub, targets.into_iter().map(new)).await
         }
         Command::Import(args) => import::run(global, &hub, args).await,
         Command::List {
@@ -196,100 +193,6 @@ pub async fn run(global: &Global, command: Command) -> Outcome {
         Command::Export { filter, to } => export(&hub, "/api/targets", filter.params(), to).await,
         Command::Rm { targets, expanded } => remove(global, &hub, targets, expanded).await,
     }
-}
-
-async fn add(
-    global: &Global,
-    hub: &HubClient,
-    targets: impl Iterator<Item = NewTarget>,
-) -> Outcome {
-    let mut all = CreateTargetsAnswer {
-        success: true,
-        ..CreateTargetsAnswer::default()
-    };
-    let mut rest = targets.peekable();
-    while rest.peek().is_some() {
-        let body = CreateTargets {
-            targets: rest.by_ref().take(BATCH).collect(),
-        };
-        match hub.post("/api/targets", &body).await? {
-            Ok(answer) => merge(&mut all, answer),
-            Err(refused) if refused.status == StatusCode::FORBIDDEN => {
-                let Ok(answer) = serde_json::from_str::<CreateTargetsAnswer>(&refused.body) else {
-                    return Err(refused.into_failure());
-                };
-                if answer.refused.is_empty() {
-                    return Err(refused.into_failure());
-                }
-                merge(&mut all, answer);
-                break;
-            }
-            Err(refused) => return Err(by_name(refused.into_failure(), &body)),
-        }
-    }
-    show_added(global, &all)
-}
-
-/// The hub counts targets; whoever typed them knows them by what they are.
-fn by_name(failure: Failure, body: &CreateTargets) -> Failure {
-    let text = failure.error.to_string();
-    let counted = text.strip_prefix("targets[").and_then(|rest| {
-        let (n, rest) = rest.split_once(']')?;
-        let target = &body.targets.get(n.parse::<usize>().ok()?)?.target;
-        let rest = rest.strip_prefix(".target:").unwrap_or(rest);
-        Some(anyhow!("{target:?}{rest}"))
-    });
-    match counted {
-        Some(error) => Failure::new(failure.code, error),
-        None => failure,
-    }
-}
-
-fn merge(all: &mut CreateTargetsAnswer, part: CreateTargetsAnswer) {
-    all.success &= part.success;
-    all.created.extend(part.created);
-    all.existing.extend(part.existing);
-    all.refused.extend(part.refused);
-    all.skipped.extend(part.skipped);
-}
-
-fn show_added(global: &Global, all: &CreateTargetsAnswer) -> Outcome {
-    for refused in &all.refused {
-        eprintln!(
-            "reconctl: {} is out of scope: {}",
-            display(&refused.target),
-            display(&refused.rule)
-        );
-    }
-    if global.json {
-        output::json(all)?;
-    } else if global.jsonl {
-        for target in all.created.iter().chain(&all.existing) {
-            json_line(target)?;
-        }
-    } else {
-        let mut text = String::new();
-        for target in &all.created {
-            text.push_str(&format!("added {}\n", display(&target.target)));
-        }
-        for target in &all.existing {
-            text.push_str(&format!("known {}\n", display(&target.target)));
-        }
-        for part in &all.skipped {
-            text.push_str(&format!(
-                "left out {}: {}\n",
-                display(&part.target),
-                display(&part.rule)
-            ));
-        }
-        output::text(&text)?;
-    }
-    Ok(if all.refused.is_empty() {
-        ExitCode::Ok
-    } else {
-        eprintln!("reconctl: no target of that request was added");
-        ExitCode::Failure
-    })
 }
 
 /// One line of JSON, on a terminal too.

@@ -28,6 +28,7 @@ mod scale;
 mod scan_write;
 pub(super) mod scans;
 pub(super) mod set_aside;
+mod shares;
 mod spiders;
 mod summary;
 pub(super) mod target_list;
@@ -35,8 +36,8 @@ mod targets;
 mod webhooks;
 pub(super) mod work;
 
-pub(super) use networks::Shares;
 pub(super) use set_aside::Remembered;
+pub(super) use shares::Shares;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};

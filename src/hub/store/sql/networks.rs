@@ -1,7 +1,6 @@
 //! Networks, whose addresses become records when work comes to them.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use ipnet::IpNet;
@@ -22,28 +21,10 @@ use crate::hub::store::{
 const CHUNK: usize = 256;
 /// Networks that share a chunk.
 const SHARING: usize = 8;
-/// Of so many records that are leased, one is an address that networks still have to bring.
-const SHARE: u32 = 4;
 /// Until when a network waits that takes no part.
 const NEVER: i64 = i64::MAX;
 /// Times that one claim takes addresses: those of overlapping networks may all have been done.
 const ROUNDS: usize = 4;
-
-/// What networks have a right to while there is more due than agents can do: a share of what is
-/// leased, counted over all claims, for many a claim wants a single record.
-#[derive(Debug, Default)]
-pub(in super::super) struct Shares(Mutex<BTreeMap<WorkKind, u32>>);
-
-impl Shares {
-    /// How many of the records of a claim are to be addresses that were none before.
-    pub(super) fn of(&self, kind: WorkKind, limit: u32) -> usize {
-        let mut rests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let rest = rests.entry(kind).or_default();
-        let sum = rest.saturating_add(limit);
-        *rest = sum % SHARE;
-        (sum / SHARE).min(limit) as usize
-    }
-}
 
 /// Adds a network; its record is there.
 pub(super) async fn add(
@@ -178,9 +159,9 @@ async fn any_turn(c: &mut Conn, claim: &Claim) -> Result<bool> {
     Ok(found.is_some())
 }
 
-/// Leases what is due; when that is too little, what networks have comes after it. What is due comes
-/// first, so that a single host never waits for a network, but for the share of networks: with more
-/// due than agents can do, they would never get on.
+/// Leases what is due; when that is too little, what networks have comes after it ([`bring`]). What is
+/// due comes first, so that a single host never waits for a network, but for the share of networks:
+/// with more due than agents can do, they would never get on.
 pub(super) async fn claim(
     c: &mut Conn,
     claim: &Claim,
@@ -205,8 +186,26 @@ pub(super) async fn claim(
         let rest = at_most(claim, limit - claimed.len());
         claimed.extend(work::claim(c, &rest, set_aside).await?);
     }
+    Ok(claimed)
+}
+
+/// Whether networks may have what a claim did not find due.
+pub(super) fn can_bring(claim: &Claim) -> bool {
+    claim.limit > 0 && targets::FIRST.contains(&claim.kind)
+}
+
+/// Leases what networks bring. In a transaction of its own: it may wait for another hub that is at it,
+/// which may wait for whoever holds the work of an address that both know.
+pub(super) async fn bring(
+    c: &mut Conn,
+    claim: &Claim,
+    reach: &Reach,
+    set_aside: &SetAside,
+) -> Result<Vec<Claimed>> {
+    let reach = set_aside.out_of(reach);
+    let mut claimed = Vec::new();
     for _ in 0..ROUNDS {
-        let wanted = limit - claimed.len();
+        let wanted = claim.limit as usize - claimed.len();
         if wanted == 0 {
             break;
         }
@@ -470,20 +469,4 @@ pub(super) async fn delete_expanded(c: &mut Conn, network: Uuid, limit: u32) -> 
     .await
     .map(|done| done.rows_affected())
     .map_err(failed)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_quarter_of_what_is_leased_is_the_share_of_networks() {
-        let shares = Shares::default();
-        let kind = WorkKind::KazePortScan;
-        let ones: Vec<_> = (0..8).map(|_| shares.of(kind, 1)).collect();
-        assert_eq!(ones, [0, 0, 0, 1, 0, 0, 0, 1]);
-        assert_eq!([shares.of(kind, 10), shares.of(kind, 10)], [2, 3]);
-        assert_eq!([shares.of(kind, 1000), shares.of(kind, 0)], [250, 0]);
-        assert_eq!(shares.of(WorkKind::KagePortScan, 3), 0, "each its own");
-    }
 }

@@ -18,15 +18,38 @@ impl Targets for SqlStore {
 
     async fn claim_expanding(&self, claim: Claim, reach: Reach) -> Result<Vec<Claimed>> {
         let share = self.shares.of(claim.kind, claim.limit);
-        let remembered = self.set_aside.clone();
-        self.write
-            .run(move |c| {
-                Box::pin(async move {
-                    let set_aside = remembered.get(c).await?;
-                    networks::claim(c, &claim, &reach, share, &set_aside).await
-                })
+        let (remembered, wish, within) = (self.set_aside.clone(), claim.clone(), reach.clone());
+        let due = self.write.run(move |c| {
+            Box::pin(async move {
+                let set_aside = remembered.get(c).await?;
+                networks::claim(c, &wish, &within, share, &set_aside).await
             })
-            .await
+        });
+        let mut claimed = due.await?;
+        let found = u32::try_from(claimed.len()).unwrap_or(u32::MAX);
+        let rest = Claim {
+            limit: claim.limit.saturating_sub(found),
+            ..claim
+        };
+        if !networks::can_bring(&rest) {
+            return Ok(claimed);
+        }
+        let remembered = self.set_aside.clone();
+        let brought = self.write.run(move |c| {
+            Box::pin(async move {
+                let set_aside = remembered.get(c).await?;
+                networks::bring(c, &rest, &reach, &set_aside).await
+            })
+        });
+        match brought.await {
+            Ok(more) => claimed.extend(more),
+            // What is leased must reach who leased it.
+            Err(problem) if !claimed.is_empty() => {
+                tracing::warn!(%problem, "networks brought nothing");
+            }
+            Err(problem) => return Err(problem),
+        }
+        Ok(claimed)
     }
 
     async fn change_target(

@@ -14,11 +14,12 @@ use super::set_aside::SetAside;
 use crate::api::{LeaseRenewal, WorkKind};
 use crate::hub::store::{Attempt, Claim, Claimed, PutOff, Result, StoreError};
 
-/// Most urgent first. Only assessments have two.
-const fn priorities(kind: WorkKind) -> &'static [i64] {
+/// Most urgent first. Only assessments are given both: for others the second is not asked for when
+/// there is enough of the first, and nothing is forgotten.
+const fn priorities(kind: WorkKind) -> [i64; 2] {
     match kind {
-        WorkKind::RyuAssessment => &[1, 0],
-        _ => &[0],
+        WorkKind::RyuAssessment => [1, 0],
+        _ => [0, 1],
     }
 }
 /// First pause after a failed attempt; it doubles with each further one.
@@ -53,7 +54,7 @@ pub(super) async fn claim(
     set_aside: &SetAside,
 ) -> Result<Vec<Claimed>> {
     let mut claimed = Vec::new();
-    for &priority in priorities(claim.kind) {
+    for priority in priorities(claim.kind) {
         for round in 0..ROUNDS {
             let wanted = claim.limit as usize - claimed.len();
             if wanted == 0 {

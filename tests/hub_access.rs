@@ -11,19 +11,11 @@ mod hub_support;
 use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
-use hub_support::access::{Root, closed};
+use hub_support::access::{Root, closed, status};
 use hub_support::{Bed, heartbeat, scan, text};
+use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, WWW_AUTHENTICATE};
-use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-
-async fn status(bed: &Bed, method: Method, path: &str, token: &str) -> StatusCode {
-    let mut request = bed.request(method.clone(), path).bearer_auth(token);
-    if method == Method::POST {
-        request = request.json(&json!({}));
-    }
-    request.send().await.unwrap().status()
-}
 
 #[tokio::test]
 async fn nobody_gets_in_without_a_token() {

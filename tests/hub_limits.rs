@@ -11,7 +11,7 @@ mod hub_support;
 use std::path::Path;
 use std::time::Duration;
 
-use hub_support::access::{Root, closed};
+use hub_support::access::{Root, closed, status};
 use hub_support::{Bed, scan, scope};
 use recon::runtime::{Credentials, HubClient, HubError, Submitted};
 use reqwest::header::RETRY_AFTER;
@@ -19,14 +19,6 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-
-async fn status(bed: &Bed, method: Method, path: &str, token: &str) -> StatusCode {
-    let mut request = bed.request(method.clone(), path).bearer_auth(token);
-    if method == Method::POST {
-        request = request.json(&json!({}));
-    }
-    request.send().await.unwrap().status()
-}
 
 #[tokio::test]
 async fn too_many_requests_are_put_off() {

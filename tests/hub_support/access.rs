@@ -1,7 +1,7 @@
 //! A hub that lets nobody in without a token, and the socket of those who need none.
 
 use reqwest::{Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Bed, scope, text};
 
@@ -57,4 +57,13 @@ impl Root {
         assert_eq!(status, 200, "{body}");
         body
     }
+}
+
+/// What a request with this token gets.
+pub async fn status(bed: &Bed, method: Method, path: &str, token: &str) -> StatusCode {
+    let mut request = bed.request(method.clone(), path).bearer_auth(token);
+    if method == Method::POST {
+        request = request.json(&json!({}));
+    }
+    request.send().await.unwrap().status()
 }

@@ -55,7 +55,7 @@ pub enum Command {
         #[arg(value_name = "TARGET|ID")]
         target: String,
     },
-    /// Set targets aside: nothing is due for them.
+    /// Set targets aside: nothing is due for them, nor for what is in a network among them.
     Skip {
         /// Name, address, network or id.
         #[arg(required = true, value_name = "TARGET|ID")]
@@ -64,7 +64,7 @@ pub enum Command {
         #[arg(long)]
         expanded: bool,
     },
-    /// Undo skip: they are due again.
+    /// Undo skip: they are due when they would have been.
     Unskip {
         /// Name, address, network or id.
         #[arg(required = true, value_name = "TARGET|ID")]

@@ -39,7 +39,7 @@ impl fmt::Display for Kills {
         } = self;
         write!(
             f,
-            "kill -9 of agents {agents}, hubs {hubs}, PostgreSQL {databases}"
+            "{agents} agents broken off, kill -9 of hubs {hubs}, PostgreSQL {databases}"
         )
     }
 }

@@ -1,5 +1,5 @@
-//! Agents, hubs and PostgreSQL are killed at random moments while ten agents work off a list: nothing
-//! may be lost, nothing done twice, and no record held by two at once.
+//! Agents are broken off, hubs and PostgreSQL killed (SIGKILL) at random moments while ten agents work
+//! off a list: nothing may be lost, nothing done twice, and no record held by two at once.
 //!
 //! The agents are tasks of this program that do over HTTP what real ones do; nothing is sent to any
 //! target. What they and the killer choose comes from a seed, which is printed (what the machine makes

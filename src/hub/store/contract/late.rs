@@ -65,6 +65,21 @@ async fn a_fresh_scan_is_no_repetition_of_a_late_one(store: &dyn Store) {
     assert_eq!(ends(store).await.len(), 2, "the last was stored just now");
 }
 
+/// Of many at once the first to be stored may have come last, by a hub's clock.
+async fn what_came_a_moment_before_is_a_repetition(store: &dyn Store) {
+    let id = add(store, "10.0.0.1").await;
+    let mut came_last = delivered(id, &[22], 10, 10);
+    came_last.now += TimeDelta::milliseconds(3);
+    if let Ok(scan) = &mut came_last.outcome {
+        scan.finished_at = came_last.now;
+    }
+    submit(store, came_last).await;
+    let mut came_first = delivered(id, &[22], 10, 10);
+    came_first.keyed = false;
+    submit(store, came_first).await;
+    assert_eq!(ends(store).await.len(), 1);
+}
+
 async fn an_agent_whose_clock_is_ahead(store: &dyn Store) {
     let id = add(store, "10.0.0.1").await;
     submit(store, delivered(id, &[22], 100, 1)).await;
@@ -101,6 +116,7 @@ async fn retention_keeps_what_the_next_is_compared_with(store: &dyn Store) {
 contract!(
     a_late_result_is_compared_with_nothing,
     a_fresh_scan_is_no_repetition_of_a_late_one,
+    what_came_a_moment_before_is_a_repetition,
     an_agent_whose_clock_is_ahead,
     a_hub_whose_clock_was_ahead,
     retention_keeps_what_the_next_is_compared_with,

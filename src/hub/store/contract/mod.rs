@@ -11,7 +11,7 @@ mod networks;
 mod ops;
 mod results;
 mod samples;
-mod spine;
+pub(super) mod spine;
 mod targets;
 mod upgrade;
 

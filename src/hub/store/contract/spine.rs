@@ -11,11 +11,11 @@ use super::contract;
 use crate::api::{AgentStatus, PortCounts, ScanPort, WorkKind};
 use crate::hub::store::*;
 
-pub(super) fn t0() -> DateTime<Utc> {
+pub(in crate::hub::store) fn t0() -> DateTime<Utc> {
     "2026-11-21T06:00:00Z".parse().unwrap()
 }
 
-pub(super) fn after(minutes: i64) -> DateTime<Utc> {
+pub(in crate::hub::store) fn after(minutes: i64) -> DateTime<Utc> {
     t0() + TimeDelta::minutes(minutes)
 }
 
@@ -32,7 +32,7 @@ fn record(name: &str) -> NewRecord {
     }
 }
 
-pub(super) async fn add(store: &dyn Store, names: &[&str]) -> Vec<Uuid> {
+pub(in crate::hub::store) async fn add(store: &dyn Store, names: &[&str]) -> Vec<Uuid> {
     let records = names.iter().map(|n| record(n)).collect();
     let render = |made: &Created| {
         let all = made.created.iter().chain(&made.existing);
@@ -59,7 +59,7 @@ async fn claim(store: &dyn Store, owner: &str, limit: u32, now: DateTime<Utc>) -
     store.claim(claim).await.unwrap()
 }
 
-pub(super) fn scan(id: Uuid, caller: &str, now: DateTime<Utc>) -> Submission {
+pub(in crate::hub::store) fn scan(id: Uuid, caller: &str, now: DateTime<Utc>) -> Submission {
     let port = ScanPort {
         port: 80,
         protocol: "tcp".to_owned(),
@@ -111,7 +111,7 @@ fn attempt(id: Uuid, caller: &str, now: DateTime<Utc>) -> Submission {
     }
 }
 
-pub(super) fn key(key: &str, body: u8) -> Option<Idempotency> {
+pub(in crate::hub::store) fn key(key: &str, body: u8) -> Option<Idempotency> {
     Some(Idempotency {
         key: key.to_owned(),
         route: "POST /api/daemon/kaze/scan".to_owned(),
@@ -119,7 +119,7 @@ pub(super) fn key(key: &str, body: u8) -> Option<Idempotency> {
     })
 }
 
-pub(super) async fn submit(
+pub(in crate::hub::store) async fn submit(
     store: &dyn Store,
     submission: Submission,
     key: Option<Idempotency>,

@@ -21,8 +21,8 @@ use crate::hub::store::{
 /// A scan of the same type within this time is a repetition.
 const RECENT: TimeDelta = TimeDelta::minutes(5);
 
-/// Takes a result: one look at what there is, one statement of changes. What
-/// fails leaves nothing behind (`run_tidy` of the writer).
+/// Takes a result: one look at what there is, one statement of changes. What fails leaves nothing
+/// behind (`run_tidy` of the writer).
 pub(super) async fn submit(
     c: &mut Conn,
     mut s: Submission,
@@ -173,7 +173,8 @@ impl Last {
 
 /// A few rows, each by its key. One index has the scans of a record by their end: what was stored
 /// within [`RECENT`] is looked for among those that are not older than the new one, and the last is
-/// the first of the others when a clock was ahead.
+/// the first of the others when a clock was ahead: by more than that, for of two that come at once the
+/// one that is stored first may be the one that came last.
 async fn before(c: &mut Conn, s: &Submission, key: Option<&Idempotency>) -> Result<Before> {
     let recent = s.now - RECENT;
     let new = match &s.outcome {
@@ -204,7 +205,7 @@ async fn before(c: &mut Conn, s: &Submission, key: Option<&Idempotency>) -> Resu
     .bind(&s.caller)
     .bind(key.map(|k| k.key.as_str()))
     .bind(key.map(|k| k.route.as_str()))
-    .bind(micros(s.now))
+    .bind(micros(s.now + RECENT))
     .bind(micros(new))
     .fetch_one(c)
     .await

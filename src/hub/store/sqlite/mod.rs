@@ -131,6 +131,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::hub::store::contract::spine;
     use crate::hub::store::{Claim, EventQuery, NewEvent, Store};
 
     #[test]
@@ -167,6 +168,57 @@ mod tests {
         };
         let all = (0..n).map(|_| store.add_event(event.clone(), Utc::now()));
         futures_util::future::join_all(all).await
+    }
+
+    /// Results have no savepoint of their own: what fails, first or last, must undo itself, and take
+    /// nothing of the results that are committed with it.
+    #[tokio::test]
+    async fn a_result_that_fails_half_way_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&dir.path().join("hub.db")).await.unwrap();
+        let ids = spine::add(&store, &["10.0.0.1", "10.0.0.2", "10.0.0.3"]).await;
+        let first = spine::scan(ids[0], "kaze@a", spine::t0());
+        spine::submit(&store, first, spine::key("first", 1))
+            .await
+            .unwrap();
+        for sql in [
+            "CREATE TRIGGER no_key BEFORE INSERT ON idempotency WHEN NEW.key = 'bad'
+             BEGIN SELECT RAISE(ABORT, 'refused'); END",
+            "CREATE TRIGGER no_change BEFORE INSERT ON changes
+             BEGIN SELECT RAISE(ABORT, 'refused'); END",
+        ] {
+            pragma(&store, sql).await;
+        }
+        // The last statement of a script fails; then one that comes after the script.
+        let whole = spine::scan(ids[1], "kaze@a", spine::after(10));
+        let bad_key = spine::scan(ids[2], "kaze@a", spine::after(10));
+        let mut changed = spine::scan(ids[0], "kaze@a", spine::after(10));
+        if let Ok(scan) = &mut changed.outcome {
+            scan.open_ports[0].port = 81;
+        }
+        let (failed, stored, told) = tokio::join!(
+            spine::submit(&store, bad_key, spine::key("bad", 2)),
+            spine::submit(&store, whole, spine::key("whole", 3)),
+            spine::submit(&store, changed, spine::key("changed", 4)),
+        );
+        assert!(matches!(failed, Err(StoreError::Internal(_))), "{failed:?}");
+        assert!(matches!(told, Err(StoreError::Internal(_))), "{told:?}");
+        stored.unwrap();
+        for (sql, left) in [
+            ("SELECT count(*) FROM nmap", 2),
+            ("SELECT count(*) FROM idempotency", 2),
+            (
+                "SELECT count(*) FROM work WHERE last_done_at IS NOT NULL",
+                2,
+            ),
+            ("SELECT count(*) FROM events", 2),
+        ] {
+            let rows: i64 = sqlx::query_scalar(sql)
+                .fetch_one(&store.read)
+                .await
+                .unwrap();
+            assert_eq!(rows, left, "{sql}");
+        }
     }
 
     /// SQLite then rolls back by itself, in the middle of a batch.

@@ -4,7 +4,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::api::{EggRecord, Personality, Scan, ScanResult, ScanSubmission, WorkKind};
-use crate::engines::ports::{Nmap, Observer, PortSet, ScanOptions, scan_host_thorough};
+use crate::engines::ports::{
+    Engine, Nmap, Observer, PortSet, Progress, ScanOptions, scan_host_thorough,
+};
 use crate::fleet::{ScanSettings, Settings};
 use crate::runtime::{
     Config, Context, CycleReport, Done, LeasedWork, Outbox, Phase, Shown, Task, WorkError,
@@ -167,15 +169,19 @@ async fn scan<S: PortScanner>(
 
 fn options(settings: &ScanSettings, config: &Config) -> Result<ScanOptions, String> {
     Ok(ScanOptions {
+        engine: Engine::Connect,
         ports: settings.ports.parse().map_err(|e| format!("ports: {e}"))?,
         concurrency: settings.concurrency as usize,
         connect_timeout: settings.connect_timeout.0,
         retries: settings.retries,
         max_time: settings.max_time.0,
         max_rate: config.max_rate,
+        max_rate_total: 0,
+        udp_ports: std::iter::empty().collect(),
         services: settings.services,
         service_timeout: SERVICE_TIMEOUT,
         scope_id: 0,
+        resume: None,
     })
 }
 
@@ -186,12 +192,12 @@ struct Watch<'a> {
 }
 
 impl Observer for Watch<'_> {
-    fn progress(&self, done: u64, total: u64, _: u64) {
+    fn progress(&self, progress: &Progress) {
         self.ctx.heart.beat();
-        if total > 0 {
+        if progress.total > 0 {
             // A percentage needs no more than the 52 bits that a float has.
             #[allow(clippy::cast_precision_loss)]
-            let percent = done as f64 * 100.0 / total as f64;
+            let percent = progress.done as f64 * 100.0 / progress.total as f64;
             self.ctx
                 .vitals
                 .update(|f| f.progress_percent = Some(percent));

@@ -9,7 +9,7 @@ use tokio::process::{Child, Command};
 
 use super::nmap_xml::{NmapHost, NmapRun, NmapXmlError, parse_nmap_xml};
 use super::report::ScanReport;
-use super::{Observer, PortSet, ScanOptions};
+use super::{Observer, PortSet, Progress, ScanOptions};
 
 /// An nmap program that can be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,7 +120,13 @@ pub(super) async fn detect_with_nmap(
     let start = Instant::now();
     let open = ports.len() as u64;
     let scanned = u64::from(report.counts.total());
-    let progress = |_events: u64| observer.progress(scanned, scanned + open, open);
+    let at = |done| Progress {
+        done,
+        total: scanned + open,
+        open,
+        ..Progress::default()
+    };
+    let progress = |_events: u64| observer.progress(&at(scanned));
     let args = arguments(report.addr, &ports, options);
     let run = execute(nmap, &args, options, observer, &progress).await?;
     report.engine = format!("{} + nmap {}", report.engine, nmap.version);
@@ -130,7 +136,7 @@ pub(super) async fn detect_with_nmap(
         report.merge_services(host);
     }
     report.finish(start);
-    observer.progress(scanned + open, scanned + open, open);
+    observer.progress(&at(scanned + open));
     Ok(())
 }
 
@@ -366,7 +372,7 @@ mod tests {
     struct CancelAt(PathBuf);
 
     impl Observer for CancelAt {
-        fn progress(&self, _done: u64, _total: u64, _open: u64) {}
+        fn progress(&self, _: &Progress) {}
 
         fn cancelled(&self) -> bool {
             self.0.exists()

@@ -22,6 +22,44 @@ pub struct SweepStats {
     pub late_answers: u64,
 }
 
+/// Where a scan has got to: with the same targets and ports it goes on from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Checkpoint {
+    /// What the order of the work was made from.
+    pub seed: u64,
+    /// Everything before this place of the order is decided.
+    pub place: u64,
+    /// Number of probes in all, to tell when targets or ports are not the same.
+    pub total: u64,
+}
+
+/// What a scan of several hosts found.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ScanRun {
+    /// Each host, by address. Of more than 65,536 targets only those with an open port.
+    pub hosts: Vec<ScanReport>,
+    /// Which engines did it.
+    pub engine: String,
+    /// The scan as a command line.
+    pub command: String,
+    /// Number of addresses.
+    pub targets: u64,
+    /// How many probes of all ended in which state: open, closed, filtered, unreachable.
+    pub counts: [u64; 4],
+    /// Start.
+    pub started_at: DateTime<Utc>,
+    /// End.
+    pub finished_at: DateTime<Utc>,
+    /// From first attempt to last answer.
+    pub duration: Duration,
+    /// It did not get to its end.
+    pub incomplete: bool,
+    /// Where it can go on, when it did not.
+    pub checkpoint: Option<Checkpoint>,
+    /// Retries, timeouts and the like.
+    pub stats: SweepStats,
+}
+
 /// What a scan of one host found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScanReport {

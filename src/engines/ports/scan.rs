@@ -34,7 +34,7 @@ pub async fn scan_host(
     let deadline = deadline(start, options);
     let limiter = Arc::new(RateLimiter::new(options.max_rate));
     let mut report = ScanReport::start(addr, options);
-    let found = |port| observer.open(&open_port(port));
+    let found = |port| observer.open(addr, &open_port(port));
     let peer = socket_addr(addr, options.scope_id);
     let swept = sweep(peer, options, &limiter, deadline, observer, found).await?;
     report.take_sweep(swept);

@@ -73,12 +73,12 @@ struct Watch {
 }
 
 impl Observer for Watch {
-    fn progress(&self, done: u64, total: u64, open: u64) {
-        *self.last.lock().unwrap() = (done, total, open);
+    fn progress(&self, p: &Progress) {
+        *self.last.lock().unwrap() = (p.done, p.total, p.open);
         self.calls.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn open(&self, port: &OpenPort) {
+    fn open(&self, _: IpAddr, port: &OpenPort) {
         self.opened.lock().unwrap().push(port.port);
     }
 

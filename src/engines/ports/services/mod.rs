@@ -30,7 +30,7 @@ use crate::api::{OpenPort, TlsFacts};
 use super::rate::RateLimiter;
 use super::report::ScanReport;
 use super::scan::socket_addr;
-use super::{Observer, ScanOptions};
+use super::{Observer, Progress, ScanOptions};
 
 use wire::Context;
 
@@ -150,9 +150,15 @@ pub(super) async fn detect(
     let scanned = u64::from(report.counts.total());
     let open = report.open.len() as u64;
     let done = std::sync::atomic::AtomicU64::new(0);
+    let report_progress = |done| Progress {
+        done,
+        total: scanned + open,
+        open,
+        ..Progress::default()
+    };
     let step = || {
         let done = done.load(std::sync::atomic::Ordering::Relaxed);
-        observer.progress(scanned + done, scanned + open, open);
+        observer.progress(&report_progress(scanned + done));
     };
     let context = Context {
         peer: socket_addr(report.addr, options.scope_id),
@@ -208,7 +214,7 @@ pub(super) async fn detect(
             }
         }
     }
-    observer.progress(scanned + open, scanned + open, open);
+    observer.progress(&report_progress(scanned + open));
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 use crate::api::OpenPort;
 use crate::engines::ports::fake_nmap::fake_nmap;
 use crate::engines::ports::{
-    NmapError, Observer, ScanOptions, Unobserved, scan_host, scan_host_thorough,
+    NmapError, Observer, Progress, ScanOptions, Unobserved, scan_host, scan_host_thorough,
 };
 
 /// A server that handles each connection by `serve`, for as long as the test process lives.
@@ -54,7 +54,7 @@ fn answers(pairs: &'static [(&'static [u8], &'static [u8])]) -> u16 {
 struct Steps(AtomicU64);
 
 impl Observer for Steps {
-    fn progress(&self, _done: u64, _total: u64, _open: u64) {
+    fn progress(&self, _: &Progress) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -24,7 +24,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use super::limits::FdBudget;
 use super::rate::RateLimiter;
 use super::report::SweepStats;
-use super::{Observer, ScanError, ScanOptions};
+use super::{Observer, Progress, ScanError, ScanOptions};
 
 use pace::Pace;
 use shared::{Fatal, Shared};
@@ -100,7 +100,12 @@ pub(super) async fn sweep(
             None => break,
         }
         let (done, open) = running.counts();
-        observer.progress(done, total, open);
+        observer.progress(&Progress {
+            done,
+            total,
+            open,
+            ..Progress::default()
+        });
     }
     if finished < running.workers {
         return Err(ScanError::WorkerLost);

@@ -23,6 +23,16 @@ pub enum ScanError {
     /// There is nothing to scan.
     #[error("the set of ports is empty")]
     NoPorts,
+    /// An earlier scan cannot be gone on with: it had other targets or ports.
+    #[error(
+        "the checkpoint is of another scan: it has {found} probes, this one has {expected}"
+    )]
+    OtherScan {
+        /// Probes of this scan.
+        expected: u64,
+        /// Probes of the scan that the checkpoint is of.
+        found: u64,
+    },
     /// A worker thread or its epoll instance could not be made.
     #[error("cannot start the scan: {0}")]
     Start(#[source] io::Error),

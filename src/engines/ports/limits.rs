@@ -55,6 +55,49 @@ impl Drop for FdPermit {
     }
 }
 
+/// Hosts of which a state is kept; of more targets neighbours share one, so that memory is bounded.
+const MOST_GROUPS: u64 = 1 << 16;
+
+/// Which state of a bounded table belongs to which target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Groups {
+    targets: u64,
+}
+
+impl Groups {
+    /// For so many targets (below 2^47).
+    pub(crate) fn of(targets: u64) -> Self {
+        Self {
+            targets: targets.max(1),
+        }
+    }
+
+    /// Number of states.
+    pub(crate) fn len(self) -> usize {
+        // At most 65,536.
+        #[allow(clippy::cast_possible_truncation)]
+        let len = self.targets.min(MOST_GROUPS) as usize;
+        len
+    }
+
+    /// Each target has a state of its own.
+    pub(crate) fn are_single(self) -> bool {
+        self.targets <= MOST_GROUPS
+    }
+
+    /// The state of a target, by its number.
+    pub(crate) fn index(self, host: u64) -> usize {
+        let index = match self.are_single() {
+            true => host,
+            false => host * MOST_GROUPS / self.targets,
+        };
+        // At most 65,536.
+        #[allow(clippy::cast_possible_truncation)]
+        let index = index as usize;
+        index
+    }
+}
+
 fn open_descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").map_or(32, Iterator::count)
 }
@@ -62,6 +105,17 @@ fn open_descriptors() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_targets_share_states_with_their_neighbours() {
+        let few = Groups::of(256);
+        assert_eq!((few.len(), few.index(255), few.are_single()), (256, 255, true));
+        let many = Groups::of(1 << 24);
+        assert_eq!((many.len(), many.are_single()), (65_536, false));
+        assert_eq!((many.index(0), many.index(255), many.index(256)), (0, 0, 1));
+        assert_eq!(many.index((1 << 24) - 1), 65_535);
+        assert_eq!(Groups::of(1 << 40).index((1 << 40) - 1), 65_535);
+    }
 
     #[test]
     fn permits_come_back() {

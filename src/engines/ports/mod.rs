@@ -1,9 +1,10 @@
 //! The port engines: which TCP ports of a host are open, and which services they carry.
 //!
-//! [`scan_host`] sweeps by `connect(2)` and probes the open ports itself;
-//! [`scan_host_thorough`] has nmap do the second part where nmap is installed. Both tell an
-//! [`Observer`] about progress and keep what was found when they are ended early. May depend on
-//! `crate::api` and `crate::fleet` only. Whoever calls has made sure that the target is in scope.
+//! [`scan_targets`] sweeps any number of hosts, then has the services of the open ports found out: by
+//! nmap where there is one, else by own probes. [`scan_host`] and [`scan_host_thorough`] are the same
+//! for one host that has a name. All tell an [`Observer`] about progress and keep what was found when
+//! they are ended early. May depend on `crate::api` and `crate::fleet` only. Whoever calls has made
+//! sure that the targets are in scope.
 
 mod error;
 #[cfg(test)]
@@ -30,6 +31,6 @@ pub use nmap_xml::{NmapHost, NmapRun, NmapXmlError, parse_nmap_xml};
 pub use options::{Engine, Observer, Progress, ScanOptions, Unobserved};
 pub use plan::{Plan, Probe, Targets, TargetsError};
 pub use portset::{PortSet, PortSetError};
-pub use report::{Checkpoint, ScanReport, ScanRun, SweepStats};
+pub use report::{Checkpoint, Reason, ScanReport, ScanRun, SweepStats};
 pub use scan::{scan_host, scan_host_thorough};
 pub use targets::scan_targets;

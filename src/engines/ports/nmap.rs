@@ -322,7 +322,7 @@ mod tests {
     const END: &str = r#"</ports></host><runstats><finished time="1795244297" exit="success"/></runstats></nmaprun>"#;
 
     fn report() -> ScanReport {
-        let mut report = ScanReport::start([127, 0, 0, 1].into(), &ScanOptions::default());
+        let mut report = ScanReport::start([127, 0, 0, 1].into(), String::new());
         report.counts.open = 2;
         report.open = vec![open_port(22), open_port(40_000)];
         report

@@ -1,63 +1,183 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// A hard cap on connection attempts a second, shared by all that connect to one host.
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::ScanOptions;
+use super::limits::{FdBudget, Groups};
+
+/// The hard caps on connection attempts (or packets) a second, of each host and in all. One of these
+/// is shared by all that sends in a scan: the sweep, whichever engine makes it, and the service
+/// probes.
 ///
-/// A generic cell rate algorithm (ITU-T I.371): in no stretch of time T are there more than
-/// `rate × (T + 10 ms) + 1` attempts, and no credit is saved for longer than those 10 ms.
+/// Generic cell rate algorithms (ITU-T I.371), one a host and one for all. Leave is given up to
+/// [`AHEAD`] before its time and credit is kept for [`SLACK`], so that in a stretch of time T there
+/// are at most `0.99 × rate × (T + 10 ms) + 1` attempts: in no second more than the cap.
 #[derive(Debug)]
-pub(crate) struct RateLimiter {
+pub(crate) struct Rates {
     epoch: Instant,
-    /// Nanoseconds between attempts; 0 = no cap.
-    interval: u64,
+    /// Nanoseconds between attempts at one host; 0 = no cap.
+    host_interval: u64,
+    /// The same in all.
+    total_interval: u64,
     /// When the next attempt may be made, nanoseconds after `epoch`.
-    next: AtomicU64,
+    total: AtomicU64,
+    /// The same for each group of hosts; none without a cap.
+    hosts: Box<[AtomicU64]>,
+    groups: Groups,
+    /// Service probes that may run at the same time.
+    seats: Semaphore,
 }
 
 /// How much of missed time may be made up for, nanoseconds.
-const SLACK: u64 = 10_000_000;
+const SLACK: u64 = 6_000_000;
 
-impl RateLimiter {
-    /// At most `rate` attempts a second; 0 = no cap.
-    pub(crate) fn new(rate: u32) -> Self {
+/// How long before its time leave is given, nanoseconds. Who has it sleeps until then by a precise
+/// clock; who has it not need not be woken for each single attempt.
+const AHEAD: u64 = 4_000_000;
+
+/// Service probes at the same time, where file descriptors allow it; each needs two at most.
+const MOST_SEATS: usize = 256;
+
+/// Whether an attempt may be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// Now.
+    Now,
+    /// At this time, very soon; it need not be asked for again.
+    At(Instant),
+    /// Nothing may be sent to this host; to be asked again then.
+    HostLater(Instant),
+    /// Nothing may be sent at all; to be asked again then.
+    AllLater(Instant),
+}
+
+impl Rates {
+    /// The caps of a scan of so many targets.
+    pub(crate) fn new(options: &ScanOptions, targets: u64) -> Self {
+        let groups = Groups::of(targets);
+        let host_interval = interval(options.max_rate);
+        let buckets = if host_interval == 0 { 0 } else { groups.len() };
         Self {
             epoch: Instant::now(),
-            interval: match rate {
-                0 => 0,
-                rate => 1_000_000_000_u64.div_ceil(u64::from(rate)),
-            },
-            next: AtomicU64::new(0),
+            host_interval,
+            total_interval: interval(options.max_rate_total),
+            total: AtomicU64::new(0),
+            hosts: (0..buckets).map(|_| AtomicU64::new(0)).collect(),
+            groups,
+            seats: Semaphore::new((FdBudget::of_process().limit() / 2).clamp(1, MOST_SEATS)),
         }
     }
 
-    /// Takes leave for one attempt, or says how long to wait before asking again.
-    pub(crate) fn try_take(&self, now: Instant) -> Result<(), Duration> {
-        if self.interval == 0 {
-            return Ok(());
+    /// The caps as they are for one host, by its number among the targets.
+    pub(crate) fn of(self: &Arc<Self>, host: u64) -> RateLimiter {
+        RateLimiter {
+            rates: Arc::clone(self),
+            host,
         }
-        let now = u64::try_from(now.saturating_duration_since(self.epoch).as_nanos())
-            .unwrap_or(u64::MAX / 2);
-        let mut next = self.next.load(Ordering::Relaxed);
-        loop {
-            if next > now {
-                return Err(Duration::from_nanos(next - now));
-            }
-            let after = next.max(now.saturating_sub(SLACK)) + self.interval;
-            match self
-                .next
-                .compare_exchange_weak(next, after, Ordering::Relaxed, Ordering::Relaxed)
-            {
-                Ok(_) => return Ok(()),
-                Err(seen) => next = seen,
+    }
+
+    /// Whether `cost` packets may go to a host.
+    pub(crate) fn leave(&self, host: u64, cost: u32, now: Instant) -> Leave {
+        if self.host_interval == 0 && self.total_interval == 0 {
+            return Leave::Now;
+        }
+        let clock = nanos(now.saturating_duration_since(self.epoch));
+        let ahead = clock + AHEAD;
+        let all = self.total.load(Ordering::Relaxed);
+        if self.total_interval > 0 && all > ahead {
+            return Leave::AllLater(self.time(all - AHEAD));
+        }
+        let mut at = 0;
+        if let Some(bucket) = self.hosts.get(self.groups.index(host)) {
+            match reserve(bucket, self.host_interval * u64::from(cost), clock, ahead) {
+                Ok(start) => at = start,
+                Err(next) => return Leave::HostLater(self.time(next - AHEAD)),
             }
         }
+        if self.total_interval > 0 {
+            // What others took since the look above only moves the time a little.
+            let cost = self.total_interval * u64::from(cost);
+            if let Ok(start) = reserve(&self.total, cost, clock, u64::MAX) {
+                at = at.max(start);
+            }
+        }
+        match at <= clock {
+            true => Leave::Now,
+            false => Leave::At(self.time(at)),
+        }
+    }
+
+    fn time(&self, clock: u64) -> Instant {
+        self.epoch + Duration::from_nanos(clock)
+    }
+}
+
+/// Takes the next free time of a bucket, unless that is after `latest`: then says when it is.
+fn reserve(bucket: &AtomicU64, interval: u64, now: u64, latest: u64) -> Result<u64, u64> {
+    let mut next = bucket.load(Ordering::Relaxed);
+    loop {
+        let start = next.max(now.saturating_sub(SLACK));
+        if start > latest {
+            return Err(start);
+        }
+        let after = start + interval;
+        match bucket.compare_exchange_weak(next, after, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => return Ok(start),
+            Err(seen) => next = seen,
+        }
+    }
+}
+
+/// Nanoseconds between attempts, one in a hundred longer than the cap would have it: that makes up
+/// for the slack.
+fn interval(rate: u32) -> u64 {
+    match rate {
+        0 => 0,
+        rate => 1_010_000_000_u64.div_ceil(u64::from(rate)),
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX / 4)
+}
+
+/// The caps as they are for one host.
+#[derive(Debug, Clone)]
+pub(crate) struct RateLimiter {
+    rates: Arc<Rates>,
+    host: u64,
+}
+
+impl RateLimiter {
+    /// For a single host, at most `rate` attempts a second; 0 = no cap.
+    #[cfg(test)]
+    pub(crate) fn new(rate: u32) -> Self {
+        let options = ScanOptions {
+            max_rate: rate,
+            ..ScanOptions::default()
+        };
+        Arc::new(Rates::new(&options, 1)).of(0)
     }
 
     /// Waits for leave for one attempt.
     pub(crate) async fn take(&self) {
-        while let Err(wait) = self.try_take(Instant::now()) {
-            tokio::time::sleep(wait).await;
+        loop {
+            match self.rates.leave(self.host, 1, Instant::now()) {
+                Leave::Now => return,
+                Leave::At(at) => return tokio::time::sleep_until(at.into()).await,
+                Leave::HostLater(at) | Leave::AllLater(at) => {
+                    tokio::time::sleep_until(at.into()).await;
+                }
+            }
         }
+    }
+
+    /// Waits until one more port may be probed for its service; `None` never comes, as nobody
+    /// closes the semaphore.
+    pub(crate) async fn seat(&self) -> Option<SemaphorePermit<'_>> {
+        self.rates.seats.acquire().await.ok()
     }
 }
 
@@ -67,49 +187,99 @@ mod tests {
 
     use super::*;
 
+    fn rates(host: u32, total: u32, targets: u64) -> Rates {
+        let options = ScanOptions {
+            max_rate: host,
+            max_rate_total: total,
+            ..ScanOptions::default()
+        };
+        Rates::new(&options, targets)
+    }
+
+    /// Asks at these times, as often as leave is given; returns when the attempts are made: at the
+    /// time of leave, or later, when the next question comes after that.
+    fn grants(rates: &Rates, host: u64, at: &[u64]) -> Vec<u64> {
+        let mut grants = Vec::new();
+        for clock in at {
+            for _ in 0..2_000 {
+                match rates.leave(host, 1, rates.time(*clock)) {
+                    Leave::Now => grants.push(*clock),
+                    Leave::At(time) => grants.push(nanos(time - rates.epoch)),
+                    _ => break,
+                }
+            }
+        }
+        grants.sort_unstable();
+        grants
+    }
+
+    fn keeps(grants: &[u64], rate: u32) -> Result<(), TestCaseError> {
+        for (index, first) in grants.iter().enumerate().step_by(7) {
+            for (further, last) in grants.iter().enumerate().skip(index).step_by(13) {
+                let stretch = (last - first + SLACK + AHEAD) as f64 / 1e9;
+                let most = f64::from(rate) * 0.990_1 * stretch + 1.000_1;
+                prop_assert!((further - index + 1) as f64 <= most);
+            }
+        }
+        Ok(())
+    }
+
     proptest! {
         #[test]
         fn never_more_than_the_cap(
             rate in 1_u32..200_000,
             steps in prop::collection::vec(0_u64..30_000_000, 1..20),
         ) {
-            let limiter = RateLimiter::new(rate);
-            let mut elapsed = 0;
-            let mut grants = Vec::new();
-            for step in steps {
-                elapsed += step;
-                let now = limiter.epoch + Duration::from_nanos(elapsed);
-                for _ in 0..100 {
-                    if limiter.try_take(now).is_err() {
-                        break;
-                    }
-                    grants.push(elapsed);
-                }
-            }
-            for (index, first) in grants.iter().enumerate().step_by(7) {
-                for (further, last) in grants.iter().enumerate().skip(index).step_by(13) {
-                    let stretch = (last - first + SLACK) as f64 / 1e9;
-                    let most = f64::from(rate) * stretch + 1.000_001;
-                    prop_assert!((further - index + 1) as f64 <= most);
-                }
-            }
+            let times: Vec<u64> = steps
+                .iter()
+                .scan(0, |sum, step| { *sum += step; Some(*sum) })
+                .collect();
+            keeps(&grants(&rates(rate, 0, 1), 0, &times), rate)?;
+            keeps(&grants(&rates(0, rate, 1), 0, &times), rate)?;
         }
     }
 
     #[test]
-    fn reaches_the_cap() {
-        let limiter = RateLimiter::new(5000);
-        let granted = (0..1000)
-            .map(|ms| limiter.epoch + Duration::from_millis(ms))
-            .flat_map(|now| std::iter::from_fn(|| limiter.try_take(now).ok()).collect::<Vec<_>>())
-            .count();
-        assert!((4990..=5001).contains(&granted), "{granted}");
+    fn comes_within_a_hundredth_of_the_cap_and_not_above() {
+        for rates in [rates(5000, 0, 1), rates(0, 5000, 1)] {
+            let times: Vec<u64> = (0..1000).map(|ms| ms * 1_000_000).collect();
+            let granted = grants(&rates, 0, &times)
+                .into_iter()
+                .filter(|at| *at < 1_000_000_000)
+                .count();
+            assert!((4945..=5000).contains(&granted), "{granted}");
+        }
+    }
+
+    #[test]
+    fn both_caps_hold() {
+        let rates = rates(100, 150, 2);
+        let times: Vec<u64> = (0..1000).map(|ms| ms * 1_000_000).collect();
+        let mut sent = [0; 2];
+        for clock in times {
+            for host in [0, 1] {
+                let leave = rates.leave(host, 1, rates.time(clock));
+                sent[usize::from(host == 1)] +=
+                    u32::from(matches!(leave, Leave::Now | Leave::At(_)));
+            }
+        }
+        assert!(sent.iter().all(|n| *n <= 100), "{sent:?}");
+        assert!((147..=151).contains(&(sent[0] + sent[1])), "{sent:?}");
+    }
+
+    #[test]
+    fn a_host_that_waits_does_not_hold_the_others() {
+        let rates = rates(1, 0, 2);
+        let now = rates.time(0);
+        assert_eq!(rates.leave(0, 1, now), Leave::Now);
+        assert!(matches!(rates.leave(0, 1, now), Leave::HostLater(_)));
+        assert_eq!(rates.leave(1, 1, now), Leave::Now);
     }
 
     #[test]
     fn no_cap() {
-        let limiter = RateLimiter::new(0);
+        let rates = rates(0, 0, 1);
         let now = Instant::now();
-        assert!((0..100_000).all(|_| limiter.try_take(now).is_ok()));
+        assert!((0..100_000).all(|_| rates.leave(0, 1, now) == Leave::Now));
     }
 }

@@ -3,7 +3,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::api::{OpenPort, PortCounts, ScanResult};
+use rustix::io::Errno;
+
+use crate::api::{OpenPort, PortCounts, PortState, ScanResult};
 
 use super::ScanOptions;
 
@@ -33,6 +35,82 @@ pub struct Checkpoint {
     pub total: u64,
 }
 
+/// What a sweep of many hosts found, whichever engine made it. Open ports were told as they were
+/// found.
+#[derive(Debug, Default)]
+pub(crate) struct Sweep {
+    /// Of each target, by its number; of more than 65,536 targets, of each group of neighbours.
+    pub hosts: Vec<HostTally>,
+    /// Why a port is closed: `conn-refused`, `reset`.
+    pub refusal: &'static str,
+    /// It was stopped before its end.
+    pub incomplete: bool,
+    /// Where it can go on then.
+    pub checkpoint: Option<Checkpoint>,
+    /// Attempts, retries, timeouts.
+    pub stats: SweepStats,
+    /// The last error that was no usual answer.
+    pub last_error: Option<Errno>,
+}
+
+/// What a sweep found out about the ports of a host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct HostTally {
+    /// Ports that accepted.
+    pub open: u32,
+    /// Ports that refused.
+    pub closed: u32,
+    /// Ports that did not answer.
+    pub silent: u32,
+    /// Ports for which the network said that the host cannot be reached.
+    pub host_unreach: u32,
+    /// Ports for which it said that the network cannot be reached.
+    pub net_unreach: u32,
+    /// Ports for which it said that it must not let us.
+    pub prohibited: u32,
+    /// Smoothed round-trip time.
+    pub rtt: Option<Duration>,
+}
+
+/// Why so many ports of a host are in a state, in the words of nmap's `--reason`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Reason {
+    /// The state.
+    pub state: PortState,
+    /// `syn-ack`, `conn-refused`, `reset`, `no-response`, `host-unreach`, `net-unreach` or
+    /// `admin-prohibited`.
+    pub reason: &'static str,
+    /// Number of ports.
+    pub ports: u32,
+}
+
+impl HostTally {
+    /// Why the ports are in which state. "No way" from a host that answers elsewhere is a filter that
+    /// says so (RFC 1812 §5.2.7.1).
+    pub(crate) fn reasons(&self, refusal: &'static str) -> Vec<Reason> {
+        let no_way = match self.open + self.closed {
+            0 => PortState::Unreachable,
+            _ => PortState::Filtered,
+        };
+        let all = [
+            (PortState::Open, "syn-ack", self.open),
+            (PortState::Closed, refusal, self.closed),
+            (PortState::Filtered, "no-response", self.silent),
+            (no_way, "host-unreach", self.host_unreach),
+            (no_way, "net-unreach", self.net_unreach),
+            (no_way, "admin-prohibited", self.prohibited),
+        ];
+        all.into_iter()
+            .filter(|(_, _, ports)| *ports > 0)
+            .map(|(state, reason, ports)| Reason {
+                state,
+                reason,
+                ports,
+            })
+            .collect()
+    }
+}
+
 /// What a scan of several hosts found.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ScanRun {
@@ -42,6 +120,8 @@ pub struct ScanRun {
     pub engine: String,
     /// The scan as a command line.
     pub command: String,
+    /// What the user should know of how it went: another engine than was asked for, nmap that failed.
+    pub notes: Vec<String>,
     /// Number of addresses.
     pub targets: u64,
     /// How many probes of all ended in which state: open, closed, filtered, unreachable.
@@ -67,10 +147,14 @@ pub struct ScanReport {
     pub addr: IpAddr,
     /// Which engines did it: `connect`, `connect + nmap 7.93`, `nmap 7.93`.
     pub engine: String,
-    /// The scan as a command line (nmap's own, or in its manner).
+    /// The scan as a command line (nmap's own, or in its manner). Of a scan of many hosts empty where
+    /// no port is open: the run has it.
     pub command: String,
-    /// How many ports ended in which state. Ports that were not decided are not counted.
+    /// How many ports ended in which state. Ports that were not decided are not counted. Of a scan of
+    /// more than 65,536 targets only the open ones are.
     pub counts: PortCounts,
+    /// Why they did.
+    pub reasons: Vec<Reason>,
     /// The open ones, by number.
     pub open: Vec<OpenPort>,
     /// From first attempt to last answer.
@@ -92,13 +176,14 @@ pub struct ScanReport {
 
 impl ScanReport {
     /// An empty report that starts now.
-    pub(crate) fn start(addr: IpAddr, options: &ScanOptions) -> Self {
+    pub(crate) fn start(addr: IpAddr, command: String) -> Self {
         let now = Utc::now();
         Self {
             addr,
             engine: "connect".to_owned(),
-            command: describe(addr, options),
+            command,
             counts: PortCounts::default(),
+            reasons: Vec::new(),
             open: Vec::new(),
             duration: Duration::ZERO,
             incomplete: false,
@@ -130,7 +215,7 @@ impl ScanReport {
             open_ports: self.open,
             scan_duration: self.duration.as_secs_f64(),
             engine: self.engine,
-            scan_command: Some(self.command),
+            scan_command: Some(self.command).filter(|command| !command.is_empty()),
             incomplete: self.incomplete,
             started_at: Some(self.started_at),
             finished_at: Some(self.finished_at),
@@ -139,8 +224,12 @@ impl ScanReport {
 }
 
 /// The scan in the manner of an nmap command line.
-fn describe(addr: IpAddr, options: &ScanOptions) -> String {
-    let mut text = format!("connect -p {}", options.ports);
+pub(crate) fn describe(
+    engine: &str,
+    targets: &impl std::fmt::Display,
+    options: &ScanOptions,
+) -> String {
+    let mut text = format!("{engine} -p {}", options.ports);
     if options.max_rate > 0 {
         text.push_str(&format!(" --max-rate {}", options.max_rate));
     }
@@ -148,7 +237,7 @@ fn describe(addr: IpAddr, options: &ScanOptions) -> String {
     if options.services {
         text.push_str(" -sV");
     }
-    format!("{text} {addr}")
+    format!("{text} {targets}")
 }
 
 #[cfg(test)]
@@ -157,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_host_that_cannot_be_reached_is_no_scan() {
-        let mut report = ScanReport::start([127, 0, 0, 1].into(), &ScanOptions::default());
+        let mut report = ScanReport::start([127, 0, 0, 1].into(), String::new());
         report.counts.unreachable = 7;
         report.reason = Some("no route".to_owned());
         let result = report.clone().into_result("db.example.org");
@@ -168,6 +257,37 @@ mod tests {
     }
 
     #[test]
+    fn the_network_is_believed_unless_the_host_answers() {
+        let mut tally = HostTally {
+            silent: 1,
+            host_unreach: 2,
+            ..HostTally::default()
+        };
+        let reasons = |tally: &HostTally| {
+            let reasons = tally.reasons("conn-refused").into_iter();
+            reasons
+                .map(|r| (r.state, r.reason, r.ports))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            reasons(&tally),
+            [
+                (PortState::Filtered, "no-response", 1),
+                (PortState::Unreachable, "host-unreach", 2)
+            ]
+        );
+        tally.closed = 5;
+        assert_eq!(
+            reasons(&tally),
+            [
+                (PortState::Closed, "conn-refused", 5),
+                (PortState::Filtered, "no-response", 1),
+                (PortState::Filtered, "host-unreach", 2)
+            ]
+        );
+    }
+
+    #[test]
     fn the_command_tells_the_options() {
         let options = ScanOptions {
             ports: "22,80".parse().unwrap(),
@@ -175,7 +295,7 @@ mod tests {
             ..ScanOptions::default()
         };
         assert_eq!(
-            describe([10, 0, 0, 1].into(), &options),
+            describe("connect", &"10.0.0.1", &options),
             "connect -p 22,80 --max-rate 500 --max-retries 1 -sV 10.0.0.1"
         );
     }

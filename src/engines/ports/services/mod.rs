@@ -19,7 +19,6 @@ mod wire;
 #[cfg(test)]
 mod service_tests;
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
@@ -142,7 +141,7 @@ pub(super) async fn detect(
     report: &mut ScanReport,
     target: &str,
     options: &ScanOptions,
-    limiter: &Arc<RateLimiter>,
+    limiter: &RateLimiter,
     deadline: Option<Instant>,
     observer: &dyn Observer,
     job: Job,
@@ -183,6 +182,8 @@ pub(super) async fn detect(
             && let Some(port) = waiting.next()
         {
             running.push(async {
+                // Of all hosts together only so many ports are probed at a time.
+                let _seat = limiter.seat().await;
                 match job {
                     Job::Services => {
                         if let Some(finding) = probe::identify(&context, port.port).await {

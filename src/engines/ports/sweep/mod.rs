@@ -1,32 +1,36 @@
-//! The port sweep: which ports of a host accept a connection.
+//! The connect sweep: which ports of the hosts of a plan accept a connection.
 //!
 //! Plain `connect(2)` on non-blocking sockets with epoll, on threads of its own: the kernel's work
 //! for one core's connections is the limit, so that a second core helps and an async runtime only
 //! costs. The async side gets messages and feeds the observer from them; if the threads hang, so
 //! does it.
+//!
+//! Each worker takes places of the plan's order, a few at a time, and tries them as the windows of
+//! the hosts ([`hosts`]) and the caps on the rate allow; what has to wait does so in a queue while
+//! others go on. Memory does not depend on the number of probes.
 
-mod order;
+mod hosts;
 mod pace;
 mod queue;
 mod rtt;
+mod settle;
 mod shared;
 mod socket;
+mod timers;
 mod worker;
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use rustix::io::Errno;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::limits::FdBudget;
-use super::rate::RateLimiter;
-use super::report::SweepStats;
-use super::{Observer, Progress, ScanError, ScanOptions};
+use super::rate::Rates;
+use super::report::{Checkpoint, Sweep};
+use super::{Observer, Plan, Progress, ScanError, ScanOptions};
 
-use pace::Pace;
 use shared::{Fatal, Shared};
 use worker::{Message, Tally, Worker};
 
@@ -36,61 +40,51 @@ const MOST_IN_FLIGHT: usize = 8192;
 /// More threads than this do not help: the kernel's locks are the limit.
 const MOST_WORKERS: usize = 4;
 
-/// Ports that make a further thread worth its start.
-const PORTS_A_WORKER: usize = 2048;
+/// Probes that make a further thread worth its start.
+const PROBES_A_WORKER: u64 = 2048;
 
 /// How often the observer is asked whether the scan shall end.
 const ASK_EVERY: Duration = Duration::from_millis(50);
 
-/// What a sweep found.
-#[derive(Debug, Default)]
-pub(super) struct Sweep {
-    /// Open ports, in the order in which they were found.
-    pub open: Vec<u16>,
-    /// Ports that refused.
-    pub closed: u32,
-    /// Ports that did not answer.
-    pub silent: u32,
-    /// Ports for which the network said that there is no way.
-    pub no_route: u32,
-    /// It was stopped before its end.
-    pub incomplete: bool,
-    /// Attempts, retries, timeouts.
-    pub stats: SweepStats,
-    /// Smoothed round-trip time.
-    pub rtt: Option<Duration>,
-    /// The last error that was no usual answer.
-    pub last_error: Option<Errno>,
-}
+/// How often the observer is told where the scan could go on.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 
-/// Sweeps the ports of one host. `found` hears of each open port at once.
+/// Sweeps a plan. `found` hears of each open port at once.
 pub(super) async fn sweep(
-    target: SocketAddr,
+    plan: Arc<Plan>,
     options: &ScanOptions,
-    limiter: &Arc<RateLimiter>,
+    rates: Arc<Rates>,
     deadline: Option<Instant>,
     observer: &dyn Observer,
-    found: impl Fn(u16),
+    mut found: impl FnMut(IpAddr, u16),
 ) -> Result<Sweep, ScanError> {
-    let mut running = Running::start(target, options, Arc::clone(limiter))?;
-    let total = options.ports.len() as u64;
-    let mut result = Sweep::default();
+    let mut running = Running::start(plan, options, rates)?;
+    let mut result = Sweep {
+        refusal: "conn-refused",
+        ..Sweep::default()
+    };
     let mut tick = tokio::time::interval(ASK_EVERY);
+    let mut told_at = Instant::now();
     let mut finished = 0;
     loop {
         let message = tokio::select! {
             message = running.messages.recv() => message,
             _ = tick.tick() => {
                 if observer.cancelled() || deadline.is_some_and(|at| Instant::now() >= at) {
-                    running.stop();
+                    running.shared.stop();
+                }
+                if told_at.elapsed() >= CHECKPOINT_EVERY {
+                    told_at = Instant::now();
+                    observer.checkpoint(&running.checkpoint());
                 }
                 continue;
             }
         };
         match message {
-            Some(Message::Open(port)) => {
-                result.open.push(port);
-                found(port);
+            Some(Message::Open(addr, port)) => {
+                found(addr, port);
+                // Progress is told when there was enough of it, not for each port.
+                continue;
             }
             Some(Message::Progress) => {}
             Some(Message::Finished(tally)) => {
@@ -99,29 +93,21 @@ pub(super) async fn sweep(
             }
             None => break,
         }
-        let (done, open) = running.counts();
-        observer.progress(&Progress {
-            done,
-            total,
-            open,
-            ..Progress::default()
-        });
+        observer.progress(&running.progress());
     }
-    if finished < running.workers {
+    if finished < running.shared.workers {
         return Err(ScanError::WorkerLost);
     }
-    running.verdict(target)?;
-    let (done, _) = running.counts();
-    result.incomplete = done < total;
-    result.rtt = running.shared.pace.rtt();
+    running.verdict()?;
+    let progress = running.progress();
+    result.incomplete = progress.done < progress.total;
+    result.checkpoint = result.incomplete.then(|| running.checkpoint());
+    result.hosts = running.shared.hosts.tallies();
     Ok(result)
 }
 
 impl Sweep {
     fn add(&mut self, tally: &Tally) {
-        self.closed += tally.closed;
-        self.silent += tally.silent;
-        self.no_route += tally.no_route;
         self.stats.attempts += tally.stats.attempts;
         self.stats.retries += tally.stats.retries;
         self.stats.timeouts += tally.stats.timeouts;
@@ -135,43 +121,34 @@ impl Sweep {
 struct Running {
     shared: Arc<Shared>,
     messages: UnboundedReceiver<Message>,
-    workers: usize,
 }
 
 impl Running {
     fn start(
-        target: SocketAddr,
+        plan: Arc<Plan>,
         options: &ScanOptions,
-        limiter: Arc<RateLimiter>,
+        rates: Arc<Rates>,
     ) -> Result<Self, ScanError> {
         let budget = FdBudget::of_process().limit();
         let most = match options.concurrency {
             0 => budget.min(MOST_IN_FLIGHT),
             wanted => wanted.min(budget),
         };
+        let most = most.max(1);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let workers = options
-            .ports
-            .len()
-            .div_ceil(PORTS_A_WORKER)
+        let worthwhile = plan.len().div_ceil(PROBES_A_WORKER);
+        let workers = usize::try_from(worthwhile)
+            .unwrap_or(MOST_WORKERS)
             .clamp(1, cores.min(MOST_WORKERS))
-            .min(most.max(1));
-        let pace = Pace::new(most.max(1), options.connect_timeout);
-        let shared = Arc::new(Shared::new(
-            target,
-            &options.ports,
-            options.retries,
-            limiter,
-            pace,
-        ));
+            .min(most);
+        let shared = Arc::new(Shared::new(plan, options, rates, most, workers));
         let (sender, messages) = unbounded_channel();
         let running = Self {
             shared: Arc::clone(&shared),
             messages,
-            workers,
         };
         for number in 0..workers {
-            let worker = Worker::new(Arc::clone(&shared), sender.clone(), workers)
+            let worker = Worker::new(Arc::clone(&shared), number, sender.clone())
                 .map_err(ScanError::Start)?;
             std::thread::Builder::new()
                 .name(format!("sweep-{number}"))
@@ -181,38 +158,48 @@ impl Running {
         Ok(running)
     }
 
-    fn stop(&self) {
-        self.shared.stop.store(true, Ordering::Relaxed);
-    }
-
-    /// Ports decided and ports open.
-    fn counts(&self) -> (u64, u64) {
-        (
-            self.shared.decided.load(Ordering::Relaxed),
-            self.shared.open.load(Ordering::Relaxed),
-        )
-    }
-
-    fn verdict(&self, target: SocketAddr) -> Result<(), ScanError> {
-        let addr = target.ip();
-        match self.shared.fatal() {
-            None => Ok(()),
-            Some(Fatal::NotPermitted(errno)) => Err(ScanError::NotPermitted {
-                addr,
-                source: errno.into(),
-            }),
-            Some(Fatal::NoLocalAddress(errno)) => Err(ScanError::NoLocalAddress {
-                addr,
-                source: errno.into(),
-            }),
-            Some(Fatal::Poll(errno)) => Err(ScanError::Start(errno.into())),
+    fn progress(&self) -> Progress {
+        let shared = &self.shared;
+        Progress {
+            done: shared.decided.load(Ordering::Relaxed),
+            total: shared.plan.len(),
+            open: shared.open.load(Ordering::Relaxed),
+            sent: shared.sent.load(Ordering::Relaxed),
+            answered: shared.answered.load(Ordering::Relaxed),
         }
+    }
+
+    fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            seed: self.shared.plan.seed(),
+            place: self.shared.lowest(),
+            total: self.shared.plan.len(),
+        }
+    }
+
+    fn verdict(&self) -> Result<(), ScanError> {
+        let Some(fatal) = self.shared.fatal() else {
+            return Ok(());
+        };
+        let first = self.shared.plan.targets().nth(0);
+        let addr = first.unwrap_or(IpAddr::from([0, 0, 0, 0]));
+        Err(match fatal {
+            Fatal::NotPermitted(errno) => ScanError::NotPermitted {
+                addr,
+                source: errno.into(),
+            },
+            Fatal::NoLocalAddress(errno) => ScanError::NoLocalAddress {
+                addr,
+                source: errno.into(),
+            },
+            Fatal::Poll(errno) => ScanError::Start(errno.into()),
+        })
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.stop();
+        self.shared.stop();
     }
 }
 
@@ -247,8 +234,9 @@ mod tests {
             maximum: Some(64),
         };
         rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
+        // Three hosts, each of which has a port or two of the five open.
         let listeners: Vec<TcpListener> = (0..5)
-            .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+            .map(|n| TcpListener::bind(format!("127.0.0.{}:0", n % 3 + 1)).unwrap())
             .collect();
         let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
         let options = ScanOptions {
@@ -261,15 +249,25 @@ mod tests {
         let reserve = open_null().unwrap();
         let hoard: Vec<_> = std::iter::from_fn(|| open_null().ok()).collect();
         drop(reserve);
-        let limiter = Arc::new(RateLimiter::new(0));
-        let target = "127.0.0.1:0".parse().unwrap();
-        let mut running = Running::start(target, &options, limiter).unwrap();
+        let plan = Plan::new("127.0.0.1-3".parse().unwrap(), &options.ports, 1);
+        let rates = Arc::new(Rates::new(&options, 3));
+        let mut running = Running::start(Arc::new(plan), &options, rates).unwrap();
         while running.shared.resource_waits.load(Ordering::Relaxed) < 3 {
             std::thread::yield_now();
         }
-        assert_eq!(running.counts(), (0, 0));
+        assert_eq!(running.progress().done, 0);
         drop(hoard);
-        while running.messages.blocking_recv().is_some() {}
-        assert_eq!(running.counts(), (5, 5));
+        let mut open = Vec::new();
+        while let Some(message) = running.messages.blocking_recv() {
+            if let Message::Open(addr, port) = message {
+                open.push((addr, port));
+            }
+        }
+        assert_eq!(running.progress().done, 15);
+        // Other programs may have ports of the same numbers on other addresses.
+        for listener in &listeners {
+            let addr = listener.local_addr().unwrap();
+            assert!(open.contains(&(addr.ip(), addr.port())));
+        }
     }
 }

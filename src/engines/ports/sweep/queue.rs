@@ -1,153 +1,156 @@
-use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::net::IpAddr;
+use std::time::Instant;
 
-/// A port that is to be tried (again).
+/// A port of a host that is to be tried (again).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Task {
+    /// Its place in the order of the plan.
+    pub place: u64,
+    /// Number of the host among the targets.
+    pub host: u64,
+    /// The host.
+    pub addr: IpAddr,
     /// The port.
     pub port: u16,
     /// 0 for the first attempt.
-    pub attempt: u32,
+    pub attempt: u8,
+    /// Times that there was no local address for it.
+    pub waits: u8,
     /// It was accepted once, by this same host, and must be accepted once more.
     pub confirm: bool,
 }
 
-/// Tasks that wait for their time.
+/// What a task waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum For {
+    /// Its time; it may go then.
+    Departure,
+    /// Another attempt.
+    Retry,
+    /// Room in the window of its host, or leave to send there.
+    Host,
+}
+
+/// Tasks that wait, the first to be due on top.
 #[derive(Debug, Default)]
-pub struct Retries(VecDeque<(Instant, Task)>);
+pub struct Waiting {
+    heap: BinaryHeap<Reverse<Entry>>,
+    serial: u64,
+    parked: usize,
+}
 
-impl Retries {
-    /// Puts a task at the end, due at this time.
-    pub fn later(&mut self, due: Instant, task: Task) {
-        self.0.push_back((due, task));
-    }
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    due: Instant,
+    serial: u64,
+    why: For,
+    task: Task,
+}
 
-    /// Puts a task at the front, due now.
-    pub fn at_once(&mut self, now: Instant, task: Task) {
-        self.0.push_front((now, task));
+impl Waiting {
+    /// Puts a task into the queue, due at this time.
+    pub fn push(&mut self, due: Instant, why: For, task: Task) {
+        self.serial += 1;
+        self.parked += usize::from(why == For::Host);
+        self.heap.push(Reverse(Entry {
+            due,
+            serial: self.serial,
+            why,
+            task,
+        }));
     }
 
     /// Takes the first task if it is due.
-    pub fn take_due(&mut self, now: Instant) -> Option<Task> {
-        match self.0.front() {
-            Some((due, _)) if *due <= now => self.0.pop_front().map(|(_, task)| task),
-            _ => None,
+    pub fn take_due(&mut self, now: Instant) -> Option<(For, Task)> {
+        if self.next_due()? > now {
+            return None;
         }
+        let Reverse(entry) = self.heap.pop()?;
+        self.parked -= usize::from(entry.why == For::Host);
+        Some((entry.why, entry.task))
     }
 
     /// When the first task is due.
     pub fn next_due(&self) -> Option<Instant> {
-        self.0.front().map(|(due, _)| *due)
+        self.heap.peek().map(|Reverse(entry)| entry.due)
+    }
+
+    /// How many wait for their host.
+    pub fn parked(&self) -> usize {
+        self.parked
     }
 
     /// No task waits.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.heap.is_empty()
+    }
+
+    /// The smallest place of those that wait.
+    pub fn lowest(&self) -> Option<u64> {
+        self.heap.iter().map(|Reverse(entry)| entry.task.place).min()
     }
 }
 
-/// Attempts in flight by age. First attempts and later ones, which wait longer (RFC 6298 §5.5), each have a line of their own, so that the front of a line is always the next to end.
-#[derive(Debug, Default)]
-pub struct Timers {
-    lines: [VecDeque<Flight>; 2],
+impl Entry {
+    fn key(&self) -> (Instant, u64) {
+        (self.due, self.serial)
+    }
 }
 
-/// One attempt in flight.
-#[derive(Debug, Clone, Copy)]
-struct Flight {
-    slot: usize,
-    serial: u64,
-    since: Instant,
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
 }
 
-impl Timers {
-    /// An attempt began. `serial` tells it from earlier ones in the same slot.
-    pub fn start(&mut self, slot: usize, serial: u64, attempt: u32, since: Instant) {
-        let line = usize::from(attempt > 0);
-        self.lines[line].push_back(Flight {
-            slot,
-            serial,
-            since,
-        });
-    }
+impl Eq for Entry {}
 
-    /// The slot of an attempt whose time is over. `current` says which attempt is in a slot now;
-    /// attempts that ended before are dropped on the way.
-    pub fn take_expired(
-        &mut self,
-        now: Instant,
-        timeouts: [Duration; 2],
-        current: impl Fn(usize) -> Option<u64>,
-    ) -> Option<usize> {
-        for (line, wait) in self.lines.iter_mut().zip(timeouts) {
-            while let Some(flight) = line.front().copied() {
-                let running = current(flight.slot) == Some(flight.serial);
-                if running && flight.since + wait > now {
-                    break;
-                }
-                line.pop_front();
-                if running {
-                    return Some(flight.slot);
-                }
-            }
-        }
-        None
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
     }
+}
 
-    /// When the next attempt ends, if nothing answers before (stale ones may make it too early).
-    pub fn next_expiry(&self, timeouts: [Duration; 2]) -> Option<Instant> {
-        self.lines
-            .iter()
-            .zip(timeouts)
-            .filter_map(|(line, wait)| Some(line.front()?.since + wait))
-            .min()
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.key().cmp(&other.key())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
 
-    #[test]
-    fn only_running_attempts_expire_and_later_ones_wait_longer() {
-        let start = Instant::now();
-        let second = Duration::from_secs(1);
-        let waits = [second, second * 2];
-        let mut timers = Timers::default();
-        timers.start(0, 1, 0, start);
-        timers.start(1, 2, 0, start);
-        timers.start(2, 3, 1, start);
-        // Slot 0 was answered and used again by attempt 9.
-        let current = |slot: usize| [Some(9), Some(2), Some(3)][slot];
-        assert_eq!(timers.take_expired(start, waits, current), None);
-        assert_eq!(timers.next_expiry(waits), Some(start + second));
-        assert_eq!(timers.take_expired(start + second, waits, current), Some(1));
-        assert_eq!(timers.take_expired(start + second, waits, current), None);
-        assert_eq!(timers.next_expiry(waits), Some(start + second * 2));
-        assert_eq!(
-            timers.take_expired(start + second * 2, waits, current),
-            Some(2)
-        );
-        assert_eq!(timers.next_expiry(waits), None);
-    }
+    use super::*;
 
     #[test]
     fn tasks_come_when_due() {
         let now = Instant::now();
-        let task = |port| Task {
-            port,
+        let task = |place| Task {
+            place,
+            host: 0,
+            addr: [127, 0, 0, 1].into(),
+            port: 1,
             attempt: 1,
+            waits: 0,
             confirm: false,
         };
-        let mut retries = Retries::default();
-        retries.later(now + Duration::from_secs(1), task(1));
-        assert_eq!(retries.take_due(now), None);
-        retries.at_once(now, task(2));
-        assert_eq!(retries.take_due(now), Some(task(2)));
-        assert_eq!(
-            retries.take_due(now + Duration::from_secs(1)),
-            Some(task(1))
-        );
-        assert!(retries.is_empty());
+        let later = now + Duration::from_secs(1);
+        let mut waiting = Waiting::default();
+        waiting.push(later, For::Retry, task(7));
+        waiting.push(later, For::Retry, task(3));
+        assert_eq!(waiting.take_due(now), None);
+        waiting.push(now, For::Host, task(9));
+        assert_eq!((waiting.parked(), waiting.lowest()), (1, Some(3)));
+        assert_eq!(waiting.next_due(), Some(now));
+        assert_eq!(waiting.take_due(now), Some((For::Host, task(9))));
+        assert_eq!(waiting.parked(), 0);
+        assert_eq!(waiting.take_due(now), None);
+        // Of those due at the same time the first to come is the first to go.
+        assert_eq!(waiting.take_due(later), Some((For::Retry, task(7))));
+        assert_eq!(waiting.take_due(later), Some((For::Retry, task(3))));
+        assert!(waiting.is_empty());
     }
 }

@@ -1,46 +1,52 @@
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use rustix::io::Errno;
 
-use crate::engines::ports::rate::RateLimiter;
-use crate::engines::ports::{PortSet, table};
+use crate::engines::ports::rate::Rates;
+use crate::engines::ports::{Plan, ScanOptions};
 
-use super::order::Order;
-use super::pace::Pace;
+use super::hosts::Hosts;
 
 /// What the workers of one sweep share.
 #[derive(Debug)]
 pub struct Shared {
-    /// The target; its port is set for each attempt.
-    pub target: SocketAddr,
-    /// Ports to try; those that are most often open first.
-    pub ports: Vec<u16>,
-    /// How many of them are tried as they stand: an early answer tells the round-trip time.
-    first: u32,
-    /// Order of the rest.
-    order: Order,
-    /// Place in the order of the next port that was not begun.
-    pub next: AtomicU32,
+    /// What is to be tried.
+    pub plan: Arc<Plan>,
+    /// Interface of link-local targets.
+    pub scope_id: u32,
     /// Further attempts for a port that gives no answer, as asked for.
-    retries: u32,
-    /// The latest attempt that a port answered to when it had not to the earlier ones.
-    helped: AtomicU32,
-    /// The cap on attempts a second.
-    pub limiter: Arc<RateLimiter>,
-    /// Timeout and window.
-    pub pace: Pace,
+    pub retries: u32,
+    /// The caps on attempts a second.
+    pub rates: Arc<Rates>,
+    /// What is known of the hosts.
+    pub hosts: Hosts,
+    /// When it began.
+    pub start: Instant,
+    /// Number of workers.
+    pub workers: usize,
+    /// Number of probes.
+    total: u64,
+    /// Place in the plan of the next port that was not begun.
+    next: AtomicU64,
+    /// Of each worker: nothing before this place is undecided there, nor will be.
+    lowest: Box<[AtomicU64]>,
     /// The sweep shall end now.
-    pub stop: AtomicBool,
-    /// Ports decided.
+    stop: AtomicBool,
+    /// Ports decided, those before the place where it began included.
     pub decided: AtomicU64,
     /// Ports found open.
     pub open: AtomicU64,
-    /// Attempts that left this machine.
-    pub left: AtomicU64,
+    /// Attempts made.
+    pub sent: AtomicU64,
+    /// Attempts answered.
+    pub answered: AtomicU64,
+    /// An attempt left this machine.
+    left: AtomicBool,
     /// Attempts that this machine did not permit.
-    pub forbidden: AtomicU64,
+    forbidden: AtomicU64,
     /// Waits for a file descriptor or local port.
     pub resource_waits: AtomicU64,
     /// Why the sweep cannot go on.
@@ -50,7 +56,7 @@ pub struct Shared {
 /// Why a sweep cannot go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fatal {
-    /// This machine lets nothing out to the target.
+    /// This machine lets nothing out to the targets.
     NotPermitted(Errno),
     /// No local address leads there.
     NoLocalAddress(Errno),
@@ -58,90 +64,94 @@ pub enum Fatal {
     Poll(Errno),
 }
 
-/// So many attempts must be forbidden, and none let out, before the scan is given up.
+/// So many attempts a host must be forbidden, and none let out, before the scan is given up.
 const FORBIDDEN_ATTEMPTS: u64 = 16;
 
+/// Hosts that count for that.
+const FORBIDDEN_HOSTS: u64 = 4096;
+
 /// So many waits without a single attempt that left: the local address will not come.
-const HOPELESS_WAITS: u64 = 100;
+pub const HOPELESS_WAITS: u8 = 100;
 
-/// Ports that are tried before the others, which come in random order.
-const FIRST_PORTS: usize = 100;
-
-/// Attempts beyond those asked for when packets are lost.
-const LOSS_RETRIES: u32 = 3;
+/// Places that a worker takes at once.
+const CHUNK: u64 = 64;
 
 impl Shared {
-    /// A sweep that has not begun.
+    /// A sweep that has not begun, with at most `most` attempts in flight.
     pub fn new(
-        target: SocketAddr,
-        set: &PortSet,
-        retries: u32,
-        limiter: Arc<RateLimiter>,
-        pace: Pace,
+        plan: Arc<Plan>,
+        options: &ScanOptions,
+        rates: Arc<Rates>,
+        most: usize,
+        workers: usize,
     ) -> Self {
-        let early = PortSet::top(FIRST_PORTS);
-        let mut ports: Vec<u16> = table::top_ports(FIRST_PORTS)
-            .filter(|port| set.contains(*port))
-            .collect();
-        let first = ports.len();
-        ports.extend(set.iter().filter(|port| !early.contains(*port)));
+        let total = plan.len();
+        let first = options.resume.map_or(0, |at| at.place.min(total));
         Self {
-            target,
-            order: Order::new(number(ports.len() - first), rand::random()),
-            first: number(first),
-            ports,
-            next: AtomicU32::new(0),
-            retries,
-            helped: AtomicU32::new(0),
-            limiter,
-            pace,
+            scope_id: options.scope_id,
+            retries: options.retries.min(64),
+            rates,
+            hosts: Hosts::new(plan.targets().len(), most, options.connect_timeout),
+            plan,
+            start: Instant::now(),
+            workers,
+            total,
+            next: AtomicU64::new(first),
+            lowest: (0..workers).map(|_| AtomicU64::new(first)).collect(),
             stop: AtomicBool::new(false),
-            decided: AtomicU64::new(0),
+            decided: AtomicU64::new(first),
             open: AtomicU64::new(0),
-            left: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
+            left: AtomicBool::new(false),
             forbidden: AtomicU64::new(0),
             resource_waits: AtomicU64::new(0),
             fatal: Mutex::new(None),
         }
     }
 
-    /// The next port that was not begun.
-    pub fn take_fresh(&self) -> Option<u16> {
-        let place = self.next.fetch_add(1, Ordering::Relaxed);
-        let index = match place.checked_sub(self.first) {
-            None => Some(place),
-            Some(place) => self.order.nth(place).map(|index| index + self.first),
-        };
-        let Some(index) = index else {
-            // Keeps the counter from wrapping while others ask.
-            self.next.fetch_sub(1, Ordering::Relaxed);
-            return None;
-        };
-        self.ports.get(index as usize).copied()
-    }
-
-    /// Further attempts for a port that gives no answer: as many as were asked for, and on a lossy
-    /// way up to three more, as long as the last one allowed still brings answers.
-    pub fn retries(&self) -> u32 {
-        match self.retries {
-            0 => 0,
-            asked => asked
-                .max(self.helped.load(Ordering::Relaxed) + 1)
-                .min(asked + LOSS_RETRIES),
+    /// The next places that were not begun; empty when there are none. Towards the end the parts
+    /// get smaller, so that no worker is left alone with the last of them.
+    pub fn take_chunk(&self) -> Range<u64> {
+        let left = self.total.saturating_sub(self.next());
+        if left == 0 {
+            return 0..0;
         }
-    }
-
-    /// A port answered to this attempt, and not to those before.
-    pub fn helped(&self, attempt: u32) {
-        self.helped.fetch_max(attempt, Ordering::Relaxed);
+        let size = (left / (self.workers as u64 * 4)).clamp(1, CHUNK);
+        let first = self.next.fetch_add(size, Ordering::Relaxed);
+        first.min(self.total)..(first + size).min(self.total)
     }
 
     /// Whether there are ports that were not begun.
     pub fn has_fresh(&self) -> bool {
-        (self.next.load(Ordering::Relaxed) as usize) < self.ports.len()
+        self.next() < self.total
+    }
+
+    /// The first place that nobody has taken.
+    pub fn next(&self) -> u64 {
+        self.next.load(Ordering::Relaxed)
+    }
+
+    /// A worker says that it has nothing undecided before this place. What it takes later comes
+    /// after what was next when it looked, which the caller has seen to.
+    pub fn publish(&self, worker: usize, lowest: u64) {
+        if let Some(place) = self.lowest.get(worker) {
+            place.store(lowest, Ordering::Release);
+        }
+    }
+
+    /// Everything before this place is decided.
+    pub fn lowest(&self) -> u64 {
+        let lowest = self.lowest.iter().map(|at| at.load(Ordering::Acquire));
+        lowest.min().unwrap_or(0).min(self.total)
     }
 
     /// The sweep shall end now.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it shall.
     pub fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
@@ -150,7 +160,7 @@ impl Shared {
     pub fn fail(&self, why: Fatal) {
         let mut fatal = self.fatal.lock().unwrap_or_else(PoisonError::into_inner);
         fatal.get_or_insert(why);
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop();
     }
 
     /// Why the sweep could not go on, if it could not.
@@ -158,11 +168,20 @@ impl Shared {
         *self.fatal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// An attempt left this machine.
+    pub fn has_left(&self) {
+        // Reading is cheap where all know it already.
+        if !self.left.load(Ordering::Relaxed) {
+            self.left.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// An attempt was refused by this machine.
     pub fn forbid(&self, errno: Errno) {
         let forbidden = self.forbidden.fetch_add(1, Ordering::Relaxed) + 1;
-        let enough = FORBIDDEN_ATTEMPTS.min(self.ports.len() as u64);
-        if forbidden >= enough && self.left.load(Ordering::Relaxed) == 0 {
+        let hosts = self.plan.targets().len().min(FORBIDDEN_HOSTS);
+        let enough = (FORBIDDEN_ATTEMPTS * hosts).min(self.total);
+        if forbidden >= enough && !self.left.load(Ordering::Relaxed) {
             self.fail(Fatal::NotPermitted(errno));
         }
     }
@@ -170,59 +189,67 @@ impl Shared {
     /// An attempt has to wait for a resource.
     pub fn wait_for(&self, errno: Errno) {
         let waits = self.resource_waits.fetch_add(1, Ordering::Relaxed) + 1;
-        let hopeless = waits >= HOPELESS_WAITS && self.left.load(Ordering::Relaxed) == 0;
+        let hosts = self.plan.targets().len().min(FORBIDDEN_HOSTS);
+        let hopeless =
+            waits >= u64::from(HOPELESS_WAITS) * hosts && !self.left.load(Ordering::Relaxed);
         if hopeless && errno == Errno::ADDRNOTAVAIL {
             self.fail(Fatal::NoLocalAddress(errno));
         }
     }
 }
 
-fn number(len: usize) -> u32 {
-    u32::try_from(len).unwrap_or(u32::MAX)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+    use crate::engines::ports::Checkpoint;
 
-    fn shared(ports: u16, retries: u32) -> Shared {
-        let limiter = Arc::new(RateLimiter::new(0));
-        let target = "127.0.0.1:0".parse().unwrap();
-        let pace = Pace::new(10, Duration::from_secs(1));
-        Shared::new(target, &(1..=ports).collect(), retries, limiter, pace)
+    fn shared(ports: u16, workers: usize, resume: Option<Checkpoint>) -> Shared {
+        let set = (1..=ports).collect();
+        let options = ScanOptions {
+            resume,
+            ..ScanOptions::default()
+        };
+        let targets = "127.0.0.1".parse().unwrap();
+        let plan = Arc::new(Plan::new(targets, &set, 1));
+        let rates = Arc::new(Rates::new(&options, 1));
+        Shared::new(plan, &options, rates, 10, workers)
     }
 
     #[test]
-    fn each_port_once() {
-        let shared = shared(1000, 1);
-        let mut taken: Vec<u16> = std::iter::from_fn(|| shared.take_fresh()).collect();
-        assert_eq!(taken[..3], [80, 443, 22]);
-        taken.sort_unstable();
-        assert!(taken.into_iter().eq(1..=1000));
+    fn each_place_once() {
+        let shared = shared(1000, 2, None);
+        let chunks = std::iter::from_fn(|| Some(shared.take_chunk()).filter(|c| !c.is_empty()));
+        let taken: Vec<u64> = chunks.flatten().collect();
+        assert!(taken.into_iter().eq(0..1000));
         assert!(!shared.has_fresh());
-        assert_eq!(shared.take_fresh(), None);
+        assert!(shared.take_chunk().is_empty());
     }
 
     #[test]
-    fn more_attempts_while_they_help() {
-        let lossy = shared(1, 2);
-        assert_eq!(lossy.retries(), 2);
-        lossy.helped(1);
-        assert_eq!(lossy.retries(), 2);
-        lossy.helped(2);
-        assert_eq!(lossy.retries(), 3);
-        lossy.helped(9);
-        assert_eq!(lossy.retries(), 5);
-        let once = shared(1, 0);
-        once.helped(1);
-        assert_eq!(once.retries(), 0);
+    fn goes_on_where_it_was() {
+        let resume = Checkpoint {
+            seed: 1,
+            place: 990,
+            total: 1000,
+        };
+        let shared = shared(1000, 1, Some(resume));
+        assert_eq!(shared.take_chunk().start, 990);
+        assert_eq!(shared.decided.load(Ordering::Relaxed), 990);
+    }
+
+    #[test]
+    fn the_slowest_worker_tells_where_to_go_on() {
+        let shared = shared(1000, 2, None);
+        assert_eq!(shared.lowest(), 0);
+        shared.publish(0, 500);
+        assert_eq!(shared.lowest(), 0);
+        shared.publish(1, 300);
+        assert_eq!(shared.lowest(), 300);
     }
 
     #[test]
     fn gives_up_when_nothing_is_let_out() {
-        let shared = shared(100, 1);
+        let shared = shared(100, 1, None);
         for _ in 0..FORBIDDEN_ATTEMPTS {
             assert!(!shared.stopped());
             shared.forbid(Errno::PERM);
@@ -233,8 +260,8 @@ mod tests {
 
     #[test]
     fn goes_on_when_some_are_let_out() {
-        let shared = shared(100, 1);
-        shared.left.store(1, Ordering::Relaxed);
+        let shared = shared(100, 1, None);
+        shared.has_left();
         for _ in 0..200 {
             shared.forbid(Errno::PERM);
             shared.wait_for(Errno::ADDRNOTAVAIL);

@@ -7,14 +7,21 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
 use crate::engines::ports::limits::{FdBudget, FdPermit};
 
-/// A non-blocking TCP socket that makes one attempt after the other: on Linux a socket that was
-/// refused may connect again, which saves opening and closing one for each closed port.
+use super::hosts::NoWay;
+
+/// A non-blocking TCP socket that makes one attempt after the other: on Linux a socket whose attempt
+/// failed may connect again, to whatever address, which saves opening and closing one for each port
+/// that is not open. The `connect(2)` that tells of the failure also gives local address, port and
+/// route back (`tcp_disconnect` of the kernel), so that the next attempt chooses its own.
 #[derive(Debug)]
 pub struct Socket {
     fd: OwnedFd,
     _permit: FdPermit,
     /// In the epoll set.
     pub registered: bool,
+    ipv6: bool,
+    /// To be used once: a link-local target (RFC 4291 §2.5.6) binds it to an interface for good.
+    once: bool,
 }
 
 /// What `connect(2)` says about an attempt.
@@ -27,7 +34,7 @@ pub enum Answer {
     /// Reset by the other side.
     Refused,
     /// The network (or this machine's routing table) says that there is no way.
-    NoRoute,
+    NoRoute(NoWay),
     /// This machine's firewall or sandbox says no.
     NotPermitted(Errno),
     /// No file descriptor, local port or memory: to be tried again later.
@@ -57,7 +64,21 @@ impl Socket {
             fd,
             _permit: permit,
             registered: false,
+            ipv6: target.is_ipv6(),
+            once: matches!(target, SocketAddr::V6(v6) if v6.ip().is_unicast_link_local()),
         })
+    }
+
+    /// Whether it can make an attempt at this target, after one that failed.
+    pub fn serves(&self, target: &SocketAddr) -> bool {
+        let once = matches!(target, SocketAddr::V6(v6) if v6.ip().is_unicast_link_local());
+        self.ipv6 == target.is_ipv6() && !self.once && !once
+    }
+
+    /// Gives an attempt up that got no answer; false when the socket is of no further use.
+    pub fn dissolve(&self) -> bool {
+        // The kernel leaves ECONNRESET on the socket, which is of the attempt that is over.
+        rustix::net::connect_unspec(&self.fd).is_ok() && sockopt::socket_error(&self.fd).is_ok()
     }
 
     /// Starts an attempt, or, when one is under way, asks what became of it: a second `connect(2)`
@@ -82,18 +103,26 @@ impl AsFd for Socket {
 }
 
 impl Answer {
+    /// The answer to an attempt that had gone out: then it is not this machine that forbids it
+    /// (ICMPv6 type 1 code 1, "administratively prohibited", is EACCES).
+    pub fn heard_from_afar(self) -> Self {
+        match self {
+            Self::NotPermitted(_) => Self::NoRoute(NoWay::Prohibited),
+            other => other,
+        }
+    }
+
     /// See `connect(2)`, `socket(2)` and, for ICMP errors, `ip(7)` and RFC 1122 §3.2.2.1.
     pub fn from_errno(errno: Errno) -> Self {
         match errno {
             Errno::INPROGRESS | Errno::ALREADY | Errno::INTR => Self::Pending,
             Errno::CONNREFUSED | Errno::CONNRESET => Self::Refused,
+            Errno::NETUNREACH | Errno::NETDOWN => Self::NoRoute(NoWay::Net),
             Errno::HOSTUNREACH
-            | Errno::NETUNREACH
             | Errno::HOSTDOWN
-            | Errno::NETDOWN
             | Errno::NONET
             | Errno::PROTO
-            | Errno::NOPROTOOPT => Self::NoRoute,
+            | Errno::NOPROTOOPT => Self::NoRoute(NoWay::Host),
             Errno::PERM | Errno::ACCESS | Errno::AFNOSUPPORT => Self::NotPermitted(errno),
             Errno::MFILE
             | Errno::NFILE
@@ -170,26 +199,71 @@ mod tests {
         );
     }
 
-    #[test]
-    fn a_refused_socket_connects_again() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let open = listener.local_addr().unwrap();
-        // Bound but not listening: refused, and no other program can take it meanwhile.
-        let holder = Socket::open(&open).unwrap();
-        rustix::net::bind(&holder, &"127.0.0.1:0".parse::<SocketAddr>().unwrap()).unwrap();
+    /// A port that refuses, held so that no other program can take it.
+    fn closed(addr: &str) -> (Socket, SocketAddr) {
+        let any: SocketAddr = addr.parse().unwrap();
+        let holder = Socket::open(&any).unwrap();
+        rustix::net::bind(&holder, &any).unwrap();
         let closed = holder.local_addr().unwrap();
-        let socket = Socket::open(&open).unwrap();
-        let ask = |target: &SocketAddr| {
-            loop {
-                match socket.connect(target) {
-                    Answer::Pending => {}
-                    answer => return answer,
-                }
+        (holder, closed)
+    }
+
+    fn ask(socket: &Socket, target: &SocketAddr) -> Answer {
+        loop {
+            match socket.connect(target) {
+                Answer::Pending => {}
+                answer => return answer,
             }
-        };
-        for _ in 0..3 {
-            assert_eq!(ask(&closed), Answer::Refused);
         }
-        assert_eq!(ask(&open), Answer::Accepted);
+    }
+
+    #[test]
+    fn a_refused_socket_connects_again_and_elsewhere() {
+        let listener = TcpListener::bind("127.0.0.3:0").unwrap();
+        let open = listener.local_addr().unwrap();
+        let (_one, first) = closed("127.0.0.1:0");
+        let (_two, second) = closed("127.0.0.2:0");
+        let socket = Socket::open(&open).unwrap();
+        for target in [first, first, second, first] {
+            assert_eq!(ask(&socket, &target), Answer::Refused);
+            // Nothing of the attempt is left: neither address nor port of our own.
+            assert_eq!(socket.local_addr(), Some("0.0.0.0:0".parse().unwrap()));
+        }
+        assert_eq!(ask(&socket, &open), Answer::Accepted);
+    }
+
+    #[test]
+    fn an_attempt_that_was_given_up_leaves_nothing() {
+        // One connection waits to be accepted: the next is not answered.
+        let backlog = Socket::open(&"127.0.0.1:0".parse().unwrap()).unwrap();
+        rustix::net::bind(&backlog, &"127.0.0.1:0".parse::<SocketAddr>().unwrap()).unwrap();
+        rustix::net::listen(&backlog, 0).unwrap();
+        let full = backlog.local_addr().unwrap();
+        let first = Socket::open(&full).unwrap();
+        assert_eq!(ask(&first, &full), Answer::Accepted);
+        let (_holder, closed) = closed("127.0.0.1:0");
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = Socket::open(&full).unwrap();
+        assert_eq!(socket.connect(&full), Answer::Pending);
+        assert!(socket.dissolve());
+        assert_eq!(ask(&socket, &closed), Answer::Refused);
+        assert_eq!(socket.connect(&full), Answer::Pending);
+        assert!(socket.dissolve());
+        assert_eq!(
+            ask(&socket, &listener.local_addr().unwrap()),
+            Answer::Accepted
+        );
+    }
+
+    #[test]
+    fn a_socket_serves_its_family_and_no_other_interface() {
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let socket = Socket::open(&at("127.0.0.1:1")).unwrap();
+        assert!(socket.serves(&at("10.0.0.1:1")));
+        assert!(!socket.serves(&at("[2001:db8::1]:1")));
+        let Ok(socket) = Socket::open(&at("[fe80::1]:1")) else {
+            return; // a machine without IPv6
+        };
+        assert!(!socket.serves(&at("[2001:db8::1]:1")));
     }
 }

@@ -1,3 +1,5 @@
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -7,32 +9,30 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::engines::ports::rate::Leave;
 use crate::engines::ports::report::SweepStats;
+use crate::engines::ports::scan::socket_addr;
 
-use super::queue::{Retries, Task, Timers};
+use super::queue::{For, Task, Waiting};
+use super::rtt::FIRST_TIMEOUT;
 use super::shared::{Fatal, Shared};
-use super::socket::{Answer, Origin, Socket};
+use super::socket::{Answer, Socket};
+use super::timers::{Timer, Timers};
 
 /// What a worker tells the scan.
 #[derive(Debug)]
 pub enum Message {
-    /// A port is open.
-    Open(u16),
+    /// A port of a host is open.
+    Open(IpAddr, u16),
     /// The sweep got further (the numbers are in [`Shared`]).
     Progress,
     /// The worker has nothing more to do.
     Finished(Tally),
 }
 
-/// What a worker found and went through.
+/// What a worker went through.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Tally {
-    /// Ports that refused.
-    pub closed: u32,
-    /// Ports that did not answer.
-    pub silent: u32,
-    /// Ports for which the network said that there is no way.
-    pub no_route: u32,
     /// Attempts, retries, timeouts.
     pub stats: SweepStats,
     /// The last error that was no usual answer.
@@ -46,39 +46,47 @@ struct Slot {
     flight: Option<Flight>,
 }
 
+/// An attempt in flight.
 #[derive(Debug, Clone, Copy)]
-struct Flight {
-    task: Task,
-    serial: u64,
-    since: Instant,
+pub(super) struct Flight {
+    pub task: Task,
+    pub serial: u64,
+    pub since: Instant,
 }
 
 /// One thread of a sweep.
 pub struct Worker {
-    shared: Arc<Shared>,
-    messages: UnboundedSender<Message>,
+    pub(super) shared: Arc<Shared>,
+    number: usize,
+    pub(super) messages: UnboundedSender<Message>,
     epoll: OwnedFd,
     slots: Vec<Slot>,
     /// Slots without an attempt in flight, the last used on top.
     free: Vec<usize>,
-    in_flight: usize,
-    /// How many of the window's attempts are this worker's share: one in so many.
-    workers: usize,
+    pub(super) in_flight: usize,
     /// Attempts that this worker can have in flight before it runs out of file descriptors.
-    capacity: usize,
+    pub(super) capacity: usize,
     timers: Timers,
-    retries: Retries,
+    fired: Vec<Timer>,
+    pub(super) waiting: Waiting,
+    /// Tasks that may wait for their hosts before nothing new is begun.
+    most_parked: usize,
+    /// Places that are this worker's to begin.
+    chunk: Range<u64>,
     /// Nothing is started before this.
-    blocked_until: Option<Instant>,
+    pub(super) blocked_until: Option<Instant>,
     /// Attempts in a row that had no answer when `connect` returned.
     slow_in_a_row: u32,
     serial: u64,
-    samples: u64,
-    /// Attempts that ended since the window was last told.
-    ended: usize,
+    /// Counts that were not added to the common ones yet.
+    pub(super) ended: u32,
+    pub(super) decided: u64,
+    pub(super) answers: u64,
+    sent: u64,
     moved: bool,
     reported_at: Instant,
-    tally: Tally,
+    published_at: Instant,
+    pub(super) tally: Tally,
 }
 
 /// Attempts that are started before events and timers are looked at again.
@@ -93,38 +101,57 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(50);
 /// How often the scan hears of progress.
 const REPORT_EVERY: Duration = Duration::from_millis(20);
 
-/// Wait for a file descriptor or a local port.
-const RESOURCE_WAIT: Duration = Duration::from_millis(5);
+/// How often the worker says how far it has got.
+const PUBLISH_EVERY: Duration = Duration::from_millis(500);
 
-/// After so many attempts without an immediate answer the worker no longer asks for one. On
+/// Wait for a file descriptor or a local port.
+pub(super) const RESOURCE_WAIT: Duration = Duration::from_millis(5);
+
+/// Wait for room in the window of a host.
+const WINDOW_WAIT: Duration = Duration::from_millis(2);
+
+/// Tasks that wait for their hosts, in all and for each host.
+const MOST_PARKED: usize = 1024;
+const PARKED_A_HOST: usize = 4;
+
+/// After so many attempts without an immediate answer the worker asks for one only now and then. On
 /// loopback and to neighbours the answer is there when `connect` returns, and epoll is not needed.
 const SLOW_ATTEMPTS: u32 = 32;
+const ASK_SLOW_ONE_OF: u64 = 64;
 
 impl Worker {
-    /// A worker, one of `workers`.
+    /// The worker of this number.
     pub fn new(
         shared: Arc<Shared>,
+        number: usize,
         messages: UnboundedSender<Message>,
-        workers: usize,
     ) -> std::io::Result<Self> {
+        let now = Instant::now();
+        let hosts = usize::try_from(shared.plan.targets().len()).unwrap_or(MOST_PARKED);
         Ok(Self {
             shared,
+            number,
             messages,
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             slots: Vec::new(),
             free: Vec::new(),
             in_flight: 0,
-            workers,
             capacity: usize::MAX,
-            timers: Timers::default(),
-            retries: Retries::default(),
+            timers: Timers::new(now),
+            fired: Vec::new(),
+            waiting: Waiting::default(),
+            most_parked: hosts.saturating_mul(PARKED_A_HOST).min(MOST_PARKED),
+            chunk: 0..0,
             blocked_until: None,
             slow_in_a_row: 0,
             serial: 0,
-            samples: 0,
             ended: 0,
+            decided: 0,
+            answers: 0,
+            sent: 0,
             moved: false,
-            reported_at: Instant::now(),
+            reported_at: now,
+            published_at: now,
             tally: Tally::default(),
         })
     }
@@ -133,82 +160,122 @@ impl Worker {
     pub fn run(mut self) {
         let mut events = Vec::with_capacity(EVENTS);
         while !self.shared.stopped() {
-            self.expire();
             let wake = self.launch();
-            if self.in_flight == 0 && self.retries.is_empty() && !self.shared.has_fresh() {
+            if self.is_done() {
                 break;
             }
             if let Err(errno) = self.poll(wake, &mut events) {
                 self.shared.fail(Fatal::Poll(errno));
             }
+            // An answer that is there already must not be taken for none.
+            if events.len() < EVENTS {
+                self.expire();
+            }
             self.report();
         }
+        self.add_up();
+        self.publish();
         let tally = self.tally;
         // The scan may be gone already; then nobody wants to know.
         let _ = self.messages.send(Message::Finished(tally));
+    }
+
+    fn is_done(&self) -> bool {
+        self.in_flight == 0
+            && self.waiting.is_empty()
+            && self.chunk.is_empty()
+            && !self.shared.has_fresh()
     }
 
     /// Starts attempts while there is room. Says when more could be started, if nothing happens
     /// before.
     fn launch(&mut self) -> Instant {
         let mut now = Instant::now();
-        if let Some(until) = self.blocked_until {
-            if now < until {
-                return until;
-            }
-            self.blocked_until = None;
-        }
-        let share = (self.shared.pace.window() / self.workers).clamp(1, self.capacity.max(1));
+        let share = self.shared.hosts.all.window() as usize / self.shared.workers;
         for _ in 0..BATCH {
-            let due = self.retries.next_due();
-            let ready = due.is_some_and(|due| due <= now) || self.shared.has_fresh();
-            if self.in_flight >= share {
+            if let Some(until) = self.blocked_until {
+                if now < until {
+                    return until;
+                }
+                self.blocked_until = None;
+            }
+            if self.in_flight >= share.clamp(1, self.capacity.max(1)) {
                 // An answer or a timeout makes room and wakes the worker.
                 return now + LONGEST_SLEEP;
             }
-            if !ready {
-                return due.unwrap_or(now + LONGEST_SLEEP).max(now);
-            }
-            let slot = match self.free_slot() {
-                Ok(slot) => slot,
-                Err(answer) => {
-                    self.no_socket(answer, now);
-                    return now + RESOURCE_WAIT;
-                }
+            let Some((why, task)) = self.next_task(now) else {
+                return self.waiting.next_due().unwrap_or(now + LONGEST_SLEEP);
             };
-            if let Err(wait) = self.shared.limiter.try_take(now) {
-                self.free.push(slot);
-                return now + wait;
+            if why == For::Departure || self.admit(task, now) {
+                self.start(task, now);
+                now = Instant::now();
             }
-            let Some(task) = self.next_task(now) else {
-                self.free.push(slot);
-                continue;
-            };
-            self.start(slot, task, now);
-            now = Instant::now();
         }
         now
     }
 
-    fn next_task(&mut self, now: Instant) -> Option<Task> {
-        self.retries.take_due(now).or_else(|| {
-            Some(Task {
-                port: self.shared.take_fresh()?,
-                attempt: 0,
-                confirm: false,
-            })
-        })
+    /// What is to be tried next, and what it had to wait for.
+    fn next_task(&mut self, now: Instant) -> Option<(For, Task)> {
+        if let Some(due) = self.waiting.take_due(now) {
+            return Some(due);
+        }
+        if self.waiting.parked() >= self.most_parked {
+            return None;
+        }
+        if self.chunk.is_empty() {
+            self.chunk = self.shared.take_chunk();
+        }
+        let place = self.chunk.next()?;
+        // Every place below its length is one of the plan.
+        let probe = self.shared.plan.at(place)?;
+        let task = Task {
+            place,
+            host: probe.host,
+            addr: probe.addr,
+            port: probe.port,
+            attempt: 0,
+            waits: 0,
+            confirm: false,
+        };
+        Some((For::Host, task))
     }
 
-    /// A slot with a socket and without an attempt.
-    fn free_slot(&mut self) -> Result<usize, Answer> {
+    /// Whether a task may start now; else puts it where it waits for that.
+    fn admit(&mut self, task: Task, now: Instant) -> bool {
+        let hosts = &self.shared.hosts;
+        if !hosts.enter(task.host) {
+            self.waiting.push(now + WINDOW_WAIT, For::Host, task);
+            return false;
+        }
+        let packets = packets(hosts.timeout(task.host, task.attempt.into()));
+        match self.shared.rates.leave(task.host, packets, now) {
+            Leave::Now => return true,
+            Leave::At(at) => self.waiting.push(at, For::Departure, task),
+            Leave::HostLater(at) => {
+                hosts.give_up(task.host);
+                self.waiting.push(at, For::Host, task);
+            }
+            Leave::AllLater(at) => {
+                hosts.give_up(task.host);
+                self.waiting.push(at, For::Host, task);
+                self.blocked_until = self.waiting.next_due().map(|due| due.min(at));
+            }
+        }
+        false
+    }
+
+    /// A slot with a socket for this target and without an attempt.
+    fn free_slot(&mut self, target: &SocketAddr) -> Result<usize, Answer> {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
             self.slots.len() - 1
         });
-        if self.slots[slot].socket.is_none() {
-            match Socket::open(&self.shared.target) {
-                Ok(socket) => self.slots[slot].socket = Some(socket),
+        let socket = &mut self.slots[slot].socket;
+        if socket.as_ref().is_none_or(|socket| !socket.serves(target)) {
+            // Closed first: there may be no room for two.
+            *socket = None;
+            match Socket::open(target) {
+                Ok(opened) => *socket = Some(opened),
                 Err(answer) => {
                     self.free.push(slot);
                     return Err(answer);
@@ -218,36 +285,25 @@ impl Worker {
         Ok(slot)
     }
 
-    /// No socket could be had: waits, or gives the scan up when it never will.
-    fn no_socket(&mut self, answer: Answer, now: Instant) {
-        self.blocked_until = Some(now + RESOURCE_WAIT);
-        match answer {
-            Answer::NoResource(errno) => {
-                self.capacity = self.in_flight;
-                self.tally.stats.resource_waits += 1;
-                self.shared.wait_for(errno);
-            }
-            Answer::NotPermitted(errno) | Answer::Failed(errno) => {
-                self.shared.fail(Fatal::NotPermitted(errno));
-            }
-            _ => {}
-        }
-    }
-
-    fn start(&mut self, slot: usize, task: Task, now: Instant) {
-        let mut target = self.shared.target;
-        target.set_port(task.port);
+    fn start(&mut self, task: Task, now: Instant) {
+        let target = target(&task, self.shared.scope_id);
+        let slot = match self.free_slot(&target) {
+            Ok(slot) => slot,
+            Err(answer) => return self.not_started(task, answer, now),
+        };
         let Some(socket) = self.slots[slot].socket.as_mut() else {
             return;
         };
+        self.sent += 1;
         self.tally.stats.attempts += 1;
         self.tally.stats.retries += u64::from(task.attempt > 0);
         self.serial += 1;
         let mut answer = socket.connect(&target);
-        if answer == Answer::Pending && self.slow_in_a_row < SLOW_ATTEMPTS {
-            answer = socket.connect(&target);
+        let ask = self.slow_in_a_row < SLOW_ATTEMPTS || self.serial.is_multiple_of(ASK_SLOW_ONE_OF);
+        if answer == Answer::Pending && ask {
+            answer = socket.connect(&target).heard_from_afar();
             self.slow_in_a_row = match answer {
-                Answer::Pending => self.slow_in_a_row + 1,
+                Answer::Pending => self.slow_in_a_row.saturating_add(1),
                 _ => 0,
             };
         }
@@ -259,14 +315,17 @@ impl Worker {
                 Err(errno) => answer = Answer::NoResource(errno),
             }
         }
-        self.slots[slot].flight = Some(Flight {
+        let serial = self.serial;
+        let flight = Flight {
             task,
-            serial: self.serial,
+            serial,
             since: now,
-        });
+        };
+        self.slots[slot].flight = Some(flight);
         self.in_flight += 1;
         if answer == Answer::Pending {
-            self.timers.start(slot, self.serial, task.attempt, now);
+            let wait = self.shared.hosts.timeout(task.host, task.attempt.into());
+            self.timers.set(Timer { slot, serial }, now + wait, now);
         } else {
             self.settle(slot, answer);
         }
@@ -274,23 +333,20 @@ impl Worker {
 
     /// Waits for answers until `wake`.
     fn poll(&mut self, wake: Instant, events: &mut Vec<epoll::Event>) -> Result<(), Errno> {
+        events.clear();
         let now = Instant::now();
-        let wake = match self.timers.next_expiry(self.shared.pace.timeouts()) {
-            Some(expiry) if self.in_flight > 0 => wake.min(expiry),
-            _ => wake,
-        };
+        let wake = self.timers.next().map_or(wake, |timer| timer.min(wake));
         let sleep = wake.saturating_duration_since(now).min(LONGEST_SLEEP);
         if self.in_flight == 0 && sleep.is_zero() {
             return Ok(());
         }
         let timeout = Timespec::try_from(sleep).map_err(|_| Errno::INVAL)?;
-        events.clear();
         let buffer = rustix::buffer::spare_capacity(events);
         match epoll::wait(&self.epoll, buffer, Some(&timeout)) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
         }
-        for event in events {
+        for event in events.iter() {
             let data = event.data;
             self.ask(usize::try_from(data.u64()).unwrap_or(usize::MAX));
         }
@@ -306,9 +362,8 @@ impl Worker {
         else {
             return;
         };
-        let mut target = self.shared.target;
-        target.set_port(flight.task.port);
-        let answer = socket.connect(&target);
+        let target = target(&flight.task, self.shared.scope_id);
+        let answer = socket.connect(&target).heard_from_afar();
         if answer != Answer::Pending {
             self.settle(slot, answer);
         }
@@ -316,13 +371,23 @@ impl Worker {
 
     /// Ends the attempts that waited long enough.
     fn expire(&mut self) {
-        let (now, timeouts) = (Instant::now(), self.shared.pace.timeouts());
-        let slots = &self.slots;
-        let current = |slot: usize| Some(slots.get(slot)?.flight?.serial);
-        let expired = std::iter::from_fn(|| self.timers.take_expired(now, timeouts, current));
-        for slot in expired.collect::<Vec<_>>() {
-            self.settle(slot, Answer::Lost);
+        let now = Instant::now();
+        let mut fired = std::mem::take(&mut self.fired);
+        while self.timers.fire(now, &mut fired) {
+            for timer in fired.drain(..) {
+                let flight = self.slots.get(timer.slot).and_then(|slot| slot.flight);
+                let Some(flight) = flight.filter(|flight| flight.serial == timer.serial) else {
+                    continue;
+                };
+                let Task { host, attempt, .. } = flight.task;
+                let end = flight.since + self.shared.hosts.timeout(host, attempt.into());
+                match end <= now {
+                    true => self.settle(timer.slot, Answer::Lost),
+                    false => self.timers.set(timer, end, now),
+                }
+            }
         }
+        self.fired = fired;
     }
 
     /// An attempt has its answer.
@@ -334,115 +399,72 @@ impl Worker {
         self.in_flight -= 1;
         self.ended += 1;
         self.moved = true;
-        let socket = self.slots[slot].socket.take();
         self.free.push(slot);
-        let task = flight.task;
-        if !matches!(answer, Answer::NoResource(_) | Answer::NotPermitted(_)) {
-            self.shared.left.fetch_add(1, Ordering::Relaxed);
+        let mut socket = self.slots[slot].socket.take();
+        let as_good_as_new = match answer {
+            Answer::Refused | Answer::NoRoute(_) => true,
+            Answer::Lost => socket.as_ref().is_some_and(Socket::dissolve),
+            _ => false,
+        };
+        if as_good_as_new {
+            self.slots[slot].socket = socket.take();
         }
-        match answer {
-            Answer::Accepted => {
-                self.answered(&flight, now);
-                self.accepted(task, socket, now);
-            }
-            Answer::Refused => {
-                self.answered(&flight, now);
-                // Only here is the socket as good as new.
-                self.slots[slot].socket = socket;
-                self.tally.closed += 1;
-                self.decided();
-            }
-            Answer::NoRoute => {
-                self.tally.no_route += 1;
-                self.decided();
-            }
-            Answer::Lost | Answer::Pending => self.unanswered(task, now),
-            Answer::NoResource(errno) => {
-                self.tally.stats.resource_waits += 1;
-                self.shared.wait_for(errno);
-                self.capacity = self.in_flight;
-                self.blocked_until = Some(now + RESOURCE_WAIT);
-                self.retries.at_once(now, task);
-            }
-            Answer::NotPermitted(errno) => {
-                self.tally.last_error = Some(errno);
-                self.tally.no_route += 1;
-                self.decided();
-                self.shared.forbid(errno);
-            }
-            Answer::Failed(errno) => {
-                self.tally.last_error = Some(errno);
-                self.tally.no_route += 1;
-                self.decided();
-            }
-        }
+        self.shared.hosts.leave(flight.task.host);
+        self.conclude(&flight, answer, socket, now);
     }
 
-    /// The host answered: measures, and notes when a first attempt was lost.
-    fn answered(&mut self, flight: &Flight, now: Instant) {
-        self.samples += 1;
-        if self.samples <= 64 || self.samples.is_multiple_of(16) {
-            let rtt = now.saturating_duration_since(flight.since);
-            self.shared.pace.sample(rtt);
-        }
-        if flight.task.attempt > 0 && !flight.task.confirm {
-            self.tally.stats.late_answers += 1;
-            self.shared.pace.lost_one(now);
-            self.shared.helped(flight.task.attempt);
-        }
-    }
-
-    fn accepted(&mut self, task: Task, socket: Option<Socket>, now: Instant) {
-        let mut peer = self.shared.target;
-        peer.set_port(task.port);
-        let origin = socket
-            .and_then(|socket| socket.local_addr())
-            .map(|local| Origin::of(&local, &peer));
-        match origin {
-            Some(Origin::Remote) => {}
-            Some(Origin::SameHost) if task.confirm => {}
-            Some(Origin::SameHost) => {
-                return self.retries.at_once(
-                    now,
-                    Task {
-                        confirm: true,
-                        ..task
-                    },
-                );
+    /// Adds to the common counts what was counted apart, so that they need no lock nor cache line of
+    /// their own for each attempt.
+    fn add_up(&mut self) {
+        let shared = &self.shared;
+        shared.hosts.ended(std::mem::take(&mut self.ended));
+        for (count, common) in [
+            (&mut self.decided, &shared.decided),
+            (&mut self.answers, &shared.answered),
+            (&mut self.sent, &shared.sent),
+        ] {
+            if *count > 0 {
+                common.fetch_add(std::mem::take(count), Ordering::Relaxed);
             }
-            // From another local port it will not happen again.
-            Some(Origin::Itself) => return self.retries.at_once(now, task),
-            None => return self.unanswered(task, now),
         }
-        self.shared.open.fetch_add(1, Ordering::Relaxed);
-        let _ = self.messages.send(Message::Open(task.port));
-        self.decided();
-    }
-
-    fn unanswered(&mut self, task: Task, now: Instant) {
-        self.tally.stats.timeouts += 1;
-        if task.attempt < self.shared.retries() {
-            let due = now + self.shared.pace.timeout();
-            let attempt = task.attempt + 1;
-            self.retries.later(due, Task { attempt, ..task });
-        } else {
-            self.tally.silent += 1;
-            self.decided();
-        }
-    }
-
-    fn decided(&mut self) {
-        self.shared.decided.fetch_add(1, Ordering::Relaxed);
-        self.capacity = self.capacity.saturating_add(1);
     }
 
     /// Tells the scan, from time to time, that the sweep got further.
     fn report(&mut self) {
-        self.shared.pace.grow(std::mem::take(&mut self.ended));
+        self.add_up();
         if self.moved && self.reported_at.elapsed() >= REPORT_EVERY {
             self.moved = false;
             self.reported_at = Instant::now();
             let _ = self.messages.send(Message::Progress);
         }
+        if self.published_at.elapsed() >= PUBLISH_EVERY {
+            self.published_at = Instant::now();
+            self.publish();
+        }
     }
+
+    /// Says up to which place everything that this worker took is decided.
+    fn publish(&self) {
+        // Looked at first: what is taken after this comes after it in the order.
+        let next = self.shared.next();
+        let flights = self.slots.iter().filter_map(|slot| slot.flight);
+        let lowest = flights
+            .map(|flight| flight.task.place)
+            .chain(self.waiting.lowest())
+            .chain((!self.chunk.is_empty()).then_some(self.chunk.start))
+            .fold(next, u64::min);
+        self.shared.publish(self.number, lowest);
+    }
+}
+
+fn target(task: &Task, scope_id: u32) -> SocketAddr {
+    let mut target = socket_addr(task.addr, scope_id);
+    target.set_port(task.port);
+    target
+}
+
+/// How many SYN an attempt of this length is: the kernel sends one more after a second, and
+/// another two seconds later.
+fn packets(timeout: Duration) -> u32 {
+    1 + u32::from(timeout > FIRST_TIMEOUT) + u32::from(timeout > Duration::from_millis(2900))
 }

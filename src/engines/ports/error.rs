@@ -24,9 +24,7 @@ pub enum ScanError {
     #[error("the set of ports is empty")]
     NoPorts,
     /// An earlier scan cannot be gone on with: it had other targets or ports.
-    #[error(
-        "the checkpoint is of another scan: it has {found} probes, this one has {expected}"
-    )]
+    #[error("the checkpoint is of another scan: it has {found} probes, this one has {expected}")]
     OtherScan {
         /// Probes of this scan.
         expected: u64,

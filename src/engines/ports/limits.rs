@@ -109,7 +109,10 @@ mod tests {
     #[test]
     fn many_targets_share_states_with_their_neighbours() {
         let few = Groups::of(256);
-        assert_eq!((few.len(), few.index(255), few.are_single()), (256, 255, true));
+        assert_eq!(
+            (few.len(), few.index(255), few.are_single()),
+            (256, 255, true)
+        );
         let many = Groups::of(1 << 24);
         assert_eq!((many.len(), many.are_single()), (65_536, false));
         assert_eq!((many.index(0), many.index(255), many.index(256)), (0, 0, 1));

@@ -151,16 +151,6 @@ pub(crate) struct RateLimiter {
 }
 
 impl RateLimiter {
-    /// For a single host, at most `rate` attempts a second; 0 = no cap.
-    #[cfg(test)]
-    pub(crate) fn new(rate: u32) -> Self {
-        let options = ScanOptions {
-            max_rate: rate,
-            ..ScanOptions::default()
-        };
-        Arc::new(Rates::new(&options, 1)).of(0)
-    }
-
     /// Waits for leave for one attempt.
     pub(crate) async fn take(&self) {
         loop {
@@ -174,8 +164,8 @@ impl RateLimiter {
         }
     }
 
-    /// Waits until one more port may be probed for its service; `None` never comes, as nobody
-    /// closes the semaphore.
+    /// Waits until one more port may be probed for its service. Always `Some`: nobody closes the
+    /// semaphore.
     pub(crate) async fn seat(&self) -> Option<SemaphorePermit<'_>> {
         self.rates.seats.acquire().await.ok()
     }

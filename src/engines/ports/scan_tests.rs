@@ -68,6 +68,9 @@ impl Ports {
 struct Watch {
     last: Mutex<(u64, u64, u64)>,
     calls: AtomicU64,
+    whole: Mutex<Progress>,
+    hosts: Mutex<Vec<IpAddr>>,
+    checkpoints: AtomicU64,
     opened: Mutex<Vec<u16>>,
     cancel: AtomicBool,
 }
@@ -75,11 +78,20 @@ struct Watch {
 impl Observer for Watch {
     fn progress(&self, p: &Progress) {
         *self.last.lock().unwrap() = (p.done, p.total, p.open);
+        *self.whole.lock().unwrap() = *p;
         self.calls.fetch_add(1, Ordering::Relaxed);
     }
 
     fn open(&self, _: IpAddr, port: &OpenPort) {
         self.opened.lock().unwrap().push(port.port);
+    }
+
+    fn host(&self, report: &ScanReport) {
+        self.hosts.lock().unwrap().push(report.addr);
+    }
+
+    fn checkpoint(&self, _: &Checkpoint) {
+        self.checkpoints.fetch_add(1, Ordering::Relaxed);
     }
 
     fn cancelled(&self) -> bool {
@@ -169,4 +181,118 @@ async fn no_ports_is_an_error() {
     };
     let result = scan_host([127, 0, 0, 1].into(), "", &options, &Unobserved).await;
     assert!(matches!(result, Err(ScanError::NoPorts)));
+}
+
+/// Three hosts with ports of their own.
+fn three() -> (Vec<Ports>, ScanOptions, Targets) {
+    let hosts: Vec<Ports> = (1..=3)
+        .map(|n| Ports::new(&format!("127.0.0.{n}"), 2, 5))
+        .collect();
+    let ports = hosts
+        .iter()
+        .flat_map(|host| host.options().ports.iter().collect::<Vec<_>>())
+        .collect();
+    let options = ScanOptions {
+        ports,
+        services: false,
+        ..ScanOptions::default()
+    };
+    (hosts, options, "127.0.0.1-3".parse().unwrap())
+}
+
+/// That each host has what it listens on, or more: other programs may listen there, too.
+fn has_all(run: &ScanRun, hosts: &[Ports]) {
+    assert_eq!(run.hosts.len(), hosts.len());
+    for (report, ports) in run.hosts.iter().zip(hosts) {
+        assert_eq!(report.addr, ports.addr);
+        let found = numbers(report);
+        assert!(ports.open().iter().all(|port| found.contains(port)));
+    }
+}
+
+#[tokio::test]
+async fn many_hosts_at_once() {
+    let (hosts, options, targets) = three();
+    let watch = Watch::default();
+    let run = scan_targets(&targets, &options, None, &watch)
+        .await
+        .unwrap();
+    has_all(&run, &hosts);
+    let total = 3 * options.ports.len() as u64;
+    assert_eq!(run.counts.iter().sum::<u64>(), total);
+    assert_eq!((run.incomplete, run.checkpoint), (false, None));
+    let progress = *watch.whole.lock().unwrap();
+    assert_eq!((progress.done, progress.total), (total, total));
+    assert_eq!(progress.open, run.counts[0]);
+    assert!(progress.sent >= total && progress.answered >= total);
+    assert_eq!(watch.hosts.lock().unwrap().len(), 3);
+    for report in &run.hosts {
+        let reasons: u32 = report.reasons.iter().map(|reason| reason.ports).sum();
+        assert_eq!(reasons, report.counts.total());
+    }
+}
+
+#[tokio::test]
+async fn services_of_many_hosts() {
+    let (hosts, options, targets) = three();
+    // They accept and say nothing: only the time of a probe ends it.
+    let options = ScanOptions {
+        services: true,
+        service_timeout: std::time::Duration::from_millis(50),
+        ..options
+    };
+    let watch = Watch::default();
+    let run = scan_targets(&targets, &options, None, &watch)
+        .await
+        .unwrap();
+    has_all(&run, &hosts);
+    let progress = *watch.whole.lock().unwrap();
+    assert_eq!(progress.done, progress.total);
+    assert_eq!(
+        progress.total,
+        3 * options.ports.len() as u64 + run.counts[0]
+    );
+    assert_eq!(watch.hosts.lock().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_scan_goes_on_where_it_was() {
+    let (hosts, options, targets) = three();
+    let total = 3 * options.ports.len() as u64;
+    let watch = Watch::default();
+    watch.cancel.store(true, Ordering::Relaxed);
+    let slow = ScanOptions {
+        max_rate_total: 1,
+        ..options.clone()
+    };
+    let first = scan_targets(&targets, &slow, None, &watch).await.unwrap();
+    assert!(first.incomplete);
+    let checkpoint = first.checkpoint.unwrap();
+    assert_eq!(checkpoint.total, total);
+    assert!(checkpoint.place <= first.counts.iter().sum::<u64>());
+    let rest = ScanOptions {
+        resume: Some(checkpoint),
+        ..options.clone()
+    };
+    let second = scan_targets(&targets, &rest, None, &Unobserved)
+        .await
+        .unwrap();
+    assert!(!second.incomplete);
+    let decided = second.counts.iter().sum::<u64>();
+    assert_eq!(decided, total - checkpoint.place);
+    // Both together have it all.
+    for ports in &hosts {
+        let runs = first.hosts.iter().chain(&second.hosts);
+        let found: Vec<u16> = runs
+            .filter(|report| report.addr == ports.addr)
+            .flat_map(numbers)
+            .collect();
+        assert!(ports.open().iter().all(|port| found.contains(port)));
+    }
+    let other = ScanOptions {
+        ports: "1-7".parse().unwrap(),
+        ..rest
+    };
+    let error = scan_targets(&targets, &other, None, &Unobserved).await;
+    assert!(matches!(error, Err(ScanError::OtherScan { found, .. }) if found == total));
 }

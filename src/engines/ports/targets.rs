@@ -227,7 +227,10 @@ impl Scan<'_> {
         mut rest: VecDeque<(u64, ScanReport)>,
         run: &mut ScanRun,
     ) -> Option<NmapError> {
-        let ports = rest.iter().map(|(_, report)| report.open.len() as u64).sum();
+        let ports = rest
+            .iter()
+            .map(|(_, report)| report.open.len() as u64)
+            .sum();
         let steps = Steps {
             observer: self.observer,
             done: AtomicU64::new(self.plan.len()),

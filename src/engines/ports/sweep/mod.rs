@@ -124,11 +124,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(
-        plan: Arc<Plan>,
-        options: &ScanOptions,
-        rates: Arc<Rates>,
-    ) -> Result<Self, ScanError> {
+    fn start(plan: Arc<Plan>, options: &ScanOptions, rates: Arc<Rates>) -> Result<Self, ScanError> {
         let budget = FdBudget::of_process().limit();
         let most = match options.concurrency {
             0 => budget.min(MOST_IN_FLIGHT),

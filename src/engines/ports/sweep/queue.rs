@@ -89,7 +89,10 @@ impl Waiting {
 
     /// The smallest place of those that wait.
     pub fn lowest(&self) -> Option<u64> {
-        self.heap.iter().map(|Reverse(entry)| entry.task.place).min()
+        self.heap
+            .iter()
+            .map(|Reverse(entry)| entry.task.place)
+            .min()
     }
 }
 

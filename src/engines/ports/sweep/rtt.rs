@@ -38,7 +38,9 @@ impl RttEstimator {
     /// With one more measured round trip.
     #[must_use]
     pub fn sample(self, rtt: Duration) -> Self {
-        let rtt = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX / 8).max(1);
+        let rtt = u32::try_from(rtt.as_micros())
+            .unwrap_or(u32::MAX / 8)
+            .max(1);
         match self.smoothed {
             0 => Self {
                 smoothed: rtt,
@@ -53,9 +55,8 @@ impl RttEstimator {
 
     /// How long to wait for an answer, without any floor; `None` before the first measurement.
     pub fn timeout(self) -> Option<Duration> {
-        self.smoothed().map(|smoothed| {
-            smoothed + Duration::from_micros(u64::from(self.variation)) * 4
-        })
+        self.smoothed()
+            .map(|smoothed| smoothed + Duration::from_micros(u64::from(self.variation)) * 4)
     }
 
     /// Smoothed round-trip time, once there is a measurement.

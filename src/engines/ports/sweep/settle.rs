@@ -121,8 +121,7 @@ impl Worker {
         if u32::from(task.attempt) < hosts.retries(task.host, self.shared.retries) {
             let due = now + hosts.timeout(task.host, 0);
             let attempt = task.attempt.saturating_add(1);
-            self.waiting
-                .push(due, For::Retry, Task { attempt, ..task });
+            self.waiting.push(due, For::Retry, Task { attempt, ..task });
         } else {
             hosts.host(task.host).is_silent();
             self.decide();

@@ -17,11 +17,13 @@ mod plan;
 mod portset;
 mod rate;
 mod report;
+mod rtt;
 mod scan;
 #[cfg(test)]
 mod scan_tests;
 mod services;
 mod sweep;
+mod syn;
 mod table;
 mod targets;
 

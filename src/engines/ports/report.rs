@@ -53,6 +53,17 @@ pub(crate) struct Sweep {
     pub last_error: Option<Errno>,
 }
 
+impl SweepStats {
+    /// Adds what another worker went through.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.attempts += other.attempts;
+        self.retries += other.retries;
+        self.timeouts += other.timeouts;
+        self.resource_waits += other.resource_waits;
+        self.late_answers += other.late_answers;
+    }
+}
+
 /// What a sweep found out about the ports of a host.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct HostTally {

@@ -17,6 +17,7 @@ use super::report::{HostTally, ScanReport, ScanRun, Sweep, describe};
 use super::scan::open_port;
 use super::services::{self, Job};
 use super::sweep::sweep;
+use super::syn;
 use super::{Checkpoint, Engine, Observer, Plan, Progress, ScanError, ScanOptions, Targets};
 
 /// Hosts whose services are found out at the same time; how many ports of all of them are probed at
@@ -114,13 +115,18 @@ impl Scan<'_> {
         let (plan, rates) = (Arc::clone(&self.plan), Arc::clone(&self.rates));
         let (options, deadline, observer) = (self.options, self.deadline, self.observer);
         let swept = match engine {
-            // Here goes the sweep of the SYN engine, which has the same signature.
-            Engine::Auto | Engine::Connect | Engine::Syn => {
+            Engine::Syn => syn::sweep(plan, options, rates, deadline, observer, found).await?,
+            Engine::Auto | Engine::Connect => {
                 sweep(plan, options, rates, deadline, observer, found).await?
             }
         };
         let mut run = ScanRun {
-            engine: "connect".to_owned(),
+            engine: if engine == Engine::Syn {
+                "syn"
+            } else {
+                "connect"
+            }
+            .to_owned(),
             targets: targets.len(),
             counts: counts(&swept.hosts),
             incomplete: swept.incomplete,
@@ -143,12 +149,14 @@ impl Scan<'_> {
 
     /// Which engine sweeps, and what there is to say about that.
     fn engine(&self) -> (Engine, Vec<String>) {
-        match self.options.engine {
-            Engine::Syn => {
-                let note = "SYN scans are not possible here: scanned by connect".to_owned();
+        match (self.options.engine, syn::permitted()) {
+            (Engine::Connect, _) => (Engine::Connect, Vec::new()),
+            (_, Ok(())) => (Engine::Syn, Vec::new()),
+            (_, Err(error)) => {
+                let note =
+                    format!("no raw sockets ({error}; CAP_NET_RAW is needed): scanned by connect");
                 (Engine::Connect, vec![note])
             }
-            Engine::Auto | Engine::Connect => (Engine::Connect, Vec::new()),
         }
     }
 

@@ -5,7 +5,7 @@ use crate::engines::ports::limits::Groups;
 use crate::engines::ports::report::HostTally;
 
 use super::pace::Pace;
-use super::rtt::{FIRST_TIMEOUT, MIN_TIMEOUT};
+use crate::engines::ports::rtt::{FIRST_TIMEOUT, MIN_TIMEOUT};
 
 /// What a sweep knows of each target, in bounded memory: above 65,536 targets neighbours share a
 /// state.

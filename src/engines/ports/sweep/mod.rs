@@ -12,7 +12,6 @@
 mod hosts;
 mod pace;
 mod queue;
-mod rtt;
 mod settle;
 mod shared;
 mod socket;
@@ -108,11 +107,7 @@ pub(super) async fn sweep(
 
 impl Sweep {
     fn add(&mut self, tally: &Tally) {
-        self.stats.attempts += tally.stats.attempts;
-        self.stats.retries += tally.stats.retries;
-        self.stats.timeouts += tally.stats.timeouts;
-        self.stats.resource_waits += tally.stats.resource_waits;
-        self.stats.late_answers += tally.stats.late_answers;
+        self.stats.add(&tally.stats);
         self.last_error = tally.last_error.or(self.last_error);
     }
 }

@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::rtt::RttEstimator;
+use crate::engines::ports::rtt::RttEstimator;
 
 /// What is known of a way: round-trip time, loss, and how many attempts may be in flight on it. There
 /// is one a host and one for all together. Workers share it without a lock; that an update is lost

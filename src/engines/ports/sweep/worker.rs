@@ -14,10 +14,10 @@ use crate::engines::ports::report::SweepStats;
 use crate::engines::ports::scan::socket_addr;
 
 use super::queue::{For, Task, Waiting};
-use super::rtt::FIRST_TIMEOUT;
 use super::shared::{Fatal, Shared};
 use super::socket::{Answer, Socket};
 use super::timers::{Timer, Timers};
+use crate::engines::ports::rtt::FIRST_TIMEOUT;
 
 /// What a worker tells the scan.
 #[derive(Debug)]

@@ -1,0 +1,204 @@
+//! The SYN sweep: half-open, over raw IP sockets, several times as fast as connections and without a
+//! trace in the target's programs. Needs CAP_NET_RAW.
+//!
+//! Nothing is remembered of a probe but one bit: the sequence number is a cookie that proves an answer
+//! ([`cookie`]), and the plan tells which probe an address and port are. Each worker has sockets and a
+//! port of its own ([`socket`]), takes stretches of the plan ([`block`]), sends a batch, takes what has
+//! come, and sends again what got no answer, as often as the loss that it measures asks for
+//! ([`hosts`]). The kernel resets the connections that an open port offers, as it knows of none.
+
+mod block;
+mod cookie;
+mod hosts;
+mod mmsg;
+mod shared;
+mod socket;
+mod wire;
+mod worker;
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use socket2::Domain;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::rate::Rates;
+use super::report::{Checkpoint, Sweep};
+use super::{Observer, Plan, Progress, ScanError, ScanOptions};
+
+use shared::Shared;
+use socket::RawSockets;
+use worker::{Message, Worker};
+
+/// More threads than this do not help: each batch is the kernel's work for the most part, and its
+/// locks are the limit.
+const MOST_WORKERS: usize = 4;
+
+/// Probes that make a further thread worth its start.
+const PROBES_A_WORKER: u64 = 4096;
+
+/// How often the observer is asked whether the scan shall end.
+const ASK_EVERY: Duration = Duration::from_millis(50);
+
+/// How often there is a checkpoint.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
+
+/// Whether this process may open raw sockets.
+///
+/// # Errors
+/// Why not; EPERM or EACCES without CAP_NET_RAW.
+pub(super) fn permitted() -> io::Result<()> {
+    RawSockets::open(Domain::IPV4).map(drop)
+}
+
+/// Sweeps the ports of a plan. `found` hears of each open port at once.
+pub(super) async fn sweep(
+    plan: Arc<Plan>,
+    options: &ScanOptions,
+    rates: Arc<Rates>,
+    deadline: Option<Instant>,
+    observer: &dyn Observer,
+    mut found: impl FnMut(IpAddr, u16),
+) -> Result<Sweep, ScanError> {
+    let mut running =
+        Running::start(Arc::clone(&plan), options, rates).map_err(ScanError::Start)?;
+    let mut result = Sweep {
+        refusal: "reset",
+        ..Sweep::default()
+    };
+    let mut tick = tokio::time::interval(ASK_EVERY);
+    let mut finished = 0;
+    let mut checkpoint_at = Instant::now() + CHECKPOINT_EVERY;
+    let mut rtts = None;
+    let mut known = std::collections::HashSet::new();
+    loop {
+        let message = tokio::select! {
+            message = running.messages.recv() => message,
+            _ = tick.tick() => {
+                if observer.cancelled() || deadline.is_some_and(|at| Instant::now() >= at) {
+                    running.stop();
+                }
+                continue;
+            }
+        };
+        match message {
+            Some(Message::Open(addr, port)) => {
+                if known.insert((addr, port)) {
+                    found(addr, port);
+                }
+            }
+            Some(Message::Progress) => {}
+            Some(Message::Finished(stats, rtt)) => {
+                finished += 1;
+                result.stats.add(&stats);
+                rtts = rtts.max(rtt);
+            }
+            None => break,
+        }
+        observer.progress(&running.progress());
+        if Instant::now() >= checkpoint_at {
+            checkpoint_at = Instant::now() + CHECKPOINT_EVERY;
+            observer.checkpoint(&running.checkpoint());
+        }
+    }
+    if finished < running.low.len() {
+        return Err(ScanError::WorkerLost);
+    }
+    if let Some(source) = running.shared.take_fatal() {
+        let addr = plan.targets().nth(0).unwrap_or(IpAddr::from([0, 0, 0, 0]));
+        return Err(ScanError::NotPermitted { addr, source });
+    }
+    let checkpoint = running.checkpoint();
+    result.incomplete = checkpoint.place < checkpoint.total;
+    result.checkpoint = result.incomplete.then_some(checkpoint);
+    result.hosts = running.shared.hosts.tallies();
+    for host in &mut result.hosts {
+        // Without a memory of single probes the time is that of all hosts.
+        host.rtt = rtts;
+    }
+    Ok(result)
+}
+
+/// A sweep under way. Its threads end soon after it is dropped.
+struct Running {
+    shared: Arc<Shared>,
+    messages: UnboundedReceiver<Message>,
+    /// The first undecided place of each worker.
+    low: Vec<Arc<AtomicU64>>,
+}
+
+impl Running {
+    fn start(plan: Arc<Plan>, options: &ScanOptions, rates: Arc<Rates>) -> io::Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let workers = usize::try_from(plan.len().div_ceil(PROBES_A_WORKER))
+            .unwrap_or(usize::MAX)
+            .clamp(1, cores.min(MOST_WORKERS));
+        let shared = Shared::new(Arc::clone(&plan), rates, options, workers as u64);
+        let shared = Arc::new(shared);
+        let (sender, messages) = unbounded_channel();
+        let mut running = Self {
+            shared: Arc::clone(&shared),
+            messages,
+            low: Vec::new(),
+        };
+        let (v4, v6) = families(&plan);
+        for number in 0..workers {
+            let low = Arc::new(AtomicU64::new(u64::MAX));
+            let open = |wanted: bool, domain| wanted.then(|| RawSockets::open(domain)).transpose();
+            let worker = Worker::new(
+                Arc::clone(&shared),
+                sender.clone(),
+                open(v4, Domain::IPV4)?,
+                open(v6, Domain::IPV6)?,
+                Arc::clone(&low),
+            );
+            running.low.push(low);
+            std::thread::Builder::new()
+                .name(format!("syn-{number}"))
+                .spawn(move || worker.run())?;
+        }
+        Ok(running)
+    }
+
+    fn stop(&self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+    }
+
+    fn progress(&self) -> Progress {
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Progress {
+            done: load(&self.shared.decided),
+            total: self.shared.plan.len(),
+            open: load(&self.shared.open),
+            sent: load(&self.shared.sent),
+            answered: load(&self.shared.answered),
+        }
+    }
+
+    fn checkpoint(&self) -> Checkpoint {
+        let low = self.low.iter().map(|low| low.load(Ordering::Relaxed)).min();
+        Checkpoint {
+            seed: self.shared.plan.seed(),
+            place: low.unwrap_or(u64::MAX).min(self.shared.next_place()),
+            total: self.shared.plan.len(),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Whether there are targets of IPv4 and of IPv6.
+fn families(plan: &Plan) -> (bool, bool) {
+    let ranges = || plan.targets().ranges();
+    (
+        ranges().any(|(first, _)| first.is_ipv4()),
+        ranges().any(|(_, last)| last.is_ipv6()),
+    )
+}

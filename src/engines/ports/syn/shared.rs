@@ -1,0 +1,169 @@
+use std::io;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::engines::ports::rate::Rates;
+use crate::engines::ports::{Plan, ScanOptions};
+
+use super::cookie::Cookies;
+use super::hosts::Hosts;
+
+/// What the workers of one sweep share.
+#[derive(Debug)]
+pub struct Shared {
+    /// What is to be tried.
+    pub plan: Arc<Plan>,
+    /// The caps.
+    pub rates: Arc<Rates>,
+    /// What is known of each host.
+    pub hosts: Hosts,
+    /// Sequence numbers.
+    pub cookies: Cookies,
+    /// Further rounds for a probe without answer, as asked for.
+    pub retries: u32,
+    /// No wait for an answer is longer.
+    pub max_timeout: Duration,
+    /// Interface of link-local targets.
+    scope_id: u32,
+    /// Probes of a block.
+    block: u32,
+    /// Place of the next block.
+    next: AtomicU64,
+    /// The sweep shall end now.
+    pub stop: AtomicBool,
+    /// Probes decided.
+    pub decided: AtomicU64,
+    /// Ports found open.
+    pub open: AtomicU64,
+    /// Packets sent.
+    pub sent: AtomicU64,
+    /// Probes answered.
+    pub answered: AtomicU64,
+    /// Packets that this machine did not let out.
+    forbidden: AtomicU64,
+    /// Why the sweep cannot go on.
+    fatal: Mutex<Option<io::Error>>,
+    /// Start of the sweep.
+    pub began: Instant,
+}
+
+/// So many packets must be forbidden, and none let out, before the sweep is given up.
+const FORBIDDEN: u64 = 16;
+
+/// Probes of a block at most and at least.
+const MOST_PROBES: u64 = 1 << 16;
+const LEAST_PROBES: u64 = 256;
+
+/// A block that is sent at a capped rate takes so many seconds: what a checkpoint loses at most.
+const SECONDS: u64 = 2;
+
+impl Shared {
+    /// A sweep by so many workers that has not begun.
+    pub fn new(plan: Arc<Plan>, rates: Arc<Rates>, options: &ScanOptions, workers: u64) -> Self {
+        let start = options.resume.map_or(0, |checkpoint| checkpoint.place);
+        Self {
+            block: block_len(&plan, options, workers),
+            hosts: Hosts::new(plan.targets().len()),
+            plan,
+            rates,
+            cookies: Cookies::new(),
+            retries: options.retries,
+            max_timeout: options.connect_timeout,
+            scope_id: options.scope_id,
+            next: AtomicU64::new(start),
+            stop: AtomicBool::new(false),
+            decided: AtomicU64::new(start),
+            open: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
+            forbidden: AtomicU64::new(0),
+            fatal: Mutex::new(None),
+            began: Instant::now(),
+        }
+    }
+
+    /// The next stretch of the plan that nobody has: its place and length.
+    pub fn take_block(&self) -> Option<(u64, u32)> {
+        let total = self.plan.len();
+        let start = self.next.load(Ordering::Relaxed);
+        if start >= total {
+            return None;
+        }
+        let start = self
+            .next
+            .fetch_add(u64::from(self.block), Ordering::Relaxed);
+        // At most `block`, which is a u32.
+        #[allow(clippy::cast_possible_truncation)]
+        let len = total.checked_sub(start)?.min(u64::from(self.block)) as u32;
+        (len > 0).then_some((start, len))
+    }
+
+    /// Nothing before this place was begun by nobody.
+    pub fn next_place(&self) -> u64 {
+        self.next.load(Ordering::Relaxed).min(self.plan.len())
+    }
+
+    /// The sweep shall end now.
+    pub fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Ends the sweep for a reason; the first one counts.
+    pub fn fail(&self, why: io::Error) {
+        let mut fatal = self.fatal.lock().unwrap_or_else(PoisonError::into_inner);
+        fatal.get_or_insert(why);
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Why the sweep could not go on, if it could not.
+    pub fn take_fatal(&self) -> Option<io::Error> {
+        self.fatal
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    /// A packet was not let out by this machine.
+    pub fn forbid(&self, why: io::Error) {
+        let forbidden = self.forbidden.fetch_add(1, Ordering::Relaxed) + 1;
+        let enough = FORBIDDEN.min(self.plan.len());
+        if forbidden >= enough && self.sent.load(Ordering::Relaxed) == 0 {
+            self.fail(why);
+        }
+    }
+
+    /// Nanoseconds since the start.
+    pub fn clock(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.began).as_nanos()).unwrap_or(u64::MAX / 2)
+    }
+
+    /// Where packets for an address go.
+    pub fn peer(&self, addr: IpAddr) -> SocketAddr {
+        match addr {
+            IpAddr::V4(_) => (addr, 0).into(),
+            IpAddr::V6(v6) => SocketAddrV6::new(v6, 0, 0, self.scope_id).into(),
+        }
+    }
+}
+
+/// Small enough for every worker to have several, and for a checkpoint to lose little.
+fn block_len(plan: &Plan, options: &ScanOptions, workers: u64) -> u32 {
+    let rates = [
+        u64::from(options.max_rate).saturating_mul(plan.targets().len()),
+        u64::from(options.max_rate_total),
+    ];
+    let rate = rates
+        .into_iter()
+        .filter(|rate| *rate > 0)
+        .min()
+        .unwrap_or(u64::MAX);
+    let len = (plan.len() / (workers * 4))
+        .min(rate.saturating_mul(SECONDS))
+        .clamp(LEAST_PROBES, MOST_PROBES);
+    // At most MOST_PROBES.
+    #[allow(clippy::cast_possible_truncation)]
+    let len = len as u32;
+    len
+}

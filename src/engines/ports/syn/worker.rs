@@ -1,0 +1,563 @@
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::engines::ports::Probe;
+use crate::engines::ports::rate::Leave;
+use crate::engines::ports::report::SweepStats;
+use crate::engines::ports::rtt::{FIRST_TIMEOUT, MIN_TIMEOUT, RttEstimator};
+
+use super::block::{Block, Taken};
+use super::hosts::Loss;
+use super::mmsg::{self, BATCH, Incoming, Outgoing};
+use super::shared::Shared;
+use super::socket::{RawSockets, source_to};
+use super::wire::{self, Answer, IcmpError, Said, Syn, Unreachable};
+
+/// What a worker tells.
+#[derive(Debug)]
+pub enum Message {
+    /// A port is open.
+    Open(IpAddr, u16),
+    /// The sweep got further (the numbers are in [`Shared`]).
+    Progress,
+    /// The worker has nothing more to do.
+    Finished(SweepStats, Option<Duration>),
+}
+
+/// One thread of a sweep: it sends a batch, takes what has come, and so on. Each has raw sockets and a
+/// port of its own, so that it alone hears the answers to what it sent and shares nothing.
+pub struct Worker {
+    shared: Arc<Shared>,
+    messages: UnboundedSender<Message>,
+    v4: Option<RawSockets>,
+    v6: Option<RawSockets>,
+    /// Those that are under way, the oldest first.
+    blocks: Vec<Block>,
+    /// The first place that this worker has not decided; the checkpoint is made from it.
+    low: Arc<AtomicU64>,
+    incoming: Incoming,
+    outgoing: [Vec<Outgoing>; 2],
+    rtt: RttEstimator,
+    /// Answers of this worker's and those of them that came late.
+    loss: Loss,
+    stats: SweepStats,
+    turns: u32,
+    moved: bool,
+    reported_at: Instant,
+}
+
+/// Blocks that one worker has under way at most.
+const MOST_BLOCKS: usize = 64;
+
+/// After so many probes in a row that may not be sent yet, the worker waits.
+const MOST_PASSED_OVER: u32 = 64;
+
+/// Rounds beyond those asked for, when answers get lost.
+const LOSS_ROUNDS: u32 = 7;
+
+/// How long the worker sleeps at most, so that it sees the end of the scan in time.
+const LONGEST_SLEEP: Duration = Duration::from_millis(50);
+
+/// Wait for room in the way out.
+const RESOURCE_WAIT: Duration = Duration::from_millis(1);
+
+/// A shorter wait than this costs more than it is worth.
+const SHORT: Duration = Duration::from_micros(50);
+
+/// How often the scan hears of progress.
+const REPORT_EVERY: Duration = Duration::from_millis(20);
+
+/// ICMP is rare: it is looked for every so many turns.
+const ICMP_EVERY: u32 = 16;
+
+/// What a turn of sending came to.
+enum Turn {
+    /// Packets were sent.
+    Sent,
+    /// Nothing to send before this.
+    Wait(Instant),
+}
+
+/// One side of the two families.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Family {
+    V4 = 0,
+    V6 = 1,
+}
+
+impl Worker {
+    /// A worker with these sockets.
+    pub fn new(
+        shared: Arc<Shared>,
+        messages: UnboundedSender<Message>,
+        v4: Option<RawSockets>,
+        v6: Option<RawSockets>,
+        low: Arc<AtomicU64>,
+    ) -> Self {
+        Self {
+            shared,
+            messages,
+            v4,
+            v6,
+            blocks: Vec::new(),
+            low,
+            incoming: Incoming::default(),
+            outgoing: [Vec::with_capacity(BATCH), Vec::with_capacity(BATCH)],
+            rtt: RttEstimator::default(),
+            loss: Loss::default(),
+            stats: SweepStats::default(),
+            turns: 0,
+            moved: false,
+            reported_at: Instant::now(),
+        }
+    }
+
+    /// Works until every probe is decided or the sweep is stopped.
+    pub fn run(mut self) {
+        while !self.shared.stopped() {
+            let turn = self.send();
+            self.receive();
+            self.turn_rounds(Instant::now());
+            if self.blocks.is_empty() && self.shared.next_place() >= self.shared.plan.len() {
+                break;
+            }
+            if let Turn::Wait(until) = turn {
+                self.wait(until);
+            }
+            self.report();
+        }
+        let rtt = self.rtt.smoothed();
+        // The scan may be gone already; then nobody wants to know.
+        let _ = self.messages.send(Message::Finished(self.stats, rtt));
+    }
+
+    /// Sends one batch.
+    fn send(&mut self) -> Turn {
+        let now = Instant::now();
+        let mut passed_over = 0;
+        let mut earliest: Option<Instant> = None;
+        let mut turn = None;
+        while self.outgoing.iter().all(|packets| packets.len() < BATCH) {
+            let Some((at, index)) = self.next_probe(now) else {
+                turn = Some(Turn::Wait(self.next_due(now)));
+                break;
+            };
+            let place = self.blocks[at].start + u64::from(index);
+            let Some(probe) = self.shared.plan.at(place) else {
+                self.blocks[at].take(index, now);
+                continue;
+            };
+            match self.leave(&probe, now) {
+                Ok(not_before) => {
+                    self.put(at, index, &probe, now);
+                    passed_over = 0;
+                    if let Some(when) = not_before {
+                        // Sent alone, and at its time.
+                        std::thread::sleep(when.saturating_duration_since(Instant::now()));
+                        break;
+                    }
+                }
+                Err((when, all)) => {
+                    earliest = Some(earliest.map_or(when, |earliest| earliest.min(when)));
+                    passed_over += 1;
+                    let pending = self.blocks[at].pass_over(index);
+                    if all || passed_over >= pending.min(MOST_PASSED_OVER) {
+                        turn = earliest.map(Turn::Wait);
+                        break;
+                    }
+                }
+            }
+        }
+        let sent = self.flush(Family::V4) | self.flush(Family::V6);
+        match turn {
+            Some(wait) if !sent => wait,
+            _ => Turn::Sent,
+        }
+    }
+
+    /// The next probe to send: the block it is in, and its number there.
+    fn next_probe(&mut self, now: Instant) -> Option<(usize, u32)> {
+        for (at, block) in self.blocks.iter_mut().enumerate() {
+            if block.sent_at.is_none()
+                && let Some(index) = block.next_pending()
+            {
+                return Some((at, index));
+            }
+        }
+        if self.blocks.len() >= MOST_BLOCKS {
+            return None;
+        }
+        let (start, len) = self.shared.take_block()?;
+        self.blocks.push(Block::new(start, len, now));
+        self.publish_low();
+        Some((self.blocks.len() - 1, 0))
+    }
+
+    /// Whether a packet may go to a host, and not before which time if that is to come; else when to
+    /// ask again, and whether that holds for all hosts.
+    fn leave(&self, probe: &Probe, now: Instant) -> Result<Option<Instant>, (Instant, bool)> {
+        let host = self.shared.hosts.of(probe.host);
+        let only_one = self.shared.hosts.only_one();
+        if let Err(next) = host.leave(self.shared.clock(now)) {
+            return Err((self.shared.began + Duration::from_nanos(next), only_one));
+        }
+        match self.shared.rates.leave(probe.host, 1, now) {
+            Leave::Now => Ok(None),
+            Leave::At(when) => Ok((when > now + SHORT).then_some(when)),
+            Leave::HostLater(when) => Err((when, only_one)),
+            Leave::AllLater(when) => Err((when, true)),
+        }
+    }
+
+    /// Puts a probe into the batch.
+    fn put(&mut self, at: usize, index: u32, probe: &Probe, now: Instant) {
+        let mut packet = Outgoing {
+            bytes: [0; mmsg::SEND_LEN],
+            len: 0,
+            to: self.shared.peer(probe.addr),
+        };
+        let family = match (probe.addr, &self.v4, &self.v6) {
+            (IpAddr::V4(to), Some(sockets), _) => {
+                let Some(from) = self.source(probe.host, to) else {
+                    return self.unreachable(at, index, probe.host, Unreachable::Network, now);
+                };
+                wire::syn_v4(&mut packet, from, to, self.syn(probe, sockets.port));
+                Family::V4
+            }
+            (IpAddr::V6(_), _, Some(sockets)) => {
+                wire::syn_v6(&mut packet, self.syn(probe, sockets.port));
+                Family::V6
+            }
+            _ => return self.unreachable(at, index, probe.host, Unreachable::Network, now),
+        };
+        self.outgoing[family as usize].push(packet);
+        let block = &mut self.blocks[at];
+        self.stats.retries += u64::from(block.round > 0);
+        block.sent(index, now);
+    }
+
+    fn syn(&self, probe: &Probe, source_port: u16) -> Syn {
+        Syn {
+            source_port,
+            port: probe.port,
+            sequence: self.shared.cookies.of(probe.addr, probe.port, source_port),
+        }
+    }
+
+    /// Our address to a host. Hosts that share a state do not share a way.
+    fn source(&self, host: u64, to: Ipv4Addr) -> Option<Ipv4Addr> {
+        let find = || source_to(to).ok();
+        match self.shared.hosts.exact() {
+            true => self.shared.hosts.of(host).source(find),
+            false => find(),
+        }
+    }
+
+    /// Sends what was put into the batch of a family; says whether there was anything.
+    fn flush(&mut self, family: Family) -> bool {
+        let packets = std::mem::take(&mut self.outgoing[family as usize]);
+        let sockets = match family {
+            Family::V4 => &self.v4,
+            Family::V6 => &self.v6,
+        };
+        let Some(sockets) = sockets.as_ref().filter(|_| !packets.is_empty()) else {
+            self.outgoing[family as usize] = packets;
+            return false;
+        };
+        let mut rest = packets.as_slice();
+        let mut sent = 0;
+        while !rest.is_empty() && !self.shared.stopped() {
+            match mmsg::send(sockets.tcp(), rest) {
+                Ok(count) => {
+                    sent += count as u64;
+                    rest = &rest[count.max(1)..];
+                }
+                Err(error) => match error.raw_os_error() {
+                    Some(libc::ENOBUFS | libc::EAGAIN | libc::ENOMEM | libc::EINTR) => {
+                        self.stats.resource_waits += 1;
+                        std::thread::sleep(RESOURCE_WAIT);
+                    }
+                    Some(libc::EPERM | libc::EACCES) => {
+                        self.shared.forbid(error);
+                        rest = &rest[1..];
+                    }
+                    // No way there, as far as this machine knows: the probe stays unanswered.
+                    _ => rest = &rest[1..],
+                },
+            }
+        }
+        self.stats.attempts += sent;
+        self.shared.sent.fetch_add(sent, Ordering::Relaxed);
+        let mut packets = packets;
+        packets.clear();
+        self.outgoing[family as usize] = packets;
+        self.moved = true;
+        true
+    }
+
+    /// Takes all answers that have come.
+    fn receive(&mut self) {
+        self.turns = self.turns.wrapping_add(1);
+        let icmp = self.turns.is_multiple_of(ICMP_EVERY);
+        for family in [Family::V4, Family::V6] {
+            self.receive_from(family, false);
+            if icmp {
+                self.receive_from(family, true);
+            }
+        }
+    }
+
+    fn receive_from(&mut self, family: Family, icmp: bool) {
+        let mut incoming = std::mem::take(&mut self.incoming);
+        loop {
+            let sockets = match family {
+                Family::V4 => &self.v4,
+                Family::V6 => &self.v6,
+            };
+            let Some(sockets) = sockets else { break };
+            let socket = if icmp { sockets.icmp() } else { sockets.tcp() };
+            let count = match incoming.receive(socket) {
+                Ok(count) => count,
+                Err(error) => {
+                    self.shared.fail(error);
+                    break;
+                }
+            };
+            let now = Instant::now();
+            let our_port = sockets.port;
+            for (packet, from) in incoming.packets() {
+                match (icmp, family) {
+                    (false, Family::V4) => {
+                        if let Some((from, answer)) = wire::answer_v4(packet) {
+                            self.answer(from.into(), answer, our_port, now);
+                        }
+                    }
+                    (false, Family::V6) => {
+                        if let Some(answer) = wire::answer(packet) {
+                            self.answer(from, answer, our_port, now);
+                        }
+                    }
+                    (true, Family::V4) => self.icmp(wire::icmp_v4(packet), our_port, now),
+                    (true, Family::V6) => self.icmp(wire::icmp_v6(packet), our_port, now),
+                }
+            }
+            if count < BATCH {
+                break;
+            }
+        }
+        self.incoming = incoming;
+    }
+
+    /// A TCP answer: counted when it acknowledges the sequence number of a probe of ours.
+    fn answer(&mut self, from: IpAddr, answer: Answer, our_port: u16, now: Instant) {
+        let cookie = self.shared.cookies.of(from, answer.port, our_port);
+        if answer.our_port != our_port || answer.acknowledged != cookie {
+            return;
+        }
+        let Some((place, target)) = self.shared.plan.place(from, answer.port) else {
+            return;
+        };
+        let found = self
+            .blocks
+            .iter_mut()
+            .find_map(|block| Some((block.index(place)?, block)));
+        let host = self.shared.hosts.of(target);
+        let Some((index, block)) = found else {
+            // Its block was given up already; an open port is worth being told of all the same.
+            if answer.said == Said::Accepted {
+                let _ = self.messages.send(Message::Open(from, answer.port));
+            }
+            return;
+        };
+        let Taken::First { late, rtt } = block.take(index, now) else {
+            return;
+        };
+        if let Some(micros) = rtt {
+            self.rtt = self.rtt.sample(Duration::from_micros(micros.into()));
+        }
+        host.answer(late);
+        self.loss.answered += 1;
+        self.loss.late += u32::from(late);
+        self.stats.late_answers += u64::from(late);
+        self.moved = true;
+        self.shared.answered.fetch_add(1, Ordering::Relaxed);
+        self.shared.decided.fetch_add(1, Ordering::Relaxed);
+        match answer.said {
+            Said::Refused => {
+                host.closed.fetch_add(1, Ordering::Relaxed);
+            }
+            Said::Accepted => {
+                host.open.fetch_add(1, Ordering::Relaxed);
+                self.shared.open.fetch_add(1, Ordering::Relaxed);
+                let _ = self.messages.send(Message::Open(from, answer.port));
+            }
+        }
+    }
+
+    /// An ICMP error: counted when it quotes a probe of ours.
+    fn icmp(&mut self, error: Option<IcmpError>, our_port: u16, now: Instant) {
+        let Some(error) = error else { return };
+        let cookie = self.shared.cookies.of(error.to, error.port, our_port);
+        if error.our_port != our_port || error.sequence != cookie {
+            return;
+        }
+        let Some((place, target)) = self.shared.plan.place(error.to, error.port) else {
+            return;
+        };
+        let found = self
+            .blocks
+            .iter()
+            .enumerate()
+            .find_map(|(at, block)| Some((at, block.index(place)?)));
+        if let Some((at, index)) = found {
+            self.shared.answered.fetch_add(1, Ordering::Relaxed);
+            self.unreachable(at, index, target, error.why, now);
+        }
+    }
+
+    fn unreachable(&mut self, at: usize, index: u32, target: u64, why: Unreachable, now: Instant) {
+        if self.blocks[at].take(index, now) != Taken::Again {
+            self.shared.hosts.of(target).has_no_way(why);
+            self.shared.decided.fetch_add(1, Ordering::Relaxed);
+            self.moved = true;
+        }
+    }
+
+    /// Ends the blocks that are decided, and begins the next round of those that waited long enough.
+    fn turn_rounds(&mut self, now: Instant) {
+        let mut at = 0;
+        while at < self.blocks.len() {
+            let block = &self.blocks[at];
+            let waited = block
+                .sent_at
+                .is_some_and(|sent| now >= sent + self.patience(block.round));
+            let done = block.unanswered() == 0;
+            if done || (waited && !self.again(at, now)) {
+                self.retire(at);
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    /// How long a round waits for answers after its last packet.
+    fn patience(&self, round: u32) -> Duration {
+        // RFC 6298 §5.5: later ones wait twice as long, but not twice the floor.
+        let backoff = if round == 0 { 1 } else { 2 };
+        let wanted = match self.rtt.timeout() {
+            Some(timeout) => (timeout * backoff).max(MIN_TIMEOUT),
+            None => FIRST_TIMEOUT,
+        };
+        wanted.min(self.shared.max_timeout)
+    }
+
+    /// Begins the next round of a block, where there is one to be made.
+    fn again(&mut self, at: usize, now: Instant) -> bool {
+        let shared = &self.shared;
+        let block = &mut self.blocks[at];
+        self.stats.timeouts += u64::from(block.unanswered());
+        let (rounds, start) = (block.round + 1, block.start);
+        if shared.retries == 0 || rounds > shared.retries + LOSS_ROUNDS {
+            return false;
+        }
+        let all = self.loss;
+        let elapsed = now.saturating_duration_since(block.began);
+        block.next_round(|index| {
+            if rounds <= shared.retries {
+                return true;
+            }
+            let Some(probe) = shared.plan.at(start + u64::from(index)) else {
+                return false;
+            };
+            let host = shared.hosts.of(probe.host);
+            if host.slow_down(elapsed) {
+                return true;
+            }
+            let own = host.loss();
+            own.wants_more(rounds)
+                || (own.answered > 0 && own.with_share_of(all).wants_more(rounds))
+        })
+    }
+
+    /// What is left of a block is silent.
+    fn retire(&mut self, at: usize) {
+        let block = self.blocks.remove(at);
+        for index in block.silent() {
+            if let Some(probe) = self.shared.plan.at(block.start + u64::from(index)) {
+                self.shared
+                    .hosts
+                    .of(probe.host)
+                    .silent
+                    .fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        self.shared
+            .decided
+            .fetch_add(u64::from(block.unanswered()), Ordering::Relaxed);
+        self.moved = true;
+        self.publish_low();
+    }
+
+    fn publish_low(&self) {
+        let low = self
+            .blocks
+            .iter()
+            .map(|block| block.start)
+            .min()
+            .unwrap_or(u64::MAX);
+        self.low.store(low, Ordering::Relaxed);
+    }
+
+    /// When the next round may begin.
+    fn next_due(&self, now: Instant) -> Instant {
+        let due = |block: &Block| Some(block.sent_at? + self.patience(block.round));
+        let next = self.blocks.iter().filter_map(due).min();
+        next.unwrap_or(now + LONGEST_SLEEP).min(now + LONGEST_SLEEP)
+    }
+
+    /// Waits for answers until then.
+    fn wait(&mut self, until: Instant) {
+        // What the last turn brought may have changed what there is to do.
+        let rest = until
+            .saturating_duration_since(Instant::now())
+            .min(LONGEST_SLEEP);
+        if rest.is_zero() {
+            return;
+        }
+        let sockets = [&self.v4, &self.v6];
+        let fds = sockets
+            .into_iter()
+            .flatten()
+            .flat_map(|s| [s.tcp(), s.icmp()]);
+        let fds: Vec<BorrowedFd<'_>> = fds.collect();
+        let mut polled: Vec<PollFd<'_>> = fds
+            .iter()
+            .map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN))
+            .collect();
+        let ready = Timespec::try_from(rest)
+            .map_err(|_| rustix::io::Errno::INVAL)
+            .and_then(|rest| poll(&mut polled, Some(&rest)));
+        match ready {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => self.shared.fail(io::Error::from(errno)),
+        }
+        // After a wait everything is looked at.
+        self.turns = ICMP_EVERY - 1;
+    }
+
+    /// Tells the scan, from time to time, that the sweep got further.
+    fn report(&mut self) {
+        if self.moved && self.reported_at.elapsed() >= REPORT_EVERY {
+            self.moved = false;
+            self.reported_at = Instant::now();
+            let _ = self.messages.send(Message::Progress);
+        }
+    }
+}

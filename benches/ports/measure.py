@@ -127,7 +127,7 @@ class Tool:
         self.probes = runs[0]["probes"]
 
     def complete(self):
-        return not self.failed and min(self.found) == self.true and self.false == 0
+        return not self.failed and self.true > 0 and min(self.found) == self.true and self.false == 0
 
     def value(self, metric):
         if metric == "cpu":

@@ -35,6 +35,8 @@ scan() {
     local agent=$1 engine=$2 to=$3 ports=$4 options=()
     shift 4
     ! knows "$agent" --engine || options+=(--engine "$engine")
+    # What is counted here is TCP.
+    ! knows "$agent" --udp-ports || options+=(--udp-ports "")
     timeout -s KILL "${SCAN_LIMIT:-60}" ip netns exec "$LAB_SCANNER" "$AGENTS_DIR/recon-$agent" --once --target "$to" \
         --scope "$LAB_NET4" --scope "$LAB_NET6" --ports "$ports" --json "${options[@]}" "$@" \
         >"$WORK/out.json" 2>"$WORK/err" || {
@@ -87,5 +89,5 @@ referee() {
     local six=()
     [[ $1 != *:* ]] || six=(-6)
     scanner nmap "${six[@]}" -n -Pn -sS -T5 --min-rate 20000 --max-retries 6 -p "$2" -oG "$WORK/nmap" "$1" >/dev/null
-    REFEREE=$(grep -o '[0-9]*/open/tcp' "$WORK/nmap" | wc -l)
+    REFEREE=$({ grep -o '[0-9]*/open/tcp' "$WORK/nmap" || true; } | wc -l)
 }

@@ -199,8 +199,9 @@ class Server:
             self.drop(connection)
 
     def reset(self, connection):
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        connection.close()
+        if connection.fileno() >= 0:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
 
     def drop_oldest(self):
         for connection in list(self.kept)[: len(self.kept) // 4 + 1]:

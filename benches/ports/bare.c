@@ -114,7 +114,6 @@ static void prepare(struct half *h, uint16_t port, uint64_t first, uint64_t last
         die("raw socket");
     attach_filter(h->rx, port);
     setsockopt(h->rx, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
-    setsockopt(h->tx, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size);
     setsockopt(h->tx, IPPROTO_IP, IP_HDRINCL, &one, sizeof one);
     if (hosts == 1) { /* the route is looked up once */
         struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(target)};

@@ -38,10 +38,6 @@ SERVICES = {
     "memcached": ("memcached", 11211, "memcached", "memcached -u root -l {a} -p {p}", {}),
     "vsftpd": ("vsftpd", 21, "vsftpd", "mkdir -p /var/run/vsftpd/empty; exec vsftpd {d}/conf",
                {"conf": "listen=YES\nlisten_address={a}\nlisten_port={p}\nbackground=NO\nanonymous_enable=YES\n"}),
-    "proftpd": ("proftpd-core", 2121, "proftpd", "proftpd -n -c {d}/conf",
-                {"conf": "ServerName x\nServerType standalone\nPort {p}\nDefaultAddress {a}\nSocketBindTight on\n"
-                         "ScoreboardFile {d}/score\nPidFile {d}/pid\nUser root\nGroup root\nUseIPv6 off\n"}),
-    "pure-ftpd": ("pure-ftpd", 2122, "pure-ftpd", "pure-ftpd -S {a},{p}", {}),
     "exim": ("exim4-daemon-light", 25, "exim", "exim4 -bdf -q1h -C {d}/conf -oX '<; {a}.{p}' -oP {d}/pid",
              {"conf": "primary_hostname = x.test\nlog_file_path = {d}/%slog\nspool_directory = {d}\nacl_smtp_rcpt = deny\nbegin acl\ndeny:\n  deny\n"}),
     "dovecot": ("dovecot-imapd", 143, "dovecot", "dovecot -F -c {d}/conf",

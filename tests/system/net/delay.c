@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -156,6 +157,8 @@ int main(int argc, char **argv)
         return 2;
     }
     prctl(PR_SET_PDEATHSIG, SIGTERM);
+    /* It stands for the network, which does not wait for a processor. */
+    setpriority(PRIO_PROCESS, 0, -20);
     double delay = atof(argv[5]), jitter = atof(argv[6]), loss = atof(argv[7]);
     if (jitter > delay || delay + jitter > 3900 || loss < 0 || loss > 99) {
         fprintf(stderr, "delay: JITTER <= DELAY, both together < 3900 ms, LOSS 0 to 99\n");

@@ -38,11 +38,11 @@ SERVICES = {
     "memcached": ("memcached", 11211, "memcached", "memcached -u root -l {a} -p {p}", {}),
     "vsftpd": ("vsftpd", 21, "vsftpd", "mkdir -p /var/run/vsftpd/empty; exec vsftpd {d}/conf",
                {"conf": "listen=YES\nlisten_address={a}\nlisten_port={p}\nbackground=NO\nanonymous_enable=YES\n"}),
-    "exim": ("exim4-daemon-light", 25, "exim", "exim4 -bdf -q1h -C {d}/conf -oX '<; {a}.{p}' -oP {d}/pid",
+    "exim": ("exim4-daemon-light", 25, "exim", "chown -R Debian-exim {d}; exec exim4 -bdf -q1h -C {d}/conf -oX '<; {a}.{p}' -oP {d}/pid",
              {"conf": "primary_hostname = x.test\nlog_file_path = {d}/%slog\nspool_directory = {d}\nacl_smtp_rcpt = deny\nbegin acl\ndeny:\n  deny\n"}),
     "dovecot": ("dovecot-imapd", 143, "dovecot", "dovecot -F -c {d}/conf",
                 {"conf": "protocols = imap\nlisten = {a}\nssl = no\nbase_dir = {d}/run\nlog_path = {d}/log\n"
-                         "service imap-login {{ inet_listener imap {{ port = {p} }} }}\n"}),
+                         "service imap-login {{\n inet_listener imap {{\n  port = {p}\n }}\n}}\n"}),
     "postgresql": ("postgresql-15", 5432, "postgres", "chown postgres {d}; su postgres -c '/usr/lib/postgresql/15/bin/initdb -D {d}/db >/dev/null'; "
                    "exec su postgres -c '/usr/lib/postgresql/15/bin/postgres -D {d}/db -h {a} -p {p} -k {d}'", {}),
     "mariadb": ("mariadb-server", 3306, "mariadb", "mariadb-install-db --user=root --datadir={d}/db >/dev/null; "
@@ -65,8 +65,8 @@ SERVICES = {
     "samba": ("samba", 445, "samba", "mkdir -p /run/samba; exec smbd -F --no-process-group -s {d}/conf -p {p}",
               {"conf": "[global]\ninterfaces = {a}/32\nbind interfaces only = no\nlock directory = {d}\nprivate dir = {d}\nstate directory = {d}\ncache directory = {d}\npid directory = {d}\n"}),
     "rsync": ("rsync", 873, "rsync", "rsync --daemon --no-detach --config={d}/conf --address={a} --port={p}", {"conf": "use chroot = no\n[x]\npath = {d}\n"}),
-    "cups": ("cups-daemon", 631, "cups", "cupsd -f -c {d}/conf -s {d}/files",
-             {"conf": "Listen {a}:{p}\n<Location />\n Order allow,deny\n Allow all\n</Location>\nServerTokens Full\n",
+    "cups": ("cups-daemon", 631, "cups", "mkdir -p /usr/share/cups/banners; exec cupsd -f -c {d}/conf -s {d}/files",
+             {"conf": "Listen {a}:{p}\nListen 127.0.0.1:6310\n<Location />\n Order allow,deny\n Allow all\n</Location>\nServerTokens Full\n",
               "files": "StateDir {d}\nServerRoot {d}\nCacheDir {d}\nRequestRoot {d}\nTempDir {d}\nErrorLog stderr\n"}),
     "prometheus": ("prometheus", 9090, "prometheus", "prometheus --config.file={d}/conf --storage.tsdb.path={d}/db --web.listen-address={a}:{p}", {"conf": "global: {{}}\n"}),
     "node-exporter": ("prometheus-node-exporter", 9100, "prometheus|node.exporter", "prometheus-node-exporter --web.listen-address={a}:{p}", {}),
@@ -107,7 +107,7 @@ def serve(address):
         for file, text in files.items():
             with open(f"{where}/{file}", "w") as out:
                 out.write(text.format(**words))
-        log = open(f"{where}/stdout", "w")
+        log = open(f"{where}.log", "w")
         running[name] = subprocess.Popen(["/bin/bash", "-c", command.format(**words)], stdout=log, stderr=log,
                                          stdin=subprocess.DEVNULL, start_new_session=True)
     missing, end = set(SERVICES), time.monotonic() + 30
@@ -115,7 +115,7 @@ def serve(address):
         missing = {name for name in missing if not answers(address, SERVICES[name][1])}
         time.sleep(0.2)
     for name in sorted(missing):
-        tail = " ".join(open(f"{DIR}/{name}/stdout", errors="replace").read().split())[-160:]
+        tail = " ".join(open(f"{DIR}/{name}.log", errors="replace").read().split())[-160:]
         print(f"    not there: {name}: {tail}", file=sys.stderr)
     with open("/run/services.json", "w") as out:
         json.dump([{"name": name, "port": port, "product": product, "version": upstream(package)}

@@ -38,7 +38,7 @@ SERVICES = {
     "memcached": ("memcached", 11211, "memcached", "memcached -u root -l {a} -p {p}", {}),
     "vsftpd": ("vsftpd", 21, "vsftpd", "mkdir -p /var/run/vsftpd/empty; exec vsftpd {d}/conf",
                {"conf": "listen=YES\nlisten_address={a}\nlisten_port={p}\nbackground=NO\nanonymous_enable=YES\n"}),
-    "exim": ("exim4-daemon-light", 25, "exim", "chown -R Debian-exim {d}; exec exim4 -bdf -q1h -C {d}/conf -oX '<; {a}.{p}' -oP {d}/pid",
+    "exim": ("exim4-daemon-light", 25, "exim", "chown -R Debian-exim {d}; chown root {d}/conf; exec exim4 -bdf -q1h -C {d}/conf -oX '<; {a}.{p}' -oP {d}/pid",
              {"conf": "primary_hostname = x.test\nlog_file_path = {d}/%slog\nspool_directory = {d}\nacl_smtp_rcpt = deny\nbegin acl\ndeny:\n  deny\n"}),
     "dovecot": ("dovecot-imapd", 143, "dovecot", "dovecot -F -c {d}/conf",
                 {"conf": "protocols = imap\nlisten = {a}\nssl = no\nbase_dir = {d}/run\nlog_path = {d}/log\n"

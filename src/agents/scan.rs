@@ -4,9 +4,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::api::{EggRecord, Personality, Scan, ScanResult, ScanSubmission, WorkKind};
-use crate::engines::ports::{
-    Engine, Nmap, Observer, PortSet, Progress, ScanOptions, scan_host_thorough,
-};
+use crate::engines::ports::{Nmap, Observer, Progress, ScanOptions, scan_host_thorough};
 use crate::fleet::{ScanSettings, Settings};
 use crate::runtime::{
     Config, Context, CycleReport, Done, LeasedWork, Outbox, Phase, Shown, Task, WorkError,
@@ -24,9 +22,6 @@ pub trait PortScanner {
     fn nmap(&self) -> Option<&Nmap>;
 }
 
-/// Longest wait for one service to say something.
-const SERVICE_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// The settings of a port scanner.
 pub fn of(settings: &Settings) -> Result<&ScanSettings, String> {
     match settings {
@@ -37,11 +32,9 @@ pub fn of(settings: &Settings) -> Result<&ScanSettings, String> {
 
 /// Whether a port scanner can use these settings.
 pub fn check(settings: &Settings) -> Result<(), String> {
-    of(settings)?
-        .ports
-        .parse::<PortSet>()
+    ScanOptions::of(of(settings)?, 0)
         .map(drop)
-        .map_err(|e| format!("ports: {e}"))
+        .map_err(|e| e.to_string())
 }
 
 /// One cycle of a port scanner.
@@ -152,7 +145,8 @@ async fn scan<S: PortScanner>(
     ctx: &Context,
 ) -> Result<ScanResult, WorkError> {
     let settings = of(&config.agent.settings).map_err(WorkError::Failed)?;
-    let options = options(settings, config).map_err(WorkError::Failed)?;
+    let options =
+        ScanOptions::of(settings, config.max_rate).map_err(|e| WorkError::Failed(e.to_string()))?;
     let watch = Watch {
         ctx,
         by_hand: config.by_hand,
@@ -165,24 +159,6 @@ async fn scan<S: PortScanner>(
         tracing::warn!(%error, TARGET = %text::display(target, 120), "nmap failed; own probes stand");
     }
     Ok(report.into_result(target))
-}
-
-fn options(settings: &ScanSettings, config: &Config) -> Result<ScanOptions, String> {
-    Ok(ScanOptions {
-        engine: Engine::Connect,
-        ports: settings.ports.parse().map_err(|e| format!("ports: {e}"))?,
-        concurrency: settings.concurrency as usize,
-        connect_timeout: settings.connect_timeout.0,
-        retries: settings.retries,
-        max_time: settings.max_time.0,
-        max_rate: config.max_rate,
-        max_rate_total: 0,
-        udp_ports: std::iter::empty().collect(),
-        services: settings.services,
-        service_timeout: SERVICE_TIMEOUT,
-        scope_id: 0,
-        resume: None,
-    })
 }
 
 /// Turns the engine's progress into heartbeats and status lines.

@@ -47,6 +47,18 @@ impl KeySchema {
         text(&self.0, "description")
     }
 
+    /// Whether the other says the same but for the default.
+    pub fn same_but_for_default(&self, other: &Self) -> bool {
+        let without = |schema: &Self| {
+            let mut schema = schema.0.clone();
+            if let Some(fields) = schema.as_object_mut() {
+                fields.remove("default");
+            }
+            schema
+        };
+        without(self) == without(other)
+    }
+
     /// Its built-in default, where the schema has one.
     pub fn default(&self) -> Option<&Value> {
         self.0.get("default").filter(|value| !value.is_null())

@@ -42,7 +42,7 @@ pub use networks::subtract;
 pub use schema::schema;
 pub use scope::{Refusal, Rule, RuleError, Scope};
 pub use settings::{
-    AssessSettings, EnumSettings, HubSettings, NmapUse, ScanSettings, SentinelSettings, Settings,
-    SpiderSettings, WebhookSettings,
+    AssessSettings, EngineUse, EnumSettings, HubSettings, NmapUse, ScanSettings, SentinelSettings,
+    Settings, SpiderSettings, WebhookSettings,
 };
 pub use span::Span;

@@ -27,6 +27,19 @@ impl Scope {
         networks
     }
 
+    /// The networks that are denied by number, each with its rule in words.
+    pub fn denied_networks(&self) -> impl Iterator<Item = (IpNet, String)> + '_ {
+        nets(self.deny()).map(|net| (net, format!("scope.deny {}", Rule::Net(net))))
+    }
+
+    /// The networks that no wider rule allows (link-local, multicast, …), each with why.
+    pub fn special_networks() -> impl Iterator<Item = (IpNet, String)> {
+        SPECIAL_RANGES.iter().filter_map(|(what, range)| {
+            let why = format!("{what} addresses need a scope.allow entry of their own, by number");
+            Some((range.parse().ok()?, why))
+        })
+    }
+
     /// Whether a rule allows names, whose addresses nobody knows beforehand.
     pub fn has_names(&self) -> bool {
         self.allow()

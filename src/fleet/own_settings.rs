@@ -55,7 +55,9 @@ pub(super) fn read(kind: AgentKind, section: &mut Section<'_>) -> Settings {
     let config = section.section("config");
     match kind {
         AgentKind::Hub => Settings::Hub(typed::<HubSettings>(&config)),
-        AgentKind::Kage | AgentKind::Kaze => Settings::Scan(typed::<ScanSettings>(&config)),
+        AgentKind::Kage | AgentKind::Kaze => {
+            Settings::Scan(typed_over(&config, ScanSettings::of(kind)))
+        }
         AgentKind::Kumo => Settings::Spider(typed::<SpiderSettings>(&config)),
         AgentKind::Suzu => Settings::Enum(typed::<EnumSettings>(&config)),
         AgentKind::Ryu => Settings::Assess(typed::<AssessSettings>(&config)),
@@ -72,6 +74,11 @@ pub(super) fn read(kind: AgentKind, section: &mut Section<'_>) -> Settings {
 /// Reads settings into their struct. Each key is tried alone first, because serde stops at the first
 /// error and knows no lines.
 fn typed<T: DeserializeOwned + Default + Serialize>(config: &Section<'_>) -> T {
+    typed_over(config, T::default())
+}
+
+/// The same, where what is not said is as in `otherwise`.
+fn typed_over<T: DeserializeOwned + Default + Serialize>(config: &Section<'_>, otherwise: T) -> T {
     let known = field_names::<T>();
     let mut good = super::fragments::Table::new();
     for (key, node) in config.entries() {
@@ -84,7 +91,10 @@ fn typed<T: DeserializeOwned + Default + Serialize>(config: &Section<'_>) -> T {
             good.insert(key.clone(), node.clone());
         }
     }
-    plain_table(&good).try_into().unwrap_or_default()
+    // What TOML cannot write (`None`) is what it is without a word.
+    let mut all = toml::Table::try_from(&otherwise).unwrap_or_default();
+    all.extend(plain_table(&good));
+    all.try_into().unwrap_or(otherwise)
 }
 
 /// The keys of a settings struct: its default has them all, as JSON, where `None` is null.

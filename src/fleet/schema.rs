@@ -104,6 +104,21 @@ fn of<T: schemars::JsonSchema>() -> Value {
         .to_value()
 }
 
+/// The same schema with these values as the defaults.
+fn with_defaults<T: serde::Serialize>(mut schema: Value, values: &T) -> Value {
+    if let (Some(properties), Ok(Value::Object(values))) = (
+        schema["properties"].as_object_mut(),
+        serde_json::to_value(values),
+    ) {
+        for (key, value) in values {
+            if let Some(property) = properties.get_mut(&key) {
+                property["default"] = value;
+            }
+        }
+    }
+    schema
+}
+
 fn agent() -> Value {
     let kinds: Vec<_> = AgentKind::BUILT_IN
         .iter()
@@ -191,7 +206,9 @@ fn built_in_agents() -> Value {
             let mut schema = agent();
             schema["properties"]["config"] = match kind {
                 AgentKind::Hub => of::<HubSettings>(),
-                AgentKind::Kage | AgentKind::Kaze => of::<ScanSettings>(),
+                AgentKind::Kage | AgentKind::Kaze => {
+                    with_defaults(of::<ScanSettings>(), &ScanSettings::of(kind))
+                }
                 AgentKind::Kumo => of::<SpiderSettings>(),
                 AgentKind::Suzu => of::<EnumSettings>(),
                 AgentKind::Ryu => of::<AssessSettings>(),

@@ -127,6 +127,16 @@ impl Scope {
         }
     }
 
+    /// The same with these rules instead of its own allow rules; without any, as it is. What it
+    /// denies stays denied.
+    #[must_use]
+    pub fn allowing(self, allow: Vec<Rule>) -> Self {
+        match allow.is_empty() {
+            true => self,
+            false => Self { allow, ..self },
+        }
+    }
+
     /// The allow rules.
     pub fn allow(&self) -> &[Rule] {
         &self.allow
@@ -357,6 +367,16 @@ mod tests {
         assert!(scope.check_net("10.20.99.0/25".parse().unwrap()).is_err());
         assert!(scope.check_net("10.20.0.0/16".parse().unwrap()).is_ok());
         assert!(scope.check_net("10.0.0.0/8".parse().unwrap()).is_err());
+    }
+
+    #[test]
+    fn other_allow_rules_do_not_lift_what_is_denied() {
+        let own = scope(&["10.0.0.0/8"], &["10.0.0.1"]);
+        let other = own.clone().allowing(vec!["10.0.0.0/30".parse().unwrap()]);
+        assert!(other.check_addr(addr("10.0.0.2")).is_ok());
+        assert!(other.check_addr(addr("10.0.0.1")).is_err());
+        assert!(other.check_addr(addr("10.1.0.1")).is_err());
+        assert_eq!(own.clone().allowing(Vec::new()), own);
     }
 
     #[test]

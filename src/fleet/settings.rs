@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Span;
+use super::{AgentKind, Span};
 
 /// The agent's own settings (`[agents.NAME.config]`), by kind of agent.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -36,6 +36,21 @@ pub enum NmapUse {
     Never,
 }
 
+/// Which engine of a port scanner sends the probes of TCP.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineUse {
+    /// SYN where the agent has CAP_NET_RAW, else connect.
+    #[default]
+    Auto,
+    /// Whole connections; needs no privilege.
+    Connect,
+    /// Half-open connections; needs CAP_NET_RAW.
+    Syn,
+}
+
 /// Settings of a port scanner.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -46,14 +61,25 @@ pub struct ScanSettings {
     pub max_scans: u32,
     /// A target is scanned again after this long; the hub keeps to it.
     pub rescan_after: Span,
-    /// Ports: `top1000`, `1-65535`, `22,80,443,8000-8100`.
+    /// TCP ports: `top1000`, `1-65535`, `22,80,443,8000-8100`, `ssh,http`.
     pub ports: String,
+    /// Ports that are never tried, TCP and UDP; written as `ports`.
+    pub exclude_ports: String,
+    /// UDP ports: `top20`, `53,161`, `snmp,ntp`; none when empty.
+    pub udp_ports: String,
+    /// Which engine sends the probes of TCP.
+    pub engine: EngineUse,
     /// Find out what listens on the open ports.
     pub services: bool,
+    /// Ask services for all that they tell, such as every TLS version, at the cost of more connections.
+    pub deep: bool,
     /// When kage uses nmap; kaze never does.
     pub nmap: NmapUse,
     /// Connections at a time; 0 derives it from the file limit.
     pub concurrency: u32,
+    /// Packets/s or connection attempts/s to all targets together; 0 is no limit of its own
+    /// (`scope.max_rate` holds for each target).
+    pub max_rate_total: u32,
     /// Longest wait for an answer to one connection attempt.
     pub connect_timeout: Span,
     /// Attempts after the first for ports that do not answer, 0 to 10.
@@ -64,21 +90,63 @@ pub struct ScanSettings {
     pub lease: Span,
 }
 
-impl Default for ScanSettings {
-    fn default() -> Self {
+impl ScanSettings {
+    /// The thorough one: the usual ports and UDP services, nmap's opinion where it is installed.
+    pub fn kage() -> Self {
+        Self {
+            udp_ports: "top20".to_owned(),
+            ..Self::kaze()
+        }
+    }
+
+    /// The fast one: the usual ports.
+    pub fn kaze() -> Self {
         Self {
             scan_interval: Span::secs(30),
             max_scans: 5,
             rescan_after: Span::secs(24 * 3600),
             ports: "top1000".to_owned(),
+            exclude_ports: String::new(),
+            udp_ports: String::new(),
+            engine: EngineUse::Auto,
             services: true,
+            deep: false,
             nmap: NmapUse::Auto,
             concurrency: 0,
+            max_rate_total: 0,
             connect_timeout: Span::secs(1),
             retries: 2,
             max_time: Span::secs(3600),
             lease: Span::secs(600),
         }
+    }
+
+    /// The complete one: every port, the usual UDP services, and all that a service tells.
+    pub fn ryu() -> Self {
+        Self {
+            ports: "1-65535".to_owned(),
+            udp_ports: "top100".to_owned(),
+            deep: true,
+            nmap: NmapUse::Never,
+            retries: 3,
+            max_time: Span::secs(4 * 3600),
+            ..Self::kaze()
+        }
+    }
+
+    /// What holds for this kind of agent when the fleet file says nothing.
+    pub fn of(kind: AgentKind) -> Self {
+        match kind {
+            AgentKind::Kage => Self::kage(),
+            AgentKind::Ryu => Self::ryu(),
+            _ => Self::kaze(),
+        }
+    }
+}
+
+impl Default for ScanSettings {
+    fn default() -> Self {
+        Self::kaze()
     }
 }
 

@@ -1,5 +1,5 @@
 use crate::fleet::{
-    self, Agent, AgentKind, AgentName, Diagnostics, Fleet, Scope, Settings, Sources,
+    self, Agent, AgentKind, AgentName, Diagnostics, Fleet, ScanSettings, Scope, Settings, Sources,
 };
 
 use super::{Credentials, HubClient, HubError, Options, process};
@@ -121,16 +121,7 @@ impl ConfigSource {
             name: self.name.clone(),
             reason,
         })?;
-        let mut scope = fleet.scope;
-        if !options.scope.is_empty() {
-            let Scope {
-                max_rate,
-                blackouts,
-                ..
-            } = scope;
-            scope = Scope::new(options.scope.clone(), Vec::new());
-            (scope.max_rate, scope.blackouts) = (max_rate, blackouts);
-        }
+        let scope = fleet.scope.allowing(options.scope.clone());
         let caller = format!("{}@{}", self.name, process::host_name());
         let credentials = Credentials::find(options.token_file.as_deref(), options.ca.as_deref());
         let url = options.hub.as_deref().unwrap_or(&fleet.hub);
@@ -166,10 +157,26 @@ impl Options {
     /// The command line is stronger than every file.
     fn override_settings(&self, settings: &mut Settings) {
         if let Settings::Scan(scan) = settings {
-            if let Some(ports) = &self.ports {
-                scan.ports.clone_from(ports);
-            }
-            scan.services &= !self.no_services;
+            self.override_scan(scan);
         }
+    }
+
+    /// What the command line says of a port scan.
+    pub fn override_scan(&self, scan: &mut ScanSettings) {
+        let texts = [
+            (&self.ports, &mut scan.ports),
+            (&self.exclude_ports, &mut scan.exclude_ports),
+            (&self.udp_ports, &mut scan.udp_ports),
+        ];
+        for (said, setting) in texts {
+            if let Some(said) = said {
+                setting.clone_from(said);
+            }
+        }
+        scan.services &= !self.no_services;
+        scan.engine = self.engine.unwrap_or(scan.engine);
+        scan.max_rate_total = self.max_rate_total.unwrap_or(scan.max_rate_total);
+        scan.retries = self.retries.unwrap_or(scan.retries);
+        scan.max_time = self.max_time.unwrap_or(scan.max_time);
     }
 }

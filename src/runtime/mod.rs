@@ -49,7 +49,7 @@ pub use manual::Shown;
 pub use options::Options;
 pub use outbox::Outbox;
 pub use process::{host_name, rss_bytes};
-pub use resolve::{ResolveError, resolve_in_scope};
+pub use resolve::{ResolveError, lookup, resolve_in_scope};
 pub use run::{Agent, CycleReport, main};
 pub use spool::{Spool, Spooled};
 pub use vitals::Vitals;

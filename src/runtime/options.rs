@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use clap::{CommandFactory, FromArgMatches, Parser};
 
-use crate::fleet::{AgentKind, Rule};
+use crate::fleet::{AgentKind, EngineUse, Rule, Span};
 
 /// Command line of an agent. As a daemon it needs none of it; by hand it needs no fleet file, no hub
 /// and no systemd.
@@ -31,25 +31,50 @@ pub struct Options {
     /// Work on --target once, print the result and end; nothing is sent to a hub.
     #[arg(long, requires = "target")]
     pub once: bool,
-    /// Target for --once: a name or an address; may be given several times.
+    /// Target for --once: a name, an address, a network (10.0.0.0/24), a range (10.0.0.1-20) or a
+    /// list of them; may be given several times.
     #[arg(long, value_name = "TARGET", requires = "once")]
     pub target: Vec<String>,
+    /// Leave these out; written as --target.
+    #[arg(long, value_name = "TARGETS", requires = "once")]
+    pub exclude: Vec<String>,
     /// What may be touched: address, network or name (default: the fleet file's scope, else
-    /// loopback only).
+    /// loopback only). What the fleet file denies stays denied.
     #[arg(long, value_name = "RULE", value_parser = |s: &str| s.parse::<Rule>())]
     pub scope: Vec<Rule>,
     /// Ports to scan: top1000, 1-65535, 22,80,443.
     #[arg(long, value_name = "PORTS")]
     pub ports: Option<String>,
+    /// Ports not to scan, TCP and UDP; written as --ports.
+    #[arg(long, value_name = "PORTS")]
+    pub exclude_ports: Option<String>,
+    /// UDP ports to scan: top20, 53,161, snmp; none with "".
+    #[arg(long, value_name = "PORTS")]
+    pub udp_ports: Option<String>,
+    /// What sends the probes of TCP.
+    #[arg(long, value_enum)]
+    pub engine: Option<EngineUse>,
     /// Do not find out what listens on the open ports.
     #[arg(long)]
     pub no_services: bool,
-    /// Most packets/s or requests/s for one target host (default: scope.max_rate).
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Most packets/s or requests/s for one target host (default: scope.max_rate); 0: no limit.
+    #[arg(long, value_name = "N")]
     pub max_rate: Option<u32>,
+    /// Most packets/s to all targets together; 0: no limit.
+    #[arg(long, value_name = "N")]
+    pub max_rate_total: Option<u32>,
+    /// Attempts after the first for ports that do not answer, 0 to 10.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=10))]
+    pub retries: Option<u32>,
+    /// Longest time for the scan (30s, 10m, 1h); what was found until then is kept.
+    #[arg(long, value_name = "TIME")]
+    pub max_time: Option<Span>,
     /// Print JSON (with --once).
     #[arg(long)]
     pub json: bool,
+    /// Print one JSON object a line, as each target is done (with --once).
+    #[arg(long, conflicts_with = "json")]
+    pub jsonl: bool,
     /// Check the configuration and end: 0 when it is good, 78 when it is not.
     #[arg(long, conflicts_with = "once")]
     pub check_config: bool,

@@ -24,6 +24,18 @@ pub enum ResolveError {
     },
 }
 
+/// The addresses of a name, for who works by hand.
+///
+/// # Errors
+/// Why there are none.
+pub async fn lookup(name: &str) -> Result<Vec<IpAddr>, String> {
+    match tokio::time::timeout(LOOKUP_LIMIT, tokio::net::lookup_host((name, 0))).await {
+        Err(_) => Err("no answer from the resolver".to_owned()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Ok(Ok(found)) => Ok(found.map(|socket| socket.ip()).collect()),
+    }
+}
+
 /// Resolves a target once and checks name and address against the scope; the address that comes
 /// back is the one to use for the whole task. Of several addresses the first in scope is taken.
 ///

@@ -110,12 +110,13 @@ fn sections() -> Vec<(String, Vec<KeyDoc>)> {
     sections.sort_by_key(|(title, _)| order(title));
     let mut shared: Vec<(String, Vec<KeyDoc>)> = Vec::new();
     for (title, keys) in sections {
-        let schemas =
-            |keys: &[KeyDoc]| -> Vec<_> { keys.iter().map(|k| k.schema.clone()).collect() };
-        match shared
-            .iter_mut()
-            .find(|(_, other)| schemas(other) == schemas(&keys))
-        {
+        // Defaults by kind of agent are told by key.
+        let same = |other: &[KeyDoc]| {
+            let pairs = || other.iter().zip(&keys);
+            other.len() == keys.len()
+                && pairs().all(|(a, b)| a.schema.same_but_for_default(&b.schema))
+        };
+        match shared.iter_mut().find(|(_, other)| same(other)) {
             Some((first, _)) => first.push_str(&format!(" {title}")),
             None => shared.push((title, keys)),
         }

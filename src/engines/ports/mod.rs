@@ -9,12 +9,15 @@
 mod error;
 #[cfg(test)]
 mod fake_nmap;
+mod inputs;
 mod limits;
 mod nmap;
 mod nmap_xml;
 mod options;
+pub mod output;
 mod plan;
 mod portset;
+mod profile;
 mod rate;
 mod report;
 mod rtt;
@@ -28,11 +31,13 @@ mod table;
 mod targets;
 
 pub use error::ScanError;
+pub use inputs::{InScope, Inputs, Refused, SettleError, Settled, in_scope, settle};
 pub use nmap::{Nmap, NmapError, find_nmap};
 pub use nmap_xml::{NmapHost, NmapRun, NmapXmlError, parse_nmap_xml};
 pub use options::{Engine, Observer, Progress, ScanOptions, Unobserved};
 pub use plan::{Plan, Probe, Targets, TargetsError};
 pub use portset::{PortSet, PortSetError};
+pub use profile::SettingsError;
 pub use report::{Checkpoint, Reason, ScanReport, ScanRun, SweepStats};
 pub use scan::{scan_host, scan_host_thorough};
 pub use targets::scan_targets;

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -44,6 +45,10 @@ pub struct ScanOptions {
     pub max_rate_total: u32,
     /// Find out which services the open ports carry.
     pub services: bool,
+    /// Ask services for all that they tell, at the cost of more connections.
+    pub deep: bool,
+    /// The names under which addresses are scanned, if they were named so: TLS and HTTP ask for them.
+    pub names: BTreeMap<IpAddr, String>,
     /// Time for all probes of one port.
     pub service_timeout: Duration,
     /// Interface index of a link-local IPv6 target (RFC 4007 zone); else 0.
@@ -65,6 +70,8 @@ impl Default for ScanOptions {
             max_rate: 0,
             max_rate_total: 0,
             services: true,
+            deep: false,
+            names: BTreeMap::new(),
             service_timeout: Duration::from_secs(6),
             scope_id: 0,
             resume: None,

@@ -3,14 +3,15 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::table;
+use super::table::{self, Ranking};
 
-/// A set of TCP ports, 1 to 65535.
+/// A set of ports, 1 to 65535.
 ///
 /// Reads `top100`, `top1000` (see `packaging/ports/tcp-ports.txt`), `-`, `all` or `1-65535`, and
 /// lists of numbers, ranges and service names: `22,80,443,8000-8100,ssh`. Ranges may be open:
 /// `-1024`, `60000-`. Shows as the shortest list of numbers and ranges, or as `topN` when it is
-/// just that.
+/// just that. As text they are TCP ports; [`PortSet::udp`] reads the same with the ranking and the
+/// names of UDP.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PortSet {
     /// Sorted, disjoint, not adjacent, both ends included.
@@ -20,9 +21,18 @@ pub struct PortSet {
 /// A list of ports that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is not a list of ports: write it like \"22,80,8000-8100\", \"top1000\", \"ssh,http\" or \"-\" for all"
+    "{list:?} is not a list of ports: {part:?} is no port, range, service name or top1 to top{ranked}; \
+     write it like \"22,80,8000-8100\", \"{example}\" or \"-\" for all"
 )]
-pub struct PortSetError(pub String);
+pub struct PortSetError {
+    /// The whole list.
+    pub list: String,
+    /// The part of it that does not read.
+    pub part: String,
+    /// How many ports are ranked.
+    ranked: usize,
+    example: &'static str,
+}
 
 impl PortSet {
     /// Every port, 1 to 65535.
@@ -35,6 +45,60 @@ impl PortSet {
     /// The `count` ports that are most often open, at most 1,000.
     pub fn top(count: usize) -> Self {
         table::top_ports(count).collect()
+    }
+
+    /// No port.
+    pub fn none() -> Self {
+        Self { ranges: Vec::new() }
+    }
+
+    /// UDP ports, from the same kind of text: `top20`, `snmp,ntp`, `53,1-1024`. "" is none.
+    ///
+    /// # Errors
+    /// It does not read.
+    pub fn udp(text: &str) -> Result<Self, PortSetError> {
+        Self::read_or_none(text, table::udp(), "top20")
+    }
+
+    /// TCP ports, or none when the text is empty.
+    ///
+    /// # Errors
+    /// It does not read.
+    pub fn tcp(text: &str) -> Result<Self, PortSetError> {
+        Self::read_or_none(text, table::tcp(), "top1000")
+    }
+
+    fn read_or_none(
+        text: &str,
+        ranking: &Ranking,
+        example: &'static str,
+    ) -> Result<Self, PortSetError> {
+        match text.trim() {
+            "" => Ok(Self::none()),
+            text => Self::read(text, ranking, example),
+        }
+    }
+
+    fn read(text: &str, ranking: &Ranking, example: &'static str) -> Result<Self, PortSetError> {
+        let mut ranges = Vec::new();
+        for part in text.split(',').map(str::trim) {
+            ranges.extend(parse_part(part, ranking).ok_or_else(|| PortSetError {
+                list: text.to_owned(),
+                part: part.to_owned(),
+                ranked: ranking.len(),
+                example,
+            })?);
+        }
+        Ok(Self::from_ranges(ranges))
+    }
+
+    /// Those that are not in the other.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        if other.is_empty() {
+            return self.clone();
+        }
+        self.iter().filter(|port| !other.contains(*port)).collect()
     }
 
     /// Number of ports.
@@ -112,26 +176,22 @@ impl FromStr for PortSet {
     type Err = PortSetError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut ranges = Vec::new();
-        for part in text.split(',').map(str::trim) {
-            ranges.extend(parse_part(part).ok_or_else(|| PortSetError(text.to_owned()))?);
-        }
-        Ok(Self::from_ranges(ranges))
+        Self::read(text, table::tcp(), "top1000")
     }
 }
 
 /// One part of a list; nothing when it is not one.
-fn parse_part(part: &str) -> Option<Vec<(u16, u16)>> {
+fn parse_part(part: &str, ranking: &Ranking) -> Option<Vec<(u16, u16)>> {
     if part.eq_ignore_ascii_case("all") {
         return Some(PortSet::all().ranges);
     }
     if let Some(count) = part.to_ascii_lowercase().strip_prefix("top") {
         let count = count.trim_start_matches('-').parse().ok()?;
-        return (1..=table::ranked())
+        return (1..=ranking.len())
             .contains(&count)
-            .then(|| PortSet::top(count).ranges);
+            .then(|| ranking.top(count).collect::<PortSet>().ranges);
     }
-    if let Some(port) = table::port_of(part) {
+    if let Some(port) = ranking.port_of(part) {
         return Some(vec![(port, port)]);
     }
     let (first, last) = match part.split_once('-') {
@@ -220,6 +280,25 @@ mod tests {
         ] {
             assert!(bad.parse::<PortSet>().is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn udp_has_its_own_ranking_and_names() {
+        let udp = |text: &str| PortSet::udp(text).unwrap();
+        assert_eq!(udp("snmp,ntp").to_string(), "123,161");
+        assert_eq!(udp("top20").len(), 20);
+        assert!(udp("top20").contains(161) && !udp("top20").contains(80));
+        assert!(udp("").is_empty() && PortSet::tcp(" ").unwrap().is_empty());
+        let error = PortSet::udp("53,top9999").unwrap_err().to_string();
+        assert!(error.contains("\"top9999\" is no port"), "{error}");
+        assert!(error.contains("top1 to top"), "{error}");
+    }
+
+    #[test]
+    fn without_takes_away() {
+        assert_eq!(set("1-10").without(&set("3-4,9-20")).to_string(), "1-2,5-8");
+        assert_eq!(set("1-10").without(&PortSet::none()), set("1-10"));
+        assert!(set("80").without(&PortSet::all()).is_empty());
     }
 
     #[test]

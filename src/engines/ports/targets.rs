@@ -306,7 +306,8 @@ impl Scan<'_> {
         let start = Instant::now();
         let limiter = self.rates.of(host);
         let addr = report.addr.to_string();
-        let target = self.name.unwrap_or(&addr);
+        let named = self.options.names.get(&report.addr.to_canonical());
+        let target = self.name.or(named.map(String::as_str)).unwrap_or(&addr);
         let (options, deadline) = (self.options, self.deadline);
         services::detect(report, target, options, &limiter, deadline, watch, job).await;
         report.finish(start);

@@ -229,6 +229,24 @@ impl FromIterator<IpAddr> for Targets {
     }
 }
 
+impl FromIterator<IpNet> for Targets {
+    /// IPv6 networks do not mean the IPv4 addresses that are mapped into them.
+    fn from_iter<I: IntoIterator<Item = IpNet>>(nets: I) -> Self {
+        let (v4, v6): (Vec<IpNet>, Vec<IpNet>) =
+            nets.into_iter().partition(|net| net.addr().is_ipv4());
+        let of = |nets: &[IpNet]| {
+            let ranges = nets.iter();
+            let ranges = ranges.map(|net| (number(net.network()), number(net.broadcast())));
+            Self::of_ranges(ranges.collect())
+        };
+        let mapped = Self::of_ranges(vec![(
+            number(IpAddr::from([0, 0, 0, 0])),
+            number(IpAddr::from([255, 255, 255, 255])),
+        )]);
+        of(&v6).without(&mapped).or(&of(&v4))
+    }
+}
+
 impl fmt::Display for Targets {
     /// Addresses and ranges, divided by commas.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -290,6 +308,24 @@ mod tests {
             "2001:db8::/64".parse::<Targets>(),
             Err(TargetsError::TooMany(_))
         ));
+    }
+
+    #[test]
+    fn networks_of_six_hold_no_addresses_of_four() {
+        let nets = |texts: &[&str]| {
+            let nets = texts.iter().map(|net| net.parse::<IpNet>().unwrap());
+            nets.collect::<Targets>()
+        };
+        let all6 = nets(&["::/0"]);
+        assert_eq!(all6.place([10, 0, 0, 1].into()), None);
+        assert!(set("10.0.0.0/8").and(&all6).is_empty());
+        assert_eq!(set("fd00::1").and(&all6), set("fd00::1"));
+        assert_eq!(
+            nets(&["10.0.0.0/31", "10.0.0.2/31"]).to_string(),
+            "10.0.0.0-10.0.0.3"
+        );
+        let both = nets(&["0.0.0.0/0", "::/0"]);
+        assert_eq!(set("10.0.0.0/8,::1").without(&both).len(), 0);
     }
 
     #[test]

@@ -126,6 +126,17 @@ fn speaks_tls(service: &str) -> bool {
         || OVER_TLS.iter().any(|(_, tls)| *tls == service)
 }
 
+/// The name of a service without its TLS (`http` of `https`, `x` of `ssl/x`); `None` when it is not the
+/// name of one over TLS.
+pub(super) fn in_clear(service: &str) -> Option<String> {
+    if !speaks_tls(service) || service == "ssl" {
+        return None;
+    }
+    let own = OVER_TLS.iter().find(|(_, tls)| *tls == service);
+    let plain = own.map(|(plain, _)| *plain);
+    Some(plain.or(service.strip_prefix("ssl/"))?.to_owned())
+}
+
 /// What to find out about open ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Job {

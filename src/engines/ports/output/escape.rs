@@ -1,0 +1,50 @@
+use std::borrow::Cow;
+use std::fmt::Write;
+
+/// A text without what steers a terminal or turns text around: control characters (C0, DEL, C1), and
+/// the formatting characters of Unicode, as `\xNN` and `\u{N}`. That leaves only characters that
+/// XML 1.0 §2.2 allows, but for U+FFFE and U+FFFF, which go as well.
+pub(super) fn visible(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(hides) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        let code = u32::from(c);
+        // Writing to memory does not fail.
+        let _ = match c {
+            c if !hides(c) => out.write_char(c),
+            c if c.is_ascii() => write!(out, "\\x{code:02x}"),
+            _ => write!(out, "\\u{{{code:x}}}"),
+        };
+    }
+    Cow::Owned(out)
+}
+
+fn hides(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{fffe}'..='\u{ffff}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_steers_a_terminal() {
+        assert_eq!(visible("nginx 1.22 größe"), "nginx 1.22 größe");
+        assert_eq!(visible("\x1b[31m\r\n\u{9b}"), "\\x1b[31m\\x0d\\x0a\\u{9b}");
+        assert_eq!(visible("a\u{202e}b\u{feff}"), "a\\u{202e}b\\u{feff}");
+    }
+}

@@ -1,7 +1,7 @@
 use crate::api::{Personality, WorkKind};
 use crate::engines::ports::{Nmap, find_nmap};
 use crate::fleet::{AgentKind, NmapUse, Settings};
-use crate::runtime::{Agent, Config, Context, CycleReport, Outbox, Shown, WorkError};
+use crate::runtime::{Agent, Config, Context, CycleReport, Options, Outbox, Show, Shown, WorkError};
 
 use super::scan::{self, PortScanner};
 
@@ -57,6 +57,15 @@ impl Agent for Kage {
 
     async fn once(&mut self, target: &str, ctx: &Context) -> Result<Shown, WorkError> {
         scan::once(self, target, ctx).await
+    }
+
+    async fn once_all(
+        &mut self,
+        options: &Options,
+        ctx: &Context,
+        show: &dyn Show,
+    ) -> Result<(), Vec<WorkError>> {
+        scan::once_all(self, options, ctx, show).await
     }
 }
 

@@ -1,7 +1,7 @@
 use crate::api::{Personality, WorkKind};
 use crate::engines::ports::Nmap;
 use crate::fleet::{AgentKind, Settings};
-use crate::runtime::{Agent, Config, Context, CycleReport, Outbox, Shown, WorkError};
+use crate::runtime::{Agent, Config, Context, CycleReport, Options, Outbox, Show, Shown, WorkError};
 
 use super::scan::{self, PortScanner};
 
@@ -27,6 +27,15 @@ impl Agent for Kaze {
 
     async fn once(&mut self, target: &str, ctx: &Context) -> Result<Shown, WorkError> {
         scan::once(self, target, ctx).await
+    }
+
+    async fn once_all(
+        &mut self,
+        options: &Options,
+        ctx: &Context,
+        show: &dyn Show,
+    ) -> Result<(), Vec<WorkError>> {
+        scan::once_all(self, options, ctx, show).await
     }
 }
 

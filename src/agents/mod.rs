@@ -4,6 +4,7 @@
 //! else (readiness, watchdog, signals, leases, spool, heartbeat, logging, `--once`) is
 //! [`crate::runtime`]. May depend on `runtime`, `engines`, `fleet` and `api`.
 
+mod by_hand;
 mod kage;
 mod kaze;
 mod scan;

@@ -1,15 +1,21 @@
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use serde_json::json;
 
-use crate::api::{EggRecord, Personality, Scan, ScanResult, ScanSubmission, WorkKind};
-use crate::engines::ports::{Nmap, Observer, Progress, ScanOptions, scan_host_thorough};
+use crate::api::{EggRecord, Personality, ScanResult, ScanSubmission, WorkKind};
+use crate::engines::ports::output::HostScan;
+use crate::engines::ports::{
+    Nmap, Observer, Progress, ScanOptions, ScanReport, scan_host_thorough,
+};
 use crate::fleet::{ScanSettings, Settings};
 use crate::runtime::{
-    Config, Context, CycleReport, Done, LeasedWork, Outbox, Phase, Shown, Task, WorkError,
+    Config, Context, CycleReport, Done, LeasedWork, Options, Outbox, Phase, Show, Shown, Task, WorkError,
     lease_cycle, resolve_in_scope, text,
 };
+
+use super::by_hand;
 
 /// What differs between the port scanning agents.
 pub trait PortScanner {
@@ -49,7 +55,7 @@ pub async fn cycle<S: PortScanner>(
     CycleReport { wait }
 }
 
-/// A scan by hand.
+/// A scan by hand of one target.
 pub async fn once<S: PortScanner>(
     scanner: &S,
     target: &str,
@@ -59,18 +65,27 @@ pub async fn once<S: PortScanner>(
     let addr = resolve_in_scope(target, &config.scope, &ctx.heart)
         .await
         .map_err(|e| WorkError::Failed(format!("{e}; --scope says what may be touched")))?;
-    let result = scan(scanner, target, addr, &config, ctx).await?;
-    let shown = stored(scanner_kind::<S>(), result);
-    let item = serde_json::to_value(&shown).map_err(|e| WorkError::Failed(e.to_string()))?;
+    let report = scan(scanner, target, addr, &config, ctx).await?;
+    let names = BTreeMap::from([(addr.to_canonical(), target.to_owned())]);
+    let host = HostScan::of(&report, &names, S::KIND.as_str());
+    let item = serde_json::to_value(&host).map_err(|e| WorkError::Failed(e.to_string()))?;
     Ok(Shown {
         list: "scans",
-        text: table(&shown),
+        text: by_hand::table(&host),
         item,
     })
 }
 
-fn scanner_kind<S: PortScanner>() -> WorkKind {
-    S::KIND
+/// A scan by hand of all targets that the command line names.
+pub async fn once_all<S: PortScanner>(
+    scanner: &S,
+    options: &Options,
+    ctx: &Context,
+    show: &dyn Show,
+) -> Result<(), Vec<WorkError>> {
+    let config = ctx.config();
+    let settings = of(&config.agent.settings).map_err(|e| vec![WorkError::Failed(e)])?;
+    by_hand::once_all(scanner, settings, options, ctx, show).await
 }
 
 struct Leased<'a, S>(&'a mut S);
@@ -87,7 +102,8 @@ impl<S: PortScanner> LeasedWork for Leased<'_, S> {
     }
 
     async fn work(&mut self, task: &Task<'_>, ctx: &Context) -> Result<Done, WorkError> {
-        let result = scan(self.0, task.target, task.addr, task.config, ctx).await?;
+        let report = scan(self.0, task.target, task.addr, task.config, ctx).await?;
+        let result = report.into_result(task.target);
         let counts = result.port_counts;
         if counts.total() > 0 && counts.total() == counts.unreachable {
             return Err(WorkError::Failed(format!("{} is unreachable", task.addr)));
@@ -143,7 +159,7 @@ async fn scan<S: PortScanner>(
     addr: IpAddr,
     config: &Config,
     ctx: &Context,
-) -> Result<ScanResult, WorkError> {
+) -> Result<ScanReport, WorkError> {
     let settings = of(&config.agent.settings).map_err(WorkError::Failed)?;
     let options =
         ScanOptions::of(settings, config.max_rate).map_err(|e| WorkError::Failed(e.to_string()))?;
@@ -158,7 +174,7 @@ async fn scan<S: PortScanner>(
         ctx.vitals.update(|f| f.errors += 1);
         tracing::warn!(%error, TARGET = %text::display(target, 120), "nmap failed; own probes stand");
     }
-    Ok(report.into_result(target))
+    Ok(report)
 }
 
 /// Turns the engine's progress into heartbeats and status lines.
@@ -185,54 +201,4 @@ impl Observer for Watch<'_> {
         // presses Ctrl-C wants what there is.
         self.by_hand && self.ctx.control.phase() == Phase::Stop
     }
-}
-
-/// The result as the hub would show it.
-fn stored(kind: WorkKind, result: ScanResult) -> Scan {
-    let status = if result.open_ports.is_empty() {
-        "completed_no_ports"
-    } else {
-        "completed"
-    };
-    Scan {
-        id: uuid::Uuid::now_v7(),
-        eggrecord_id: uuid::Uuid::nil(),
-        target: result.target,
-        ip_address: result.ip_address.map(|ip| ip.to_string()),
-        scan_type: kind.to_string(),
-        agent: None,
-        engine: result.engine,
-        scan_status: status.to_owned(),
-        started_at: result.started_at,
-        finished_at: result.finished_at.unwrap_or_else(chrono::Utc::now),
-        scan_duration: result.scan_duration,
-        ports_scanned: result.ports_scanned,
-        port_counts: result.port_counts,
-        open_ports: result.open_ports.into_iter().map(Into::into).collect(),
-    }
-}
-
-fn table(scan: &Scan) -> String {
-    use std::fmt::Write as _;
-    let counts = scan.port_counts;
-    let mut out = format!(
-        "{} ({}): {} open, {} closed, {} filtered, {} unreachable in {:.2} s ({})\n",
-        text::display(&scan.target, 120),
-        scan.ip_address.as_deref().unwrap_or("-"),
-        counts.open,
-        counts.closed,
-        counts.filtered,
-        counts.unreachable,
-        scan.scan_duration,
-        scan.engine
-    );
-    for port in &scan.open_ports {
-        let what = [&port.product, &port.version]
-            .map(|s| text::display(s, 60))
-            .join(" ");
-        let number = format!("{}/{}", port.port, port.protocol);
-        let _ = writeln!(out, "  {number:<10} {:<14} {}", port.service, what.trim());
-    }
-    out.truncate(out.trim_end().len());
-    out
 }

@@ -1,6 +1,7 @@
 //! `--once`: an agent by hand, with neither hub nor systemd nor fleet file.
 
-use std::sync::Arc;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::notify::Notifier;
 use super::signals::Signals;
@@ -39,25 +40,24 @@ pub async fn once<A: Agent>(source: &ConfigSource, options: &Options) -> ExitCod
         Ok(signals) => drop(tokio::spawn(signals.watch_by_hand(Arc::clone(&ctx)))),
         Err(error) => return complain::<A>(ExitCode::Failure, &error.to_string()),
     }
+    let screen = Screen::new(options);
+    let done = agent.once_all(options, &ctx, &screen).await;
     let mut code = ExitCode::Ok;
-    let mut results = Vec::new();
-    for target in &options.target {
-        match agent.once(target, &ctx).await {
-            Ok(result) => results.push(result),
-            Err(WorkError::Interrupted) => {}
-            Err(WorkError::Failed(reason) | WorkError::NotNow(reason)) => {
+    for error in done.err().unwrap_or_default() {
+        match error {
+            WorkError::Interrupted => {}
+            WorkError::Failed(reason) | WorkError::NotNow(reason) => {
                 code = complain::<A>(ExitCode::Failure, &reason);
             }
         }
-        if ctx.control.phase() == Phase::Stop {
-            code = ExitCode::Interrupted;
-            break;
-        }
     }
-    if let Err(error) = print(&results, options.json) {
+    if let Err(error) = screen.end() {
         code = complain::<A>(ExitCode::Failure, &error.to_string());
     }
-    code
+    match ctx.control.phase() {
+        Phase::Stop => ExitCode::Interrupted,
+        _ => code,
+    }
 }
 
 fn complain<A: Agent>(code: ExitCode, message: &str) -> ExitCode {
@@ -65,17 +65,65 @@ fn complain<A: Agent>(code: ExitCode, message: &str) -> ExitCode {
     code
 }
 
-fn print(results: &[Shown], json: bool) -> std::io::Result<()> {
-    use std::io::Write as _;
-    let mut out = std::io::stdout().lock();
-    if json {
-        let list = results.first().map_or("results", |r| r.list);
-        let items: Vec<_> = results.iter().map(|r| &r.item).collect();
-        serde_json::to_writer_pretty(&mut out, &serde_json::json!({ list: items }))?;
-        return writeln!(out);
+/// Where results go as they come.
+pub trait Show: Sync {
+    /// One target is done.
+    fn show(&self, shown: Shown);
+}
+
+/// Standard output: JSON lines and text at once, JSON as one document in the end.
+struct Screen {
+    json: bool,
+    jsonl: bool,
+    state: Mutex<ScreenState>,
+}
+
+#[derive(Default)]
+struct ScreenState {
+    list: Option<&'static str>,
+    items: Vec<serde_json::Value>,
+    failed: Option<io::Error>,
+}
+
+impl Screen {
+    fn new(options: &Options) -> Self {
+        Self {
+            json: options.json,
+            jsonl: options.jsonl,
+            state: Mutex::default(),
+        }
     }
-    for result in results {
-        writeln!(out, "{}", result.text)?;
+
+    /// Writes what has waited, and tells what could not be written.
+    fn end(self) -> io::Result<()> {
+        let state = self.state.into_inner();
+        let state = state.unwrap_or_else(PoisonError::into_inner);
+        if let Some(error) = state.failed {
+            return Err(error);
+        }
+        if self.json {
+            let mut out = io::stdout().lock();
+            let list = state.list.unwrap_or("results");
+            serde_json::to_writer_pretty(&mut out, &serde_json::json!({ list: state.items }))?;
+            return writeln!(out);
+        }
+        Ok(())
     }
-    Ok(())
+}
+
+impl Show for Screen {
+    fn show(&self, shown: Shown) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.list = Some(shown.list);
+        if self.json {
+            return state.items.push(shown.item);
+        }
+        let line = match self.jsonl {
+            true => shown.item.to_string(),
+            false => shown.text,
+        };
+        if let Err(error) = writeln!(io::stdout().lock(), "{line}") {
+            state.failed = Some(error);
+        }
+    }
 }

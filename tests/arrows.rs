@@ -17,7 +17,9 @@ const MAY_USE: [(&str, &[&str]); 9] = [
     // The hub's, for what is done to a database that no hub has open.
     (
         "cli",
-        &["units", "systemd", "runtime", "hub", "fleet", "api"],
+        &[
+            "units", "systemd", "runtime", "engines", "hub", "fleet", "api",
+        ],
     ),
 ];
 

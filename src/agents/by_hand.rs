@@ -40,8 +40,11 @@ pub async fn once_all<S: PortScanner>(
     if options.max_time.is_none() && settled.targets.len() > 1 {
         scan.max_time = std::time::Duration::ZERO;
     }
+    // Nobody reads thousands of lines that say that nothing is open.
+    let machine = options.json || options.jsonl;
     let watch = Watch {
         ctx,
+        all: settled.targets.len() == 1 || (machine && settled.targets.len() <= SHOW_ALL),
         names: &settled.names,
         kind: S::KIND.as_str(),
         show,
@@ -52,14 +55,29 @@ pub async fn once_all<S: PortScanner>(
     for report in run.hosts.iter().filter(|report| report.incomplete) {
         watch.shown(report);
     }
+    if run.targets > 1 {
+        let [open, closed, filtered, unreachable] = run.counts.map(text::grouped);
+        eprintln!(
+            "{} addresses: {open} open, {closed} closed, {filtered} filtered, {unreachable} unreachable in {:.2} s",
+            text::grouped(run.targets),
+            run.duration.as_secs_f64(),
+        );
+    }
     if run.incomplete && ctx.control.phase() != Phase::Stop {
-        return Err(one("incomplete: --max-time was over before the scan".to_owned()));
+        return Err(one(
+            "incomplete: --max-time was over before the scan".to_owned()
+        ));
     }
     Ok(())
 }
 
+/// Of more hosts than this only those with open ports are shown.
+const SHOW_ALL: u64 = 1 << 16;
+
 struct Watch<'a> {
     ctx: &'a Context,
+    /// Show hosts without open ports as well.
+    all: bool,
     names: &'a BTreeMap<IpAddr, String>,
     kind: &'static str,
     show: &'a dyn Show,
@@ -67,6 +85,9 @@ struct Watch<'a> {
 
 impl Watch<'_> {
     fn shown(&self, report: &ScanReport) {
+        if report.open.is_empty() && !self.all {
+            return;
+        }
         let host = HostScan::of(report, self.names, self.kind);
         self.show.show(Shown {
             list: "scans",

@@ -1,7 +1,9 @@
 use crate::api::{Personality, WorkKind};
 use crate::engines::ports::{Nmap, find_nmap};
 use crate::fleet::{AgentKind, NmapUse, Settings};
-use crate::runtime::{Agent, Config, Context, CycleReport, Options, Outbox, Show, Shown, WorkError};
+use crate::runtime::{
+    Agent, Config, Context, CycleReport, Options, Outbox, Show, Shown, WorkError,
+};
 
 use super::scan::{self, PortScanner};
 

@@ -11,8 +11,8 @@ use crate::engines::ports::{
 };
 use crate::fleet::{ScanSettings, Settings};
 use crate::runtime::{
-    Config, Context, CycleReport, Done, LeasedWork, Options, Outbox, Phase, Show, Shown, Task, WorkError,
-    lease_cycle, resolve_in_scope, text,
+    Config, Context, CycleReport, Done, LeasedWork, Options, Outbox, Phase, Show, Shown, Task,
+    WorkError, lease_cycle, resolve_in_scope, text,
 };
 
 use super::by_hand;

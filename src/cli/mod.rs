@@ -2,7 +2,7 @@
 //!
 //! A verb does what a person asked and shows it; what it shows comes from the fleet file (what
 //! should run), systemd (what does run) and the hub (what was found), never from a state of its own.
-//! May depend on everything below it (`units`, `systemd`, `fleet`, `api`; of `hub` only what looks
+//! May depend on everything below it (`units`, `systemd`, `engines`, `fleet`, `api`; of `hub` only what looks
 //! after a database at rest); nothing depends on it but the binary.
 
 mod agents;
@@ -32,6 +32,7 @@ mod pager;
 mod pages;
 mod profile;
 mod render;
+mod scan;
 mod scans;
 mod scope;
 mod since;
@@ -175,6 +176,8 @@ enum Command {
     /// Add, import, list, skip, export and remove targets.
     #[command(subcommand)]
     Targets(targets::Command),
+    /// Scan targets now, from here, and show what is open.
+    Scan(Box<scan::Args>),
     /// List, show and export scans.
     #[command(subcommand)]
     Scans(scans::Command),
@@ -280,6 +283,7 @@ impl Cli {
             Command::Status(args) => status::run(&global, args).await,
             Command::Logs(args) => logs::run(&global, args).await,
             Command::Targets(command) => targets::run(&global, command).await,
+            Command::Scan(args) => scan::run(&global, *args).await,
             Command::Scans(command) => scans::run(&global, command).await,
             Command::Hub(command) => hub::run(&global, command).await,
             Command::Changes(args) => changes::run(&global, args).await,

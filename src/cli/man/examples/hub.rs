@@ -54,6 +54,27 @@ pub(super) const ALL: &[(&str, Examples)] = &[
         "targets rm",
         &[("reconctl targets rm 10.20.0.7", "Watch it no more.")],
     ),
+    (
+        "scan",
+        &[
+            (
+                "reconctl scan 10.20.0.0/24 www.example.org",
+                "The 1,000 ports that are most often open, the usual UDP services, and what listens.",
+            ),
+            (
+                "reconctl scan 10.20.0.7 --quality accurate --all-formats web",
+                "Every port of one host, written as web.xml, web.csv and the others as well.",
+            ),
+            (
+                "reconctl scan 10.20.0.0/16 --ports 22,80,443 --no-udp --no-services --format jsonl -o hosts.jsonl",
+                "Three ports of many hosts, a line for each host.",
+            ),
+            (
+                "reconctl scan --resume recon-scan-2026-11-21-140312.resume",
+                "Go on with a scan that was interrupted.",
+            ),
+        ],
+    ),
     ("scans", &[("reconctl scans list", "What was found.")]),
     (
         "scans list",

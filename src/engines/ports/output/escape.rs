@@ -21,7 +21,7 @@ pub(super) fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-fn hides(c: char) -> bool {
+pub(super) fn hides(c: char) -> bool {
     c.is_control()
         || matches!(
             c,

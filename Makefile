@@ -18,7 +18,7 @@ BINARIES   := reconctl $(addprefix recon-,$(AGENTS) $(HELPERS))
 BUILD_DIR   = $(TARGET_DIR)/$(PROFILE)
 CARGO_PROFILE = $(if $(filter debug,$(PROFILE)),dev,$(PROFILE))
 
-.PHONY: help tools postgres build install uninstall demo test test-fmt test-clippy test-unit test-api test-system test-chaos bench bench-ports bench-units bench-hub
+.PHONY: help tools postgres build install uninstall demo test test-fmt test-clippy test-unit test-api test-readers test-system test-chaos bench bench-ports bench-units bench-hub
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 18
@@ -56,7 +56,7 @@ uninstall: ## Remove what install put there (not /etc/recon, not /var/lib/recon)
 demo: tools build ## Boot the fleet in a private systemd, scan real servers, show what it found (DEMO_OUT=DIR).
 	tests/system/demo $(if $(DEMO_OUT),--out $(DEMO_OUT))
 
-test: tools postgres test-fmt test-clippy test-unit test-api test-system ## Everything that must pass.
+test: tools postgres test-fmt test-clippy test-unit test-api test-readers test-system ## Everything that must pass.
 
 test-fmt: ## Formatting.
 	$(CARGO) fmt --check
@@ -71,6 +71,9 @@ test-unit: ## Unit and integration tests.
 test-api: ## Requests of every kind against a real hub, by its own description of its routes.
 	$(MAKE) build PROFILE=debug
 	tests/api $(TARGET_DIR)/debug/recon-hub $(TARGET_DIR)/api-venv
+
+test-readers: ## What reads nmap's XML (ndiff, python-libnmap) reads ours.
+	tests/nmap-readers $(TARGET_DIR)/readers-venv
 
 test-system: ## Every scenario under a real systemd, the machine's and Debian 13's.
 	$(MAKE) build PROFILE=debug

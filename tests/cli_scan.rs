@@ -16,6 +16,8 @@ use serde_json::Value;
 /// A port that is open and one that is not, on 127.0.0.1.
 struct Ports {
     open: TcpListener,
+    /// The same port on other addresses.
+    _others: Vec<TcpListener>,
     list: String,
 }
 
@@ -26,8 +28,21 @@ impl Ports {
         let ports = [&open, &closed].map(|l| l.local_addr().unwrap().port().to_string());
         Self {
             open,
+            _others: Vec::new(),
             list: ports.join(","),
         }
+    }
+
+    /// Open on 127.0.0.1 to 127.0.0.HOSTS; with only that port in the list if so wanted.
+    fn on(hosts: u8, only_open: bool) -> Self {
+        let mut ports = Self::new();
+        let port = ports.port();
+        let bind = |host| TcpListener::bind(([127, 0, 0, host], port)).unwrap();
+        ports._others = (2..=hosts).map(bind).collect();
+        if only_open {
+            ports.list = port.to_string();
+        }
+        ports
     }
 
     fn port(&self) -> u16 {
@@ -177,12 +192,13 @@ fn bad_usage_is_2_and_nothing_is_sent() {
     assert!(said.contains("cannot write the results"), "{said}");
 }
 
-/// A scan so slow that it never ends: one attempt a second, and one that came back tells that it runs.
+/// A scan of 20 hosts that is so slow, one attempt a second, that it does not end by itself.
 fn slow(bed: &Bed, ports: &Ports, more: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_reconctl"))
         .arg("--root")
         .arg(bed.root())
-        .args(ports.scan(&["127.0.0.1-127.0.0.3", "--max-rate", "1", "--verbose"]))
+        .args(ports.scan(&["127.0.0.1-20", "--max-rate", "1", "--max-rate-total", "1"]))
+        .arg("--verbose")
         .args(more)
         .current_dir(bed.root())
         .env_remove("RECON_FLEET")
@@ -196,7 +212,7 @@ fn slow(bed: &Bed, ports: &Ports, more: &[&str]) -> Child {
 
 #[test]
 fn ctrl_c_keeps_what_was_found_and_resume_goes_on() {
-    let (bed, ports) = (Bed::empty(), Ports::new());
+    let (bed, ports) = (Bed::empty(), Ports::on(20, false));
     let mut child = slow(&bed, &ports, &["--json"]);
     let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
     // The first port that is found.
@@ -222,7 +238,13 @@ fn ctrl_c_keeps_what_was_found_and_resume_goes_on() {
     assert_eq!(status.code(), Some(130), "{said:?}");
     let partial: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(partial["run"]["incomplete"], true, "{partial}");
-    assert_eq!(partial["scans"][0]["open_ports"][0]["port"], ports.port());
+    let found = partial["scans"].as_array().unwrap().iter();
+    let mut found = found.filter_map(|scan| scan["open_ports"][0]["port"].as_u64());
+    assert!(
+        found.all(|port| port == u64::from(ports.port())),
+        "{partial}"
+    );
+    assert_ne!(partial["run"]["port_counts"]["open"], 0, "{partial}");
     let last = said.last().unwrap();
     let file = last.split("--resume ").nth(1).unwrap().to_owned();
     assert!(
@@ -234,14 +256,15 @@ fn ctrl_c_keeps_what_was_found_and_resume_goes_on() {
     // At another pace, or it would take as long; all that matters is in the file.
     let text = std::fs::read_to_string(&path).unwrap();
     let faster = text.replace("\"max_rate\":1,", "\"max_rate\":0,");
+    let faster = faster.replace("\"max_rate_total\":1,", "\"max_rate_total\":0,");
     assert_ne!(text, faster);
     std::fs::write(&path, faster).unwrap();
     let whole = bed.json(&["scan", "--resume", path.to_str().unwrap()]);
     assert_eq!(whole["run"]["incomplete"], false, "{whole}");
-    assert_eq!(whole["run"]["targets"], 3, "{whole}");
-    assert_eq!(whole["scans"].as_array().unwrap().len(), 3, "{whole}");
-    assert_eq!(whole["run"]["port_counts"]["open"], 1, "{whole}");
-    assert_eq!(whole["run"]["port_counts"]["closed"], 5, "{whole}");
+    assert_eq!(whole["run"]["targets"], 20, "{whole}");
+    assert_eq!(whole["scans"].as_array().unwrap().len(), 20, "{whole}");
+    assert_eq!(whole["run"]["port_counts"]["open"], 20, "{whole}");
+    assert_eq!(whole["run"]["port_counts"]["closed"], 20, "{whole}");
     assert!(!path.exists(), "a scan that is complete leaves no file");
 
     // What the fleet file denies by now is not touched again.
@@ -260,24 +283,30 @@ fn ctrl_c_keeps_what_was_found_and_resume_goes_on() {
 
 #[test]
 fn a_scan_that_is_killed_leaves_its_file() {
-    let (bed, ports) = (Bed::empty(), Ports::new());
+    let (bed, ports) = (Bed::empty(), Ports::on(20, true));
     let mut child = slow(&bed, &ports, &["--quiet"]);
-    let file = loop {
+    let read = || {
         let mut files = std::fs::read_dir(bed.root())
             .unwrap()
             .map(|e| e.unwrap().path());
-        match files.find(|path| path.extension().is_some_and(|end| end == "resume")) {
-            Some(file) => break file,
-            None => std::thread::yield_now(),
+        let file = files.find(|path| path.extension().is_some_and(|end| end == "resume"))?;
+        // Replaced as a whole: it can be read at any time.
+        let text = std::fs::read_to_string(file).unwrap();
+        let saved: Value = serde_json::from_str(&text).unwrap();
+        (saved["hosts"] != serde_json::json!([])).then_some(saved)
+    };
+    let saved = loop {
+        if let Some(saved) = read() {
+            break saved;
         }
         assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        // Looked for again and again, not waited for: it comes when it comes.
+        std::thread::sleep(std::time::Duration::from_millis(20));
     };
     child.kill().unwrap();
     child.wait().unwrap();
-    let text = std::fs::read_to_string(file).unwrap();
-    let saved: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(saved["version"], 1);
-    assert_eq!(saved["order"]["targets"], "127.0.0.1-127.0.0.3");
+    assert_eq!(saved["order"]["targets"], "127.0.0.1-127.0.0.20");
     assert_eq!(
         saved["hosts"][0]["open_ports"][0]["port"],
         ports.port(),
@@ -304,11 +333,11 @@ fn the_agents_take_networks_lists_and_exclusions() {
         };
         let targets = [
             "--target",
-            "127.0.0.0/30,127.0.0.9",
+            "127.0.0.4/30,127.0.0.9",
             "--target",
             "127.0.0.20-21",
         ];
-        let more = ["--exclude", "127.0.0.2-3", "--engine", "connect", "--json"];
+        let more = ["--exclude", "127.0.0.5-6", "--engine", "connect", "--json"];
         let output = once(&[&targets[..], &more].concat());
         assert!(output.status.success(), "{output:?}");
         let scans: Value = serde_json::from_slice(&output.stdout).unwrap();

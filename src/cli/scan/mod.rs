@@ -22,7 +22,7 @@ use anyhow::{Context as _, anyhow};
 use super::{Failure, Global, Outcome, check};
 use crate::api::ExitCode;
 use crate::engines::ports::{Nmap, find_nmap, scan_targets};
-use crate::fleet::{EngineUse, NmapUse, Rule, Scope, Span};
+use crate::fleet::{EngineUse, NmapUse, Rule, Span};
 
 use gather::Gathered;
 use order::{Order, Quality};
@@ -45,7 +45,11 @@ Exit codes: 0 the scan is complete; 1 it is not (--max-time), or something faile
 interrupted.")]
 pub struct Args {
     /// Addresses, networks (10.0.0.0/24), ranges (10.0.0.1-20), names, or lists of them.
-    #[arg(value_name = "TARGET", required_unless_present = "resume")]
+    #[arg(
+        value_name = "TARGET",
+        required_unless_present = "resume",
+        conflicts_with = "resume"
+    )]
     targets: Vec<String>,
     /// How thorough: fast is as kaze scans (1,000 ports), balanced as kage (and common UDP services,
     /// nmap's opinion where it is installed), accurate as ryu (all ports, deep services, more UDP).
@@ -238,9 +242,4 @@ fn end(global: &Global, watch: &Watch, failed: Option<anyhow::Error>) -> Outcome
         (None, false, false) => Ok(ExitCode::Failure),
         (None, _, true) => Ok(ExitCode::Ok),
     }
-}
-
-/// The scope of a scan: the fleet file's, with other networks allowed if the command line says so.
-fn scope(fleet: Scope, rules: &[Rule]) -> Scope {
-    fleet.allowing(rules.to_vec())
 }

@@ -70,7 +70,7 @@ pub struct Order {
 /// # Errors
 /// It does not read, or it names what may not be touched.
 pub async fn of(args: &Args, fleet: Scope) -> Result<Order, Failure> {
-    let scope = super::scope(fleet, &args.scope);
+    let scope = fleet.allowing(args.scope.clone());
     let usage = |error: anyhow::Error| Failure::new(ExitCode::Usage, error);
     let read = |texts: &[String]| Inputs::parse(texts).map_err(|e| usage(e.into()));
     let (wanted, excluded) = (read(&args.targets)?, read(&args.exclude)?);
@@ -161,7 +161,7 @@ impl Order {
     pub fn check_scope(&self, fleet: Scope) -> Result<(), Failure> {
         let rules: Result<Vec<Rule>, _> = self.scope.iter().map(|rule| rule.parse()).collect();
         let rules = rules.map_err(|error| Failure::new(ExitCode::Usage, error))?;
-        let scope = super::scope(fleet, &rules);
+        let scope = fleet.allowing(rules);
         for (addr, name) in &self.names {
             let checked = scope.check_resolved(name, *addr);
             checked.map_err(|refusal| anyhow!("nothing was sent: {refusal}"))?;

@@ -62,7 +62,8 @@ fn ports(host: &HostScan) -> String {
         let ports: Vec<String> = host.open_ports.iter().map(port).collect();
         let _ = write!(text, "Ports: {}", ports.join(", "));
     }
-    for (state, count) in others(&host.port_counts) {
+    // nmap names one, the most frequent.
+    if let Some((state, count)) = others(&host.port_counts).first() {
         let tab = if text.is_empty() { "" } else { "\t" };
         let _ = write!(text, "{tab}Ignored State: {state} ({count})");
     }

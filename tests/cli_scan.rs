@@ -33,15 +33,13 @@ impl Ports {
         }
     }
 
-    /// Open on 127.0.0.1 to 127.0.0.HOSTS; with only that port in the list if so wanted.
-    fn on(hosts: u8, only_open: bool) -> Self {
+    /// Open on 127.0.0.1 to 127.0.0.HOSTS.
+    fn on(hosts: u8) -> Self {
         let mut ports = Self::new();
         let port = ports.port();
-        let bind = |host| TcpListener::bind(([127, 0, 0, host], port)).unwrap();
+        let addr = |host| std::net::IpAddr::from([127, 0, 0, host]);
+        let bind = |host| TcpListener::bind((addr(host), port)).unwrap();
         ports._others = (2..=hosts).map(bind).collect();
-        if only_open {
-            ports.list = port.to_string();
-        }
         ports
     }
 
@@ -212,7 +210,7 @@ fn slow(bed: &Bed, ports: &Ports, more: &[&str]) -> Child {
 
 #[test]
 fn ctrl_c_keeps_what_was_found_and_resume_goes_on() {
-    let (bed, ports) = (Bed::empty(), Ports::on(20, false));
+    let (bed, ports) = (Bed::empty(), Ports::on(20));
     let mut child = slow(&bed, &ports, &["--json"]);
     let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
     // The first port that is found.
@@ -283,7 +281,7 @@ fn ctrl_c_keeps_what_was_found_and_resume_goes_on() {
 
 #[test]
 fn a_scan_that_is_killed_leaves_its_file() {
-    let (bed, ports) = (Bed::empty(), Ports::on(20, true));
+    let (bed, ports) = (Bed::empty(), Ports::on(20));
     let mut child = slow(&bed, &ports, &["--quiet"]);
     let read = || {
         let mut files = std::fs::read_dir(bed.root())
@@ -293,7 +291,9 @@ fn a_scan_that_is_killed_leaves_its_file() {
         // Replaced as a whole: it can be read at any time.
         let text = std::fs::read_to_string(file).unwrap();
         let saved: Value = serde_json::from_str(&text).unwrap();
-        (saved["hosts"] != serde_json::json!([])).then_some(saved)
+        let mut hosts = saved["hosts"].as_array().unwrap().iter();
+        let found = hosts.any(|host| host["open_ports"][0]["port"] == ports.port());
+        found.then_some(saved)
     };
     let saved = loop {
         if let Some(saved) = read() {
@@ -307,11 +307,6 @@ fn a_scan_that_is_killed_leaves_its_file() {
     child.wait().unwrap();
     assert_eq!(saved["version"], 1);
     assert_eq!(saved["order"]["targets"], "127.0.0.1-127.0.0.20");
-    assert_eq!(
-        saved["hosts"][0]["open_ports"][0]["port"],
-        ports.port(),
-        "{saved}"
-    );
 }
 
 #[test]
@@ -352,10 +347,10 @@ fn the_agents_take_networks_lists_and_exclusions() {
         assert_eq!(
             sorted,
             [
-                "127.0.0.0",
-                "127.0.0.1",
                 "127.0.0.20",
                 "127.0.0.21",
+                "127.0.0.4",
+                "127.0.0.7",
                 "127.0.0.9"
             ]
         );

@@ -105,7 +105,8 @@ impl Watch {
             let _ = std::fs::remove_file(&self.file);
             return Ok(None);
         }
-        if self.numbers.sent.load(Ordering::Relaxed) == 0 && !self.file.exists() {
+        let none = |number: &AtomicU64| number.load(Ordering::Relaxed) == 0;
+        if none(&self.numbers.sent) && none(&self.numbers.done) && !self.file.exists() {
             return Ok(None);
         }
         let saved = self.gathered().saved();
@@ -169,7 +170,9 @@ impl Observer for Watch {
     }
 
     fn host(&self, report: &ScanReport) {
-        if let Some(host) = self.gathered().host(report) {
+        // Not while it is held: who reads standard output may be slow.
+        let done = self.gathered().host(report);
+        if let Some(host) = done {
             self.bar.suspend(|| self.outputs().host(&host));
         }
     }

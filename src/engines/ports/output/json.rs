@@ -1,14 +1,24 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 
-use serde_json::json;
+use serde::Serialize;
 
 use super::escape::hides;
-use super::{HostScan, Results};
+use super::{HostScan, Results, RunFacts};
+
+/// The whole; the names are stable.
+#[derive(Serialize)]
+struct Document<'a> {
+    scans: &'a [HostScan],
+    run: &'a RunFacts,
+}
 
 /// One document; indented on a terminal.
 pub(super) fn write(results: &Results, out: &mut dyn Write) -> io::Result<()> {
-    let document = json!({ "scans": results.hosts, "run": results.run });
+    let document = Document {
+        scans: &results.hosts,
+        run: &results.run,
+    };
     let text = match io::stdout().is_terminal() {
         true => serde_json::to_string_pretty(&document)?,
         false => serde_json::to_string(&document)?,

@@ -52,6 +52,7 @@ fn report(addr: [u8; 4], open: Vec<OpenPort>, closed: u32, incomplete: bool) -> 
         finished_at: now,
         stats: SweepStats::default(),
         rtt: None,
+        reasons: Vec::new(),
         reason: None,
     }
 }

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
@@ -84,6 +85,13 @@ pub struct OpenPort {
     /// Facts of the TLS handshake, when the port speaks TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsFacts>,
+    /// The web application firewall or delivery network in front, when an answer gives it away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waf: Option<String>,
+    /// What else the service said of itself, by name: `http.title`, `ssh.kex`, `smtp.extensions`.
+    /// Lists are written with a space between the entries; values are escaped for display.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub service_details: BTreeMap<String, String>,
 }
 
 fn tcp() -> String {
@@ -106,6 +114,20 @@ pub struct TlsFacts {
     /// Number of certificates that the server sent.
     #[serde(default)]
     pub chain_length: usize,
+    /// The certificates that the server sent after its own, in its order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chain: Vec<CertificateFacts>,
+    /// What is wrong with the certificates, at the time of the handshake: `expired`, `not yet valid`,
+    /// `self-signed`, `name mismatch`, `weak key`, `weak signature`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
+    /// Protocol versions that the server accepts, oldest first (`TLSv1.2`); only a deep scan asks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<String>,
+    /// By version the cipher suites that the server chooses when it may choose from fewer and fewer,
+    /// IANA names; only a deep scan asks.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ciphers: BTreeMap<String, Vec<String>>,
 }
 
 /// What a certificate says.
@@ -290,6 +312,12 @@ pub struct ScanPort {
     /// How sure the service is, 0 to 1.
     #[serde(default)]
     pub confidence: f64,
+    /// The web application firewall or delivery network in front.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waf: Option<String>,
+    /// What else the service said of itself, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub details: BTreeMap<String, String>,
 }
 
 impl From<OpenPort> for ScanPort {
@@ -304,6 +332,8 @@ impl From<OpenPort> for ScanPort {
             banner: p.service_info,
             tls: p.tls,
             confidence: p.confidence,
+            waf: p.waf,
+            details: p.service_details,
         }
     }
 }

@@ -45,7 +45,7 @@ pub struct ScanOptions {
     pub max_rate_total: u32,
     /// Find out which services the open ports carry.
     pub services: bool,
-    /// Ask services for all that they tell, at the cost of more connections.
+    /// Ask more of each service: which TLS versions and cipher suites it accepts. Many connections.
     pub deep: bool,
     /// The names under which addresses are scanned, if they were named so: TLS and HTTP ask for them.
     pub names: BTreeMap<IpAddr, String>,

@@ -267,6 +267,8 @@ impl Fields {
             cpe: self.names(&path("service_cpe"), of("service_cpe")),
             tls: self.tls(&path("tls"), of("tls")),
             confidence: self.number(&path("confidence"), of("confidence")).min(1.0),
+            waf: self.text(&path("waf"), of("waf")).filter(|waf| !waf.is_empty()),
+            details: self.details(&path("service_details"), of("service_details")),
             protocol,
         };
         if !matches!(port.protocol.as_str(), "tcp" | "udp" | "sctp") {
@@ -305,6 +307,18 @@ impl Fields {
                 .filter_map(|name| self.text(field, name))
                 .collect(),
             other => self.text(field, other).into_iter().collect(),
+        }
+    }
+
+    /// Names and texts, as many and as long as one object may be.
+    fn details(&mut self, field: &str, value: &Value) -> BTreeMap<String, String> {
+        match BTreeMap::deserialize(value) {
+            Ok(details) if value.to_string().len() <= OBJECT_MAX => details,
+            _ if value.is_null() => BTreeMap::new(),
+            _ => {
+                self.wrong(field, "value", "must be an object of texts");
+                BTreeMap::new()
+            }
         }
     }
 

@@ -15,6 +15,8 @@ fn port(number: u16) -> ScanPort {
         banner: String::new(),
         tls: None,
         confidence: 1.0,
+        waf: None,
+        details: Default::default(),
     }
 }
 

@@ -1,12 +1,16 @@
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::bytes::{Regex, RegexBuilder};
 use serde::Deserialize;
 
 use super::Finding;
 
-/// `packaging/ports/products.toml`.
-const DATA: &str = include_str!("../../../../packaging/ports/products.toml");
+/// What services say of themselves, then what web applications do.
+const DATA: [&str; 3] = [
+    include_str!("../../../../packaging/ports/products.toml"),
+    include_str!("../../../../packaging/ports/services.toml"),
+    include_str!("../../../../packaging/ports/apps.toml"),
+];
 
 /// Which text a pattern is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -16,8 +20,20 @@ pub enum On {
     Banner,
     /// The `Server` header of an HTTP answer.
     Server,
+    /// Status line and headers of an HTTP answer.
+    Head,
     /// An HTTP answer without its headers.
     Body,
+}
+
+/// Another page that tells the version.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Follow {
+    /// Its path.
+    pub path: String,
+    /// Pattern whose first group is the version.
+    pub pattern: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -33,6 +49,8 @@ struct Entry {
     cpe: Vec<String>,
     #[serde(default = "certain")]
     confidence: f64,
+    #[serde(default)]
+    follow: Option<Follow>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -45,43 +63,70 @@ fn certain() -> f64 {
     1.0
 }
 
-/// A test makes sure that all of the file reads and all patterns compile.
+/// A pattern of a data file: over bytes, so that what is not UTF-8 can be told, too.
+pub fn compile(pattern: &str) -> Option<Regex> {
+    RegexBuilder::new(pattern).unicode(false).build().ok()
+}
+
+/// A test makes sure that all of the files read and all patterns compile.
 static ENTRIES: LazyLock<Vec<(Entry, Regex)>> = LazyLock::new(|| {
-    let entries = toml::from_str::<File>(DATA).map_or_else(|_| Vec::new(), |file| file.product);
-    let compile = |entry: Entry| {
-        let pattern = Regex::new(&entry.pattern).ok()?;
-        Some((entry, pattern))
-    };
-    entries.into_iter().filter_map(compile).collect()
+    let files = DATA.iter().filter_map(|data| toml::from_str::<File>(data).ok());
+    files
+        .flat_map(|file| file.product)
+        .filter_map(|entry| {
+            let pattern = compile(&entry.pattern)?;
+            Some((entry, pattern))
+        })
+        .collect()
 });
 
 /// What a text says about the service that sent it.
 pub fn identify(on: On, bytes: &[u8]) -> Option<Finding> {
-    let text = String::from_utf8_lossy(bytes);
+    identify_more(on, bytes).map(|(finding, _)| finding)
+}
+
+/// The same, with the page that tells the version when this text does not.
+pub fn identify_more(on: On, bytes: &[u8]) -> Option<(Finding, Option<&'static Follow>)> {
     ENTRIES
         .iter()
         .filter(|(entry, _)| entry.on == on)
         .find_map(|(entry, pattern)| {
-            let captures = pattern.captures(&text)?;
+            let captures = pattern.captures(bytes)?;
             let fill = |template: &str| {
-                let mut filled = String::new();
-                captures.expand(template, &mut filled);
-                super::display::escape(filled.trim().as_bytes())
+                let mut filled = Vec::new();
+                captures.expand(template.as_bytes(), &mut filled);
+                super::display::escape(filled.trim_ascii())
             };
-            Some(Finding {
+            let finding = Finding {
                 service: entry.service.clone(),
                 product: fill(&entry.product),
                 version: fill(&entry.version),
                 cpe: entry.cpe.iter().map(|cpe| cpe_name(&fill(cpe))).collect(),
                 confidence: entry.confidence,
                 ..Finding::default()
-            })
+            };
+            let follow = entry.follow.as_ref().filter(|_| finding.version.is_empty());
+            Some((finding, follow))
         })
+}
+
+/// What the page says that was asked for the version.
+pub fn followed(follow: &Follow, page: &[u8], finding: &mut Finding) {
+    let Some(pattern) = compile(&follow.pattern) else {
+        return;
+    };
+    let found = pattern.captures(page).and_then(|captures| captures.get(1));
+    if let Some(version) = found {
+        finding.version = super::display::escape(version.as_bytes());
+        if let Some(cpe) = finding.cpe.first_mut() {
+            *cpe = cpe_name(&format!("{cpe}:{}", finding.version));
+        }
+    }
 }
 
 /// A CPE 2.2 URI (NISTIR 7695): lower case, no empty version at the end, no character that would
 /// have to be quoted.
-fn cpe_name(filled: &str) -> String {
+pub fn cpe_name(filled: &str) -> String {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-._~:/+".contains(c);
     let name: String = filled.chars().filter(|c| allowed(*c)).collect();
     name.trim_end_matches(':').to_ascii_lowercase()
@@ -93,17 +138,20 @@ mod tests {
 
     #[test]
     fn the_whole_file_is_good() {
-        let file: File = toml::from_str(DATA).unwrap();
-        for entry in &file.product {
-            Regex::new(&entry.pattern).unwrap();
+        let files = DATA.map(|data| toml::from_str::<File>(data).unwrap().product);
+        let entries: Vec<Entry> = files.into_iter().flatten().collect();
+        for entry in &entries {
+            assert!(compile(&entry.pattern).is_some(), "{}", entry.pattern);
+            let follow = entry.follow.as_ref();
+            assert!(follow.is_none_or(|follow| compile(&follow.pattern).is_some()));
             assert!((0.0..=1.0).contains(&entry.confidence), "{entry:?}");
             assert!(
                 entry.cpe.iter().all(|cpe| cpe.starts_with("cpe:/")),
                 "{entry:?}"
             );
         }
-        assert_eq!(file.product.len(), ENTRIES.len());
-        assert!(ENTRIES.len() > 50);
+        assert_eq!(entries.len(), ENTRIES.len());
+        assert!(ENTRIES.len() > 200);
     }
 
     #[track_caller]

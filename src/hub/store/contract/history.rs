@@ -48,6 +48,8 @@ fn port(port: u16) -> ScanPort {
         banner: String::new(),
         tls: None,
         confidence: 1.0,
+        waf: None,
+        details: Default::default(),
     }
 }
 

@@ -70,6 +70,8 @@ pub(in crate::hub::store) fn scan(id: Uuid, caller: &str, now: DateTime<Utc>) ->
         banner: String::new(),
         tls: None,
         confidence: 0.3,
+        waf: None,
+        details: Default::default(),
     };
     Submission {
         record_id: id,

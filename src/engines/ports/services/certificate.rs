@@ -8,9 +8,9 @@ use x509_parser::parse_x509_certificate;
 use x509_parser::prelude::{ASN1Time, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
-use crate::api::CertificateFacts;
+use crate::api::{CertificateFacts, TlsFacts};
 
-use super::display::escape;
+use super::display::{escape, hex};
 
 /// More names than this in one certificate are not kept.
 const MOST_NAMES: usize = 256;
@@ -89,8 +89,71 @@ fn show(text: &str) -> String {
     escape(text.as_bytes())
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// More certificates than this in one chain are not described.
+const MOST_IN_CHAIN: usize = 16;
+
+/// Puts what a chain of certificates in DER shows into the facts, the server's own first. `name` is
+/// the name that the server was asked for.
+pub fn describe(chain: &[&[u8]], name: Option<&str>, into: &mut TlsFacts) {
+    into.chain_length = chain.len();
+    let mut described = chain.iter().take(MOST_IN_CHAIN).filter_map(|der| facts(der));
+    into.certificate = described.next();
+    into.chain = described.collect();
+    into.problems = problems(chain, name, into, Utc::now());
+}
+
+fn problems(
+    chain: &[&[u8]],
+    name: Option<&str>,
+    facts: &TlsFacts,
+    now: DateTime<Utc>,
+) -> Vec<String> {
+    let Some(own) = &facts.certificate else {
+        return Vec::new();
+    };
+    let all = || std::iter::once(own).chain(&facts.chain);
+    let weak_signature = |certificate: &CertificateFacts| {
+        let algorithm = certificate.signature_algorithm.to_ascii_lowercase();
+        // What a root signs itself with does not matter.
+        !certificate.self_signed && ["md2", "md5", "sha1", "sha-1"].iter().any(|w| algorithm.contains(w))
+    };
+    let found = [
+        ("expired", all().any(|certificate| certificate.not_after < now)),
+        ("not yet valid", all().any(|certificate| certificate.not_before > now)),
+        ("self-signed", own.self_signed),
+        ("name mismatch", name.is_some_and(|name| !is_for(own, name))),
+        ("weak key", chain.first().is_some_and(|der| has_weak_key(der))),
+        ("weak signature", all().any(weak_signature)),
+    ];
+    let found = found.into_iter().filter(|(_, is)| *is);
+    found.map(|(problem, _)| problem.to_owned()).collect()
+}
+
+/// Whether a certificate is for a name (RFC 9525 §6.3): one of its names, or a wildcard in place of
+/// the first label.
+fn is_for(certificate: &CertificateFacts, name: &str) -> bool {
+    let name = name.trim_end_matches('.');
+    certificate.subject_alt_names.iter().any(|own| {
+        let wildcard = own.strip_prefix("*.");
+        let parent = name.split_once('.').map(|(_, parent)| parent);
+        own.eq_ignore_ascii_case(name)
+            || wildcard.zip(parent).is_some_and(|(a, b)| a.eq_ignore_ascii_case(b))
+    })
+}
+
+/// RSA and DSA below 2,048 bits, elliptic curves below 224 (NIST SP 800-131A).
+fn has_weak_key(der: &[u8]) -> bool {
+    let Ok((_, certificate)) = parse_x509_certificate(der) else {
+        return false;
+    };
+    let Some(bits) = key_bits(&certificate) else {
+        return false;
+    };
+    match certificate.public_key().parsed() {
+        Ok(PublicKey::RSA(_) | PublicKey::DSA(_)) => bits < 2048,
+        Ok(PublicKey::EC(_)) => bits < 224,
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -106,6 +169,38 @@ mod tests {
         loopback[15] = 1;
         assert_eq!(ip(&loopback).as_deref(), Some("::1"));
         assert_eq!(ip(&[1, 2, 3]), None);
+    }
+
+    fn own() -> CertificateFacts {
+        facts(include_bytes!("testdata/server.crt.der")).unwrap()
+    }
+
+    #[test]
+    fn names() {
+        let own = own();
+        for name in ["probe.example.org", "PROBE.example.org.", "other.example.org"] {
+            assert!(is_for(&own, name), "{name}");
+        }
+        for name in ["example.org", "a.b.example.org", "probe.example.com"] {
+            assert!(!is_for(&own, name), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_chain() {
+        let der: &[u8] = include_bytes!("testdata/server.crt.der");
+        let mut facts = TlsFacts::default();
+        describe(&[der, der], Some("a.example.com"), &mut facts);
+        assert_eq!((facts.chain_length, facts.chain.len()), (2, 1));
+        assert_eq!(facts.problems, ["self-signed", "name mismatch"]);
+        let late = own().not_after + chrono::TimeDelta::days(1);
+        assert_eq!(problems(&[der], None, &facts, late), ["expired", "self-signed"]);
+        facts.certificate = Some(CertificateFacts {
+            signature_algorithm: "sha1WithRSAEncryption".to_owned(),
+            self_signed: false,
+            ..own()
+        });
+        assert_eq!(problems(&[der], None, &facts, Utc::now()), ["weak signature"]);
     }
 
     proptest! {

@@ -28,12 +28,22 @@ pub async fn redis(context: &Context<'_>, port: u16, deadline: Instant) -> Optio
     Some(finding)
 }
 
-/// memcached's text protocol.
-pub async fn memcached(context: &Context<'_>, port: u16, deadline: Instant) -> Option<Finding> {
-    let answer = context.ask(port, b"version\r\n", deadline, line).await;
-    let mut finding = identify(On::Banner, &answer)?;
-    finding.info = first_line(&answer);
+/// What memcached answers to `version` in its text protocol.
+pub fn memcached_answer(answer: &[u8]) -> Option<Finding> {
+    let mut finding = identify(On::Banner, answer)?;
+    finding.info = first_line(answer);
     (finding.service == "memcached").then_some(finding)
+}
+
+/// What a Zabbix agent or server answers in its protocol.
+pub fn zabbix_answer(answer: &[u8]) -> Option<Finding> {
+    let body = answer.strip_prefix(b"ZBXD")?.get(9..)?;
+    let mut finding = match body {
+        [b'1'] => Finding::named("zabbix-agent", 1.0).of_product("Zabbix agent", "", "cpe:/a:zabbix:zabbix"),
+        _ => Finding::named("zabbix-trapper", 0.9).of_product("Zabbix", "", "cpe:/a:zabbix:zabbix"),
+    };
+    finding.info = escape(body);
+    Some(finding)
 }
 
 /// SSLRequest of the PostgreSQL protocol (§55.7 "Message Formats").
@@ -77,7 +87,7 @@ pub async fn postgres(context: &Context<'_>, port: u16, deadline: Instant) -> Op
 }
 
 /// What an answer to the start-up message says: how it wants us to log in, or its error message.
-fn postgres_answer(answer: &[u8]) -> Option<String> {
+pub fn postgres_answer(answer: &[u8]) -> Option<String> {
     let length = u32::from_be_bytes(answer.get(1..5)?.try_into().ok()?);
     if !(8..=10_000).contains(&length) {
         return None;
@@ -137,6 +147,30 @@ pub fn mysql_greeting(banner: &[u8]) -> Option<Finding> {
     }
 }
 
+/// SSLRequest of MySQL's protocol: capabilities PROTOCOL_41, SSL and SECURE_CONNECTION, 16 MiB
+/// packets, utf8mb4.
+pub const MYSQL_SSL_REQUEST: [u8; 36] = {
+    let mut packet = [0; 36];
+    packet[0] = 32;
+    packet[3] = 1;
+    packet[5] = 0x8a;
+    packet[11] = 1;
+    packet[12] = 45;
+    packet
+};
+
+/// Whether a greeting offers TLS: bit 11 of the lower capabilities, which follow the version, the
+/// thread id, eight bytes of salt and a zero.
+pub fn mysql_has_tls(banner: &[u8]) -> bool {
+    let capabilities = || {
+        let payload = banner.get(4..)?;
+        let end = payload.iter().skip(1).position(|byte| *byte == 0)? + 1;
+        let at = end + 1 + 4 + 8 + 1;
+        payload.get(at..at + 2)
+    };
+    capabilities().is_some_and(|two| two[1] & 8 != 0)
+}
+
 fn mysql_version(text: &str) -> Finding {
     let is_maria = text.contains("MariaDB");
     // MariaDB puts 5.5.5- in front of its version, for old clients.
@@ -169,16 +203,11 @@ fn mysql_product(is_maria: bool, version: &str) -> Finding {
 }
 
 /// `{buildInfo: 1, $db: "admin"}` as an OP_MSG (MongoDB wire protocol), which needs no login.
-const BUILD_INFO: &[u8] = b"\x38\0\0\0\x01\0\0\0\0\0\0\0\xdd\x07\0\0\0\0\0\0\0\
+pub const BUILD_INFO: &[u8] = b"\x38\0\0\0\x01\0\0\0\0\0\0\0\xdd\x07\0\0\0\0\0\0\0\
     \x23\0\0\0\x10buildInfo\0\x01\0\0\0\x02$db\0\x06\0\0\0admin\0\0";
 
-/// MongoDB.
-pub async fn mongo(context: &Context<'_>, port: u16, deadline: Instant) -> Option<Finding> {
-    let answer = context.ask(port, BUILD_INFO, deadline, never).await;
-    mongo_answer(&answer)
-}
-
-fn mongo_answer(answer: &[u8]) -> Option<Finding> {
+/// What MongoDB says to that.
+pub fn mongo_answer(answer: &[u8]) -> Option<Finding> {
     // An OP_MSG (2013) in answer to our request 1.
     if answer.get(8..16)? != [1, 0, 0, 0, 0xdd, 7, 0, 0] {
         return None;
@@ -203,6 +232,78 @@ fn bson_string(document: &[u8], name: &[u8]) -> Option<String> {
     let length = u32::from_le_bytes(document.get(at..at + 4)?.try_into().ok()?) as usize;
     let text = document.get(at + 4..at + 4 + length.checked_sub(1)?)?;
     (text.len() < 64).then(|| escape(text))
+}
+
+/// CQL OPTIONS (native protocol v4 §4.1.3), stream 1.
+pub const CQL_OPTIONS: &[u8] = b"\x04\0\0\x01\x05\0\0\0\0";
+
+/// What a Cassandra server says: SUPPORTED, or the error that names the versions it speaks.
+pub fn cql_answer(answer: &[u8]) -> Option<Finding> {
+    if !matches!(answer.first()?, 0x81..=0x86) || !matches!(answer.get(4)?, 0 | 6) {
+        return None;
+    }
+    let length = u32::from_be_bytes(answer.get(5..9)?.try_into().ok()?) as usize;
+    let body = answer.get(9..)?;
+    if length > 4096 || body.len() < length.min(8) {
+        return None;
+    }
+    let mut finding = Finding::named("cassandra", 1.0);
+    let key = b"CQL_VERSION\0\x01";
+    let at = body.windows(key.len()).position(|w| w == key);
+    let version = at.and_then(|at| {
+        let rest = body.get(at + key.len()..)?;
+        let length = usize::from(u16::from_be_bytes(rest.get(..2)?.try_into().ok()?));
+        rest.get(2..2 + length.min(32))
+    });
+    if answer[4] == 6 && version.is_none() {
+        return None;
+    }
+    finding = finding.of_product("Apache Cassandra", "", "cpe:/a:apache:cassandra");
+    finding.confidence = 0.95;
+    if let Some(version) = version {
+        finding.info = format!("CQL {}", escape(version));
+        finding.detail("cassandra.cql", escape(version));
+    }
+    Some(finding)
+}
+
+/// TNS connect packet (Oracle Net) that asks the listener for its version.
+pub fn tns_connect() -> Vec<u8> {
+    const ASK: &[u8] = b"(CONNECT_DATA=(COMMAND=version))";
+    let mut packet = vec![0, 0, 0, 0, 1, 0, 0, 0];
+    // Version 314, compatible with 300, SDU 2048, TDU 32767, NT characteristics, byte order.
+    packet.extend([0x01, 0x3a, 0x01, 0x2c, 0, 0, 8, 0, 0x7f, 0xff, 0x7f, 8, 0, 0, 0, 1]);
+    packet.extend([0, 32, 0, 58, 0, 0, 0, 0, 0, 0]);
+    packet.resize(58, 0);
+    packet.extend(ASK);
+    packet[1] = 90; // 58 + 32
+    packet
+}
+
+/// What an Oracle listener says.
+pub fn tns_answer(answer: &[u8]) -> Option<Finding> {
+    // Accept, refuse or resend, with the length of the packet in front.
+    let length = usize::from(u16::from_be_bytes(answer.get(..2)?.try_into().ok()?));
+    if !(8..=8192).contains(&length) || !matches!(answer.get(4)?, 2 | 4 | 11) || answer.get(2..4)? != [0, 0] {
+        return None;
+    }
+    let text = String::from_utf8_lossy(answer);
+    let by_text = text.split("Version ").nth(1).and_then(|rest| {
+        let version = rest.split(|c: char| !c.is_ascii_digit() && c != '.').next()?;
+        (!version.is_empty()).then(|| version.to_owned())
+    });
+    let by_number = || {
+        let digits = text.split("VSNNUM=").nth(1)?;
+        let number: u32 = digits.split(')').next()?.parse().ok()?;
+        let [major, b, c, d] = number.to_be_bytes();
+        (number > 0).then(|| format!("{major}.{}.{}.{c}.{d}", b >> 4, b & 15))
+    };
+    let version = by_text.or_else(by_number).unwrap_or_default();
+    if answer[4] == 4 && !text.contains("(DESCRIPTION=") {
+        return None;
+    }
+    let named = Finding::named("oracle-tns", if answer[4] == 11 { 0.8 } else { 1.0 });
+    Some(named.of_product("Oracle TNS listener", &version, "cpe:/a:oracle:database_server"))
 }
 
 #[cfg(test)]
@@ -240,10 +341,14 @@ mod tests {
         assert_eq!(refused.product, "MariaDB");
         assert!(refused.info.starts_with("Host '10.0.0.9'"));
         assert!(mysql_greeting(b"220 hello there").is_none());
+        let mut with_tls = greeting("8.0.36");
+        assert!(!mysql_has_tls(&with_tls));
+        with_tls.extend([0xff, 0xff]);
+        assert!(mysql_has_tls(&with_tls));
     }
 
     #[test]
-    fn postgres_answers() {
+    pub fn postgres_answers() {
         let error = b"E\0\0\0\x2fSFATAL\0VFATAL\0C28000\0Mno such role\0\0";
         assert_eq!(postgres_answer(error).as_deref(), Some("no such role"));
         assert_eq!(
@@ -262,6 +367,16 @@ mod tests {
     }
 
     #[test]
+    fn cassandra_and_oracle() {
+        let cql = b"\x84\0\0\x01\x06\0\0\0\x18\0\x01\0\x0bCQL_VERSION\0\x01\0\x053.4.5";
+        assert_eq!(cql_answer(cql).unwrap().info, "CQL 3.4.5");
+        let connect = tns_connect();
+        assert_eq!(connect.len(), usize::from(connect[1]));
+        let refuse = b"\0\x49\0\0\x04\0\0\0\"\0\0=(DESCRIPTION=(TMP=)(VSNNUM=318767104)(ERR=1189)(ERROR_STACK=(x)))";
+        assert_eq!(tns_answer(refuse).unwrap().version, "19.0.0.0.0");
+    }
+
+    #[test]
     fn mongo_tells_its_version() {
         let answer = b"\x40\0\0\0\x09\0\0\0\x01\0\0\0\xdd\x07\0\0\0\0\0\0\0\x20\0\0\0\x02version\0\x07\0\0\x007.0.12\0\0";
         let finding = mongo_answer(answer).unwrap();
@@ -272,6 +387,7 @@ mod tests {
     proptest! {
         #[test]
         fn never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = (cql_answer(&bytes), tns_answer(&bytes));
             let _ = (mysql_greeting(&bytes), postgres_answer(&bytes), mongo_answer(&bytes));
             let start = [&[30, 0, 0, 0, 0xff], bytes.as_slice()].concat();
             let _ = mysql_greeting(&start);

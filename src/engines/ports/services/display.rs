@@ -36,6 +36,11 @@ pub fn escape(bytes: &[u8]) -> String {
     text
 }
 
+/// Bytes in hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn push(text: &mut String, c: char) {
     let written = match c {
         ' '..='~' => {

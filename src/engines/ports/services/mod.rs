@@ -1,24 +1,36 @@
 //! Service probes: what an open port carries.
 //!
 //! Each port has a deadline and each answer a size cap, so that nothing a server sends, or does not
-//! send, can hold a scan up. First a service may speak for itself; then it is asked, in an order
-//! that the port number suggests: HTTP, TLS (and HTTP or a banner inside it), then the binary
-//! protocols. What the answers mean is data in `packaging/ports/products.toml` where a pattern can
-//! say it.
+//! send, can hold a scan up. A service may speak for itself, and it is asked, what its port number
+//! suggests first: HTTP, TLS (and HTTP or a banner inside it), then the other protocols. What the
+//! answers mean is data in `packaging/ports` where a pattern can say it: `services.toml`,
+//! `products.toml`, `apps.toml` and `waf.toml`.
 
-mod binary;
+mod ask;
+mod ber;
 mod certificate;
 mod databases;
+mod directory;
 mod display;
+mod hello;
 mod http;
+mod messaging;
+mod names;
 mod probe;
 mod products;
+mod ssh;
+mod talk;
 mod tls;
+mod tls_deep;
+pub(super) mod udp;
+mod waf;
+mod windows;
 mod wire;
 
 #[cfg(test)]
 mod service_tests;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
@@ -51,7 +63,7 @@ const LATE: Duration = Duration::from_secs(2);
 
 /// What was found out about a service.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Finding {
+pub(crate) struct Finding {
     /// Service (`http`).
     pub service: String,
     /// Product, "" when unknown.
@@ -66,6 +78,10 @@ pub(super) struct Finding {
     pub confidence: f64,
     /// Facts of the TLS handshake.
     pub tls: Option<TlsFacts>,
+    /// The web application firewall or delivery network in front.
+    pub waf: Option<String>,
+    /// What else it said, by name.
+    pub details: BTreeMap<String, String>,
 }
 
 impl Finding {
@@ -78,7 +94,26 @@ impl Finding {
         }
     }
 
-    fn put_into(self, port: &mut OpenPort) {
+    /// Adds a detail, unless there is nothing to tell.
+    fn detail(&mut self, name: &str, value: impl Into<String>) {
+        let value = value.into();
+        if !value.is_empty() {
+            self.details.insert(name.to_owned(), value);
+        }
+    }
+
+    /// The same with a product; the CPE name gets the version.
+    fn of_product(mut self, product: &str, version: &str, cpe: &str) -> Self {
+        product.clone_into(&mut self.product);
+        self.version = display::escape(version.as_bytes());
+        if !cpe.is_empty() {
+            self.cpe = vec![products::cpe_name(&format!("{cpe}:{version}"))];
+        }
+        self
+    }
+
+    /// Writes all of it into an open port.
+    pub(crate) fn put_into(self, port: &mut OpenPort) {
         if !self.service.is_empty() {
             port.service_name = self.service;
             port.confidence = self.confidence;
@@ -88,6 +123,8 @@ impl Finding {
         port.service_info = self.info;
         port.service_cpe = self.cpe;
         port.tls = self.tls;
+        port.waf = self.waf;
+        port.service_details = self.details;
     }
 }
 
@@ -175,6 +212,7 @@ pub(super) async fn detect(
         target,
         limiter,
         timeout: options.service_timeout,
+        deep: options.deep,
         step: &step,
     };
     let mut waiting = report

@@ -51,13 +51,96 @@ struct Entry {
     confidence: f64,
     #[serde(default)]
     follow: Option<Follow>,
+    /// Only in answer to this probe.
+    #[serde(default)]
+    probe: String,
+}
+
+/// Something to send to a port, and what follows is told by patterns.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Payload {
+    /// Its name; patterns may be for its answers only.
+    pub name: String,
+    /// Ports that it is for.
+    pub ports: Vec<u16>,
+    /// What is sent, escaped.
+    send: String,
+    /// Also for ports whose number says nothing.
+    #[serde(default)]
+    pub general: bool,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    #[serde(default)]
     product: Vec<Entry>,
+    #[serde(default)]
+    probe: Vec<Payload>,
+    #[serde(default)]
+    page: Vec<Page>,
 }
+
+/// A page that may say what serves it, where the first page does not.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Page {
+    ports: Vec<u16>,
+    path: String,
+}
+
+/// The page to ask a port for, next to the first one.
+pub fn page_of(port: u16) -> Option<&'static str> {
+    static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
+        let files = DATA.iter().filter_map(|data| toml::from_str::<File>(data).ok());
+        files.flat_map(|file| file.page).collect()
+    });
+    let page = PAGES.iter().find(|page| page.ports.contains(&port))?;
+    Some(&page.path)
+}
+
+impl Payload {
+    /// The bytes to send.
+    pub fn bytes(&self) -> Vec<u8> {
+        unescape(&self.send).unwrap_or_default()
+    }
+}
+
+/// `\r \n \t \0 \\` and `\xHH`; `None` for any other escape.
+fn unescape(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        if *byte != b'\\' {
+            bytes.push(*byte);
+            continue;
+        }
+        let (escape, after) = rest.split_first()?;
+        rest = after;
+        bytes.push(match escape {
+            b'r' => b'\r',
+            b'n' => b'\n',
+            b't' => b'\t',
+            b'0' => 0,
+            b'\\' => b'\\',
+            b'x' => {
+                let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
+                rest = &rest[2..];
+                u8::from_str_radix(digits, 16).ok()?
+            }
+            _ => return None,
+        });
+    }
+    Some(bytes)
+}
+
+/// The probes of the data files.
+pub static PAYLOADS: LazyLock<Vec<Payload>> = LazyLock::new(|| {
+    let files = DATA.iter().filter_map(|data| toml::from_str::<File>(data).ok());
+    files.flat_map(|file| file.probe).collect()
+});
 
 fn certain() -> f64 {
     1.0
@@ -85,11 +168,24 @@ pub fn identify(on: On, bytes: &[u8]) -> Option<Finding> {
     identify_more(on, bytes).map(|(finding, _)| finding)
 }
 
+/// What an answer to a probe of the data files says.
+pub fn identify_answer(probe: &str, bytes: &[u8]) -> Option<Finding> {
+    matching(|entry| entry.on == On::Banner && (entry.probe == probe || entry.probe.is_empty()), bytes)
+        .map(|(finding, _)| finding)
+}
+
 /// The same, with the page that tells the version when this text does not.
 pub fn identify_more(on: On, bytes: &[u8]) -> Option<(Finding, Option<&'static Follow>)> {
+    matching(|entry| entry.on == on && entry.probe.is_empty(), bytes)
+}
+
+fn matching(
+    asked: impl Fn(&Entry) -> bool,
+    bytes: &[u8],
+) -> Option<(Finding, Option<&'static Follow>)> {
     ENTRIES
         .iter()
-        .filter(|(entry, _)| entry.on == on)
+        .filter(|(entry, _)| asked(entry))
         .find_map(|(entry, pattern)| {
             let captures = pattern.captures(bytes)?;
             let fill = |template: &str| {
@@ -138,7 +234,11 @@ mod tests {
 
     #[test]
     fn the_whole_file_is_good() {
-        let files = DATA.map(|data| toml::from_str::<File>(data).unwrap().product);
+        let files = DATA.map(|data| toml::from_str::<File>(data).unwrap());
+        for payload in files.iter().flat_map(|file| &file.probe) {
+            assert!(unescape(&payload.send).is_some(), "{}", payload.name);
+        }
+        let files = files.map(|file| file.product);
         let entries: Vec<Entry> = files.into_iter().flatten().collect();
         for entry in &entries {
             assert!(compile(&entry.pattern).is_some(), "{}", entry.pattern);

@@ -61,7 +61,7 @@ pub async fn handshake(
     (context.step)();
     match shaken {
         Ok(Ok(stream)) => {
-            let facts = facts(&stream);
+            let facts = facts(&stream, context.name());
             Shaken::Done(Box::new((stream, facts)))
         }
         Ok(Err(error)) => refusal(&error).map_or(Shaken::NotTls, Shaken::Refused),
@@ -84,7 +84,7 @@ fn refusal(error: &std::io::Error) -> Option<String> {
     }
 }
 
-fn facts(stream: &Stream) -> TlsFacts {
+fn facts(stream: &Stream, name: Option<&str>) -> TlsFacts {
     let (_, session) = stream.get_ref();
     let chain = session.peer_certificates().unwrap_or_default();
     let version = match session.protocol_version() {
@@ -94,16 +94,18 @@ fn facts(stream: &Stream) -> TlsFacts {
         None => String::new(),
     };
     let suite = session.negotiated_cipher_suite();
-    TlsFacts {
+    let mut facts = TlsFacts {
         version,
         cipher: suite.map_or_else(String::new, |suite| {
             // IANA calls the suites of TLS 1.3 TLS_AES_…, rustls TLS13_AES_….
             format!("{:?}", suite.suite()).replacen("TLS13_", "TLS_", 1)
         }),
         alpn: session.alpn_protocol().map(super::display::escape),
-        certificate: chain.first().and_then(|der| certificate::facts(der)),
-        chain_length: chain.len(),
-    }
+        ..TlsFacts::default()
+    };
+    let chain: Vec<&[u8]> = chain.iter().map(AsRef::as_ref).collect();
+    certificate::describe(&chain, name, &mut facts);
+    facts
 }
 
 fn config(offer: Offer) -> Option<Arc<ClientConfig>> {

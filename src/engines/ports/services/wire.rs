@@ -14,6 +14,9 @@ pub const MOST_READ: usize = 16 * 1024;
 /// Once a service began to speak, a pause of this length is the end of what it says.
 const PAUSE: Duration = Duration::from_millis(150);
 
+/// How long to wait for a file descriptor before the next try.
+const SCARCE: Duration = Duration::from_millis(20);
+
 /// What all probes of one host share.
 pub struct Context<'a> {
     /// The address; the port is set for each probe.
@@ -24,6 +27,8 @@ pub struct Context<'a> {
     pub limiter: &'a RateLimiter,
     /// Time for all probes of one port.
     pub timeout: Duration,
+    /// Ask more than what the service is.
+    pub deep: bool,
     /// Called at the end of each step of a probe.
     pub step: &'a (dyn Fn() + Sync),
 }
@@ -39,8 +44,14 @@ impl Context<'_> {
         let mut peer = self.peer;
         peer.set_port(port);
         let connected = timeout_at(deadline, async {
-            self.limiter.take().await;
-            TcpStream::connect(peer).await
+            loop {
+                self.limiter.take().await;
+                match TcpStream::connect(peer).await {
+                    // No file descriptor or local port is free: others will be done soon.
+                    Err(error) if is_scarce(&error) => tokio::time::sleep(SCARCE).await,
+                    other => return other,
+                }
+            }
         });
         let stream = connected.await.ok()?.ok();
         (self.step)();
@@ -103,6 +114,13 @@ impl Context<'_> {
     }
 }
 
+/// Whether there was no file descriptor, memory or local port for a connection.
+fn is_scarce(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    let scarce = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL];
+    error.raw_os_error().is_some_and(|code| scarce.iter().any(|errno| errno.raw_os_error() == code))
+}
+
 /// How long a service may take to answer a probe.
 pub const ANSWER: Duration = Duration::from_millis(1500);
 
@@ -111,7 +129,33 @@ pub fn never(_said: &[u8]) -> bool {
     false
 }
 
+/// A greeting in lines is there in whole: a last line, and not one of those with more to come
+/// (`220-`). Greetings of other forms end with a pause.
+pub fn greeting(said: &[u8]) -> bool {
+    let Some(lines) = said.strip_suffix(b"\n") else {
+        return false;
+    };
+    let last = lines.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    let starts = |start: &[u8]| last.starts_with(start);
+    let code = last.len() > 3 && last[..3].iter().all(u8::is_ascii_digit) && last[3] == b' ';
+    code || [b"SSH-".as_slice(), b"+OK", b"* OK", b"RFB ", b"@RSYNCD", b"INFO {", b"OK MPD"]
+        .iter()
+        .any(|start| starts(start))
+}
+
 /// A whole line is enough.
 pub fn line(said: &[u8]) -> bool {
     said.contains(&b'\n')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn greetings_that_are_whole() {
+        assert!(greeting(b"220 hello\r\n") && greeting(b"220-a\r\n220 b\r\n"));
+        assert!(greeting(b"SSH-2.0-x\r\n") && greeting(b"RFB 003.008\n"));
+        assert!(!greeting(b"220-a\r\n") && !greeting(b"220 hel") && !greeting(b"hello\n"));
+    }
 }

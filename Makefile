@@ -18,7 +18,7 @@ BINARIES   := reconctl $(addprefix recon-,$(AGENTS) $(HELPERS))
 BUILD_DIR   = $(TARGET_DIR)/$(PROFILE)
 CARGO_PROFILE = $(if $(filter debug,$(PROFILE)),dev,$(PROFILE))
 
-.PHONY: help tools postgres build install uninstall demo test test-fmt test-clippy test-unit test-api test-readers test-system test-chaos bench bench-ports bench-units bench-hub
+.PHONY: help tools postgres build install uninstall demo test test-fmt test-clippy test-unit test-api test-readers test-system test-chaos fuzz bench bench-ports bench-services bench-units bench-hub
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 18
@@ -84,11 +84,19 @@ test-chaos: postgres ## The long form of the hub's chaos test (CHAOS_RECORDS=100
 	CHAOS_RECORDS=$(or $(CHAOS_RECORDS),10000) CHAOS_RUNS=$(or $(CHAOS_RUNS),1) CHAOS_SEED=$(or $(CHAOS_SEED),1) \
 	    $(CARGO) test --locked --test hub_chaos -- --nocapture --test-threads 1
 
-bench: bench-ports bench-units bench-hub ## Benchmarks against peers (BENCH_OUT=DIR).
+# FUZZ_MS each, changed from answers of real services; no coverage, for which cargo-bolero is.
+fuzz: ## Every parser of what services and nmap say, ten minutes each (FUZZ_MS=600000).
+	BOLERO_RANDOM_ITERATIONS=1000000000000 BOLERO_RANDOM_TEST_TIME_MS=$(or $(FUZZ_MS),600000) $(CARGO) test --locked --release --lib services::fuzz -- --test-threads 2
+
+bench: bench-ports bench-services bench-units bench-hub ## Benchmarks against peers (BENCH_OUT=DIR).
 
 bench-ports: tools ## Port scans against nmap, masscan, zmap, RustScan and bare C loops (12 minutes; BENCH_ROWS=REGEX, RUNS=N).
 	$(MAKE) build PROFILE=release
 	benches/ports/run $(BENCH_OUT)
+
+bench-services: tools ## Which services 46 real ports carry, against nmap -sV.
+	$(MAKE) build PROFILE=release
+	benches/services $(BENCH_OUT)
 
 bench-units: tools ## status and apply of seven agents, readiness and memory of an idle agent, 10 to 1,000 agents.
 	$(MAKE) build PROFILE=release

@@ -267,7 +267,9 @@ impl Fields {
             cpe: self.names(&path("service_cpe"), of("service_cpe")),
             tls: self.tls(&path("tls"), of("tls")),
             confidence: self.number(&path("confidence"), of("confidence")).min(1.0),
-            waf: self.text(&path("waf"), of("waf")).filter(|waf| !waf.is_empty()),
+            waf: self
+                .text(&path("waf"), of("waf"))
+                .filter(|waf| !waf.is_empty()),
             details: self.details(&path("service_details"), of("service_details")),
             protocol,
         };

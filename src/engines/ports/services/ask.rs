@@ -128,7 +128,10 @@ pub enum Ask {
 /// All of them.
 static ALL: LazyLock<Vec<Ask>> = LazyLock::new(|| {
     static OURS: [Question; 13] = QUESTIONS;
-    OURS.iter().map(Ask::Code).chain(PAYLOADS.iter().map(Ask::Data)).collect()
+    OURS.iter()
+        .map(Ask::Code)
+        .chain(PAYLOADS.iter().map(Ask::Data))
+        .collect()
 });
 
 impl Ask {
@@ -203,7 +206,13 @@ mod tests {
         let names: HashSet<&str> = ALL.iter().map(|ask| ask.name()).collect();
         assert_eq!(names.len(), ALL.len());
         assert!(ALL.len() > 30, "{}", ALL.len());
-        assert_eq!(for_port(2181).map(Ask::name).collect::<Vec<_>>(), ["zookeeper"]);
-        assert_eq!(for_port(1433).map(Ask::name).collect::<Vec<_>>(), ["ms-sql-s"]);
+        assert_eq!(
+            for_port(2181).map(Ask::name).collect::<Vec<_>>(),
+            ["zookeeper"]
+        );
+        assert_eq!(
+            for_port(1433).map(Ask::name).collect::<Vec<_>>(),
+            ["ms-sql-s"]
+        );
     }
 }

@@ -96,7 +96,10 @@ const MOST_IN_CHAIN: usize = 16;
 /// the name that the server was asked for.
 pub fn describe(chain: &[&[u8]], name: Option<&str>, into: &mut TlsFacts) {
     into.chain_length = chain.len();
-    let mut described = chain.iter().take(MOST_IN_CHAIN).filter_map(|der| facts(der));
+    let mut described = chain
+        .iter()
+        .take(MOST_IN_CHAIN)
+        .filter_map(|der| facts(der));
     into.certificate = described.next();
     into.chain = described.collect();
     into.problems = problems(chain, name, into, Utc::now());
@@ -115,14 +118,26 @@ fn problems(
     let weak_signature = |certificate: &CertificateFacts| {
         let algorithm = certificate.signature_algorithm.to_ascii_lowercase();
         // What a root signs itself with does not matter.
-        !certificate.self_signed && ["md2", "md5", "sha1", "sha-1"].iter().any(|w| algorithm.contains(w))
+        !certificate.self_signed
+            && ["md2", "md5", "sha1", "sha-1"]
+                .iter()
+                .any(|w| algorithm.contains(w))
     };
     let found = [
-        ("expired", all().any(|certificate| certificate.not_after < now)),
-        ("not yet valid", all().any(|certificate| certificate.not_before > now)),
+        (
+            "expired",
+            all().any(|certificate| certificate.not_after < now),
+        ),
+        (
+            "not yet valid",
+            all().any(|certificate| certificate.not_before > now),
+        ),
         ("self-signed", own.self_signed),
         ("name mismatch", name.is_some_and(|name| !is_for(own, name))),
-        ("weak key", chain.first().is_some_and(|der| has_weak_key(der))),
+        (
+            "weak key",
+            chain.first().is_some_and(|der| has_weak_key(der)),
+        ),
         ("weak signature", all().any(weak_signature)),
     ];
     let found = found.into_iter().filter(|(_, is)| *is);
@@ -137,7 +152,9 @@ fn is_for(certificate: &CertificateFacts, name: &str) -> bool {
         let wildcard = own.strip_prefix("*.");
         let parent = name.split_once('.').map(|(_, parent)| parent);
         own.eq_ignore_ascii_case(name)
-            || wildcard.zip(parent).is_some_and(|(a, b)| a.eq_ignore_ascii_case(b))
+            || wildcard
+                .zip(parent)
+                .is_some_and(|(a, b)| a.eq_ignore_ascii_case(b))
     })
 }
 
@@ -178,7 +195,11 @@ mod tests {
     #[test]
     fn names() {
         let own = own();
-        for name in ["probe.example.org", "PROBE.example.org.", "other.example.org"] {
+        for name in [
+            "probe.example.org",
+            "PROBE.example.org.",
+            "other.example.org",
+        ] {
             assert!(is_for(&own, name), "{name}");
         }
         for name in ["example.org", "a.b.example.org", "probe.example.com"] {
@@ -194,13 +215,19 @@ mod tests {
         assert_eq!((facts.chain_length, facts.chain.len()), (2, 1));
         assert_eq!(facts.problems, ["self-signed", "name mismatch"]);
         let late = own().not_after + chrono::TimeDelta::days(1);
-        assert_eq!(problems(&[der], None, &facts, late), ["expired", "self-signed"]);
+        assert_eq!(
+            problems(&[der], None, &facts, late),
+            ["expired", "self-signed"]
+        );
         facts.certificate = Some(CertificateFacts {
             signature_algorithm: "sha1WithRSAEncryption".to_owned(),
             self_signed: false,
             ..own()
         });
-        assert_eq!(problems(&[der], None, &facts, Utc::now()), ["weak signature"]);
+        assert_eq!(
+            problems(&[der], None, &facts, Utc::now()),
+            ["weak signature"]
+        );
     }
 
     proptest! {

@@ -39,7 +39,11 @@ pub fn memcached_answer(answer: &[u8]) -> Option<Finding> {
 pub fn zabbix_answer(answer: &[u8]) -> Option<Finding> {
     let body = answer.strip_prefix(b"ZBXD")?.get(9..)?;
     let mut finding = match body {
-        [b'1'] => Finding::named("zabbix-agent", 1.0).of_product("Zabbix agent", "", "cpe:/a:zabbix:zabbix"),
+        [b'1'] => Finding::named("zabbix-agent", 1.0).of_product(
+            "Zabbix agent",
+            "",
+            "cpe:/a:zabbix:zabbix",
+        ),
         _ => Finding::named("zabbix-trapper", 0.9).of_product("Zabbix", "", "cpe:/a:zabbix:zabbix"),
     };
     finding.info = escape(body);
@@ -272,7 +276,9 @@ pub fn tns_connect() -> Vec<u8> {
     const ASK: &[u8] = b"(CONNECT_DATA=(COMMAND=version))";
     let mut packet = vec![0, 0, 0, 0, 1, 0, 0, 0];
     // Version 314, compatible with 300, SDU 2048, TDU 32767, NT characteristics, byte order.
-    packet.extend([0x01, 0x3a, 0x01, 0x2c, 0, 0, 8, 0, 0x7f, 0xff, 0x7f, 8, 0, 0, 0, 1]);
+    packet.extend([
+        0x01, 0x3a, 0x01, 0x2c, 0, 0, 8, 0, 0x7f, 0xff, 0x7f, 8, 0, 0, 0, 1,
+    ]);
     packet.extend([0, 32, 0, 58, 0, 0, 0, 0, 0, 0]);
     packet.resize(58, 0);
     packet.extend(ASK);
@@ -284,12 +290,17 @@ pub fn tns_connect() -> Vec<u8> {
 pub fn tns_answer(answer: &[u8]) -> Option<Finding> {
     // Accept, refuse or resend, with the length of the packet in front.
     let length = usize::from(u16::from_be_bytes(answer.get(..2)?.try_into().ok()?));
-    if !(8..=8192).contains(&length) || !matches!(answer.get(4)?, 2 | 4 | 11) || answer.get(2..4)? != [0, 0] {
+    if !(8..=8192).contains(&length)
+        || !matches!(answer.get(4)?, 2 | 4 | 11)
+        || answer.get(2..4)? != [0, 0]
+    {
         return None;
     }
     let text = String::from_utf8_lossy(answer);
     let by_text = text.split("Version ").nth(1).and_then(|rest| {
-        let version = rest.split(|c: char| !c.is_ascii_digit() && c != '.').next()?;
+        let version = rest
+            .split(|c: char| !c.is_ascii_digit() && c != '.')
+            .next()?;
         (!version.is_empty()).then(|| version.to_owned())
     });
     let by_number = || {
@@ -303,7 +314,11 @@ pub fn tns_answer(answer: &[u8]) -> Option<Finding> {
         return None;
     }
     let named = Finding::named("oracle-tns", if answer[4] == 11 { 0.8 } else { 1.0 });
-    Some(named.of_product("Oracle TNS listener", &version, "cpe:/a:oracle:database_server"))
+    Some(named.of_product(
+        "Oracle TNS listener",
+        &version,
+        "cpe:/a:oracle:database_server",
+    ))
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@ use super::{Finding, ber};
 
 /// Search of the root DSE (RFC 4511 §4.5.1, RFC 4512 §5.1): base "", scope base, (objectClass=*), all
 /// attributes and all operational ones.
-pub const LDAP_ROOT: &[u8] = b"\x30\x2b\x02\x01\x01\x63\x26\x04\0\x0a\x01\0\x0a\x01\0\x02\x01\0\x02\x01\0\
+pub const LDAP_ROOT: &[u8] =
+    b"\x30\x2b\x02\x01\x01\x63\x26\x04\0\x0a\x01\0\x0a\x01\0\x02\x01\0\x02\x01\0\
     \x01\x01\0\x87\x0bobjectClass\x30\x06\x04\x01*\x04\x01+";
 
 /// Attributes of the root DSE that are kept.
@@ -64,13 +65,21 @@ pub fn ldap_answer(answer: &[u8]) -> Option<Finding> {
     if let Some((product, version, cpe)) = directory {
         finding = finding.of_product(product, &version, cpe);
     }
-    finding.info = finding.details.get("ldap.namingContexts").cloned().unwrap_or_default();
+    finding.info = finding
+        .details
+        .get("ldap.namingContexts")
+        .cloned()
+        .unwrap_or_default();
     Some(finding)
 }
 
 fn vendor(name: &str) -> (&'static str, String, &'static str) {
     let known = [
-        ("389 Project", "389 Directory Server", "cpe:/a:redhat:389_directory_server"),
+        (
+            "389 Project",
+            "389 Directory Server",
+            "cpe:/a:redhat:389_directory_server",
+        ),
         ("Apache", "ApacheDS", "cpe:/a:apache:directory_server"),
         ("Samba", "Samba Active Directory LDAP", "cpe:/a:samba:samba"),
         ("Oracle", "Oracle Directory Server", ""),
@@ -78,36 +87,21 @@ fn vendor(name: &str) -> (&'static str, String, &'static str) {
         ("ForgeRock", "OpenDJ", ""),
     ];
     let found = known.iter().find(|(start, ..)| name.starts_with(start));
-    found.map_or(("LDAP directory", String::new(), ""), |(_, product, cpe)| {
-        (product, String::new(), cpe)
-    })
+    found.map_or(
+        ("LDAP directory", String::new(), ""),
+        |(_, product, cpe)| (product, String::new(), cpe),
+    )
 }
 
 /// Name and values of an attribute, the values in one text.
 fn attribute(pair: &[u8]) -> Option<(String, String)> {
     let (name, rest) = ber::tagged(pair, 4)?;
     let (values, _) = ber::tagged(rest, 0x31)?;
-    let values: Vec<String> = ber::values(values).take(32).map(|(_, text)| escape(text)).collect();
+    let values: Vec<String> = ber::values(values)
+        .take(32)
+        .map(|(_, text)| escape(text))
+        .collect();
     Some((escape(name), values.join(" ")))
-}
-
-/// SNMP GET of sysDescr.0, sysObjectID.0 and sysName.0 (RFC 3416) in a version and community.
-pub fn snmp_get(version: u8) -> Vec<u8> {
-    let oids: [&[u8]; 3] = [
-        &[0x2b, 6, 1, 2, 1, 1, 1, 0],
-        &[0x2b, 6, 1, 2, 1, 1, 2, 0],
-        &[0x2b, 6, 1, 2, 1, 1, 5, 0],
-    ];
-    let put = |tag: u8, inner: &[u8]| {
-        // All of it is shorter than 128 bytes; a test counts.
-        let length = u8::try_from(inner.len()).unwrap_or_default();
-        [&[tag, length], inner].concat()
-    };
-    let one = |oid: &&[u8]| put(0x30, &[put(6, oid), vec![5, 0]].concat());
-    let bindings = put(0x30, &oids.iter().flat_map(one).collect::<Vec<u8>>());
-    let request = [&[2, 2, 0x52, 0x43, 2, 1, 0, 2, 1, 0], bindings.as_slice()].concat();
-    let message = [&[2, 1, version], put(4, b"public").as_slice(), &put(0xa0, &request)].concat();
-    put(0x30, &message)
 }
 
 /// An SNMPv3 message with an unknown engine (RFC 3414 §4, discovery): the answer is a report with
@@ -137,20 +131,34 @@ pub fn snmp_answer(answer: &[u8]) -> Option<Finding> {
     let (_index, rest) = ber::tagged(rest, 2)?;
     let (bindings, _) = ber::tagged(rest, 0x30)?;
     for (_, binding) in ber::values(bindings).take(8) {
-        let Some((oid, value)) = ber::tagged(binding, 6) else { continue };
-        let Some((text, _)) = ber::tagged(value, 4) else { continue };
+        let Some((oid, value)) = ber::tagged(binding, 6) else {
+            continue;
+        };
+        let Some((text, _)) = ber::tagged(value, 4) else {
+            continue;
+        };
         match oid.get(6) {
             Some(1) => finding.detail("snmp.sysDescr", escape(text)),
             Some(5) => finding.detail("snmp.sysName", escape(text)),
             _ => {}
         }
     }
-    let descr = finding.details.get("snmp.sysDescr").cloned().unwrap_or_default();
+    let descr = finding
+        .details
+        .get("snmp.sysDescr")
+        .cloned()
+        .unwrap_or_default();
     let product = match descr.as_str() {
         text if text.starts_with("Linux ") => ("net-snmp", "cpe:/a:net-snmp:net-snmp", 0.8),
         text if text.contains("Cisco IOS") => ("Cisco SNMP service", "cpe:/o:cisco:ios", 1.0),
-        text if text.contains("RouterOS") => ("MikroTik RouterOS snmpd", "cpe:/o:mikrotik:routeros", 1.0),
-        text if text.contains("Windows") => ("Microsoft Windows SNMP service", "cpe:/o:microsoft:windows", 1.0),
+        text if text.contains("RouterOS") => {
+            ("MikroTik RouterOS snmpd", "cpe:/o:mikrotik:routeros", 1.0)
+        }
+        text if text.contains("Windows") => (
+            "Microsoft Windows SNMP service",
+            "cpe:/o:microsoft:windows",
+            1.0,
+        ),
         _ => ("", "", 1.0),
     };
     finding = finding.of_product(product.0, "", product.1);
@@ -165,7 +173,7 @@ mod tests {
 
     #[test]
     fn requests_are_whole_values() {
-        for request in [LDAP_ROOT, SNMP_V3, &snmp_get(0), &snmp_get(1)] {
+        for request in [LDAP_ROOT, SNMP_V3] {
             let (_, after) = ber::tagged(request, 0x30).unwrap();
             assert!(after.is_empty(), "{request:x?}");
             assert!(request.len() < 130);
@@ -179,7 +187,10 @@ mod tests {
     fn entry(attributes: &[(&str, &[&str])]) -> Vec<u8> {
         let one = |(name, values): &(&str, &[&str])| {
             let values: Vec<u8> = values.iter().flat_map(|v| put(4, v.as_bytes())).collect();
-            put(0x30, &[put(4, name.as_bytes()), put(0x31, &values)].concat())
+            put(
+                0x30,
+                &[put(4, name.as_bytes()), put(0x31, &values)].concat(),
+            )
         };
         let all: Vec<u8> = attributes.iter().flat_map(one).collect();
         let entry = put(0x64, &[put(4, b""), put(0x30, &all)].concat());
@@ -193,17 +204,33 @@ mod tests {
             ("namingContexts", &["dc=a", "dc=b"]),
         ]);
         let found = ldap_answer(&open).unwrap();
-        assert_eq!((found.product.as_str(), found.info.as_str()), ("OpenLDAP", "dc=a dc=b"));
-        let other = entry(&[("vendorName", &["389 Project"]), ("vendorVersion", &["389-Directory/2.3.1"])]);
+        assert_eq!(
+            (found.product.as_str(), found.info.as_str()),
+            ("OpenLDAP", "dc=a dc=b")
+        );
+        let other = entry(&[
+            ("vendorName", &["389 Project"]),
+            ("vendorVersion", &["389-Directory/2.3.1"]),
+        ]);
         let found = ldap_answer(&other).unwrap();
-        assert_eq!((found.product.as_str(), found.version.as_str()), ("389 Directory Server", "2.3.1"));
+        assert_eq!(
+            (found.product.as_str(), found.version.as_str()),
+            ("389 Directory Server", "2.3.1")
+        );
         assert!(ldap_answer(b"\x30\x03\x02\x01\x01").is_none());
     }
 
     #[test]
     fn snmp_tells_the_system() {
-        let binding = put(0x30, &[put(6, &[0x2b, 6, 1, 2, 1, 1, 1, 0]), put(4, b"Linux a 6.1")].concat());
-        let pdu = [&[2, 2, 0x52, 0x43, 2, 1, 0, 2, 1, 0], put(0x30, &binding).as_slice()].concat();
+        let binding = put(
+            0x30,
+            &[put(6, &[0x2b, 6, 1, 2, 1, 1, 1, 0]), put(4, b"Linux a 6.1")].concat(),
+        );
+        let pdu = [
+            &[2, 2, 0x52, 0x43, 2, 1, 0, 2, 1, 0],
+            put(0x30, &binding).as_slice(),
+        ]
+        .concat();
         let message = [&[2, 1, 1], put(4, b"public").as_slice(), &put(0xa2, &pdu)].concat();
         let found = snmp_answer(&put(0x30, &message)).unwrap();
         assert_eq!(found.info, "public; Linux a 6.1");

@@ -113,7 +113,10 @@ pub fn client_hello(version: u16, ciphers: &[u16], name: Option<&str>) -> Vec<u8
         true => body.extend(with_length(1, b"recon asks what you can do, only")),
         false => body.push(0),
     }
-    let suites: Vec<u8> = ciphers.iter().flat_map(|cipher| cipher.to_be_bytes()).collect();
+    let suites: Vec<u8> = ciphers
+        .iter()
+        .flat_map(|cipher| cipher.to_be_bytes())
+        .collect();
     body.extend(with_length(2, &suites));
     body.extend([1, 0]); // no compression
     if version > 0x0300 {
@@ -142,7 +145,12 @@ fn extensions(version: u16, name: Option<&str>) -> Vec<u8> {
     put(11, &[1, 0]);
     if version >= 0x0303 {
         // Ed25519, ECDSA, RSA-PSS, RSA with SHA-2; then SHA-1, which old servers need.
-        put(13, &[0, 22, 8, 7, 4, 3, 5, 3, 6, 3, 8, 4, 8, 5, 8, 6, 4, 1, 5, 1, 6, 1, 2, 3, 2, 1]);
+        put(
+            13,
+            &[
+                0, 24, 8, 7, 4, 3, 5, 3, 6, 3, 8, 4, 8, 5, 8, 6, 4, 1, 5, 1, 6, 1, 2, 3, 2, 1,
+            ],
+        );
     }
     if version >= 0x0304 {
         put(43, &[2, 3, 4]);
@@ -250,7 +258,9 @@ fn server_hello(body: &[u8]) -> Option<ServerFlight> {
     let mut extensions = rest.get(5..).unwrap_or_default();
     while let Some((head, after)) = extensions.split_at_checked(4) {
         let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
-        let Some((inner, after)) = after.split_at_checked(length) else { break };
+        let Some((inner, after)) = after.split_at_checked(length) else {
+            break;
+        };
         // supported_versions: the version that really is spoken (RFC 8446 §4.2.1).
         if head[..2] == [0, 43] {
             flight.version = two(inner)?;
@@ -265,7 +275,9 @@ fn certificates(body: &[u8]) -> Vec<Vec<u8>> {
     let mut chain = Vec::new();
     while let Some((head, after)) = rest.split_at_checked(3) {
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
-        let Some((der, after)) = after.split_at_checked(length) else { break };
+        let Some((der, after)) = after.split_at_checked(length) else {
+            break;
+        };
         if chain.len() == MOST_CERTIFICATES {
             break;
         }

@@ -74,7 +74,8 @@ pub async fn explore(
     {
         let page = fetch(context, port, secure, path, deadline).await;
         if let Some((more, further)) = read(&page).filter(|(more, _)| !more.product.is_empty()) {
-            (finding.product, finding.version, finding.cpe) = (more.product, more.version, more.cpe);
+            (finding.product, finding.version, finding.cpe) =
+                (more.product, more.version, more.cpe);
             follow = further;
         }
     }
@@ -115,7 +116,9 @@ pub fn read(answer: &[u8]) -> Option<(Finding, Option<&'static Follow>)> {
     }
     let (head, body) = split(answer).unwrap_or((answer, b""));
     let server = header(head, "server");
-    let by_server = server.as_ref().and_then(|value| identify_more(On::Server, value.as_bytes()));
+    let by_server = server
+        .as_ref()
+        .and_then(|value| identify_more(On::Server, value.as_bytes()));
     // Headers and bodies that name an application say more than the name of the server below it;
     // but the error page of that server says less.
     let by_page = identify_more(On::Head, head).or_else(|| identify_more(On::Body, body));
@@ -168,7 +171,9 @@ fn details(head: &[u8], body: &[u8], finding: &mut Finding) {
 fn generator(body: &[u8]) -> Option<String> {
     static PATTERN: std::sync::LazyLock<Option<regex::bytes::Regex>> =
         std::sync::LazyLock::new(|| {
-            products::compile(r#"(?i)<meta[^>]{0,80}name="generator"[^>]{0,80}content="([^"]{1,80})""#)
+            products::compile(
+                r#"(?i)<meta[^>]{0,80}name="generator"[^>]{0,80}content="([^"]{1,80})""#,
+            )
         });
     let captures = PATTERN.as_ref()?.captures(body)?;
     Some(escape(captures.get(1)?.as_bytes()))

@@ -19,7 +19,11 @@ pub fn amqp_answer(answer: &[u8]) -> Option<Finding> {
     }
     let text = |name: &[u8]| table_string(answer, name).unwrap_or_default();
     let product = text(b"product");
-    let cpe = if product == "RabbitMQ" { "cpe:/a:vmware:rabbitmq" } else { "" };
+    let cpe = if product == "RabbitMQ" {
+        "cpe:/a:vmware:rabbitmq"
+    } else {
+        ""
+    };
     let mut finding = Finding::named("amqp", 1.0).of_product(&product, &text(b"version"), cpe);
     finding.info = text(b"platform");
     finding.detail("amqp.cluster", text(b"cluster_name"));
@@ -56,9 +60,14 @@ pub fn mqtt_answer(answer: &[u8]) -> Option<Finding> {
     let topic = b"$SYS/broker/version";
     let at = rest.windows(topic.len()).position(|w| w == topic);
     if let Some(at) = at {
-        let length = at.checked_sub(3).and_then(|length| rest.get(length)).copied();
+        let length = at
+            .checked_sub(3)
+            .and_then(|length| rest.get(length))
+            .copied();
         let payload = usize::from(length.unwrap_or_default()).saturating_sub(topic.len() + 2);
-        let text = rest.get(at + topic.len()..at + topic.len() + payload).unwrap_or_default();
+        let text = rest
+            .get(at + topic.len()..at + topic.len() + payload)
+            .unwrap_or_default();
         let text = escape(text);
         if let Some(version) = text.strip_prefix("mosquitto version ") {
             finding = finding.of_product("Mosquitto", version, "cpe:/a:eclipse:mosquitto");
@@ -78,7 +87,9 @@ pub fn kafka_answer(answer: &[u8]) -> Option<Finding> {
     if number(4)? != 0x5243 || answer.get(8..10)? != [0, 0] {
         return None;
     }
-    let count = usize::try_from(number(10)?).ok().filter(|count| (1..200).contains(count))?;
+    let count = usize::try_from(number(10)?)
+        .ok()
+        .filter(|count| (1..200).contains(count))?;
     let keys = answer.get(14..)?.chunks_exact(6).take(count);
     let newest = |wanted: u16| {
         let mut keys = keys.clone();
@@ -96,7 +107,8 @@ pub fn kafka_answer(answer: &[u8]) -> Option<Finding> {
         11 => "2.3 - 2.6",
         _ => "2.2 or earlier",
     };
-    let mut finding = Finding::named("kafka", 1.0).of_product("Apache Kafka", "", "cpe:/a:apache:kafka");
+    let mut finding =
+        Finding::named("kafka", 1.0).of_product("Apache Kafka", "", "cpe:/a:apache:kafka");
     finding.info = format!("release {release}, by the requests that it knows");
     finding.detail("kafka.apis", count.to_string());
     Some(finding)
@@ -133,11 +145,17 @@ mod tests {
     fn brokers() {
         let amqp = b"\x01\0\0\0\0\0\xff\0\x0a\0\x0a\0\x09\0\0\0\xff\x07productS\0\0\0\x08RabbitMQ\x07versionS\0\0\0\x073.12.14";
         let found = amqp_answer(amqp).unwrap();
-        assert_eq!((found.product.as_str(), found.version.as_str()), ("RabbitMQ", "3.12.14"));
+        assert_eq!(
+            (found.product.as_str(), found.version.as_str()),
+            ("RabbitMQ", "3.12.14")
+        );
         let mqtt = b"\x20\x02\0\0\x90\x03\0\x01\0\x31\x2d\0\x13$SYS/broker/versionmosquitto version 2.0.11";
         assert_eq!(mqtt.len(), 9 + 2 + 0x2d);
         let found = mqtt_answer(mqtt).unwrap();
-        assert_eq!((found.product.as_str(), found.version.as_str()), ("Mosquitto", "2.0.11"));
+        assert_eq!(
+            (found.product.as_str(), found.version.as_str()),
+            ("Mosquitto", "2.0.11")
+        );
         assert!(mqtt_answer(b"\x20\x02\0\x05").unwrap().product.is_empty());
         let kafka = b"\0\0\0\x16\0\0\x52\x43\0\0\0\0\0\x02\0\0\0\0\0\x09\0\x01\0\0\0\x0d";
         assert!(kafka_answer(kafka).unwrap().info.contains("3.1 - 3.3"));

@@ -23,10 +23,13 @@ mod talk;
 mod tls;
 mod tls_deep;
 pub(super) mod udp;
+mod udp_answers;
 mod waf;
 mod windows;
 mod wire;
 
+#[cfg(test)]
+mod fuzz_tests;
 #[cfg(test)]
 mod service_tests;
 

@@ -2,7 +2,8 @@ use super::Finding;
 use super::display::escape;
 
 /// `version.bind. CH TXT` (RFC 4892), with the length in front that TCP needs (RFC 1035 §4.2.2).
-pub const DNS_QUERY: &[u8] = b"\0\x1e\x52\x43\0\0\0\x01\0\0\0\0\0\0\x07version\x04bind\0\0\x10\0\x03";
+pub const DNS_QUERY: &[u8] =
+    b"\0\x1e\x52\x43\0\0\0\x01\0\0\0\0\0\0\x07version\x04bind\0\0\x10\0\x03";
 
 /// What a DNS server says over TCP.
 pub fn dns_answer(answer: &[u8]) -> Option<Finding> {
@@ -21,8 +22,16 @@ pub fn dns_answer(answer: &[u8]) -> Option<Finding> {
             ("dnsmasq-", "dnsmasq", "cpe:/a:thekelleys:dnsmasq"),
             ("unbound ", "Unbound", "cpe:/a:nlnetlabs:unbound"),
             ("NSD ", "NSD", "cpe:/a:nlnetlabs:nsd"),
-            ("PowerDNS Authoritative Server ", "PowerDNS", "cpe:/a:powerdns:authoritative"),
-            ("PowerDNS Recursor ", "PowerDNS Recursor", "cpe:/a:powerdns:recursor"),
+            (
+                "PowerDNS Authoritative Server ",
+                "PowerDNS",
+                "cpe:/a:powerdns:authoritative",
+            ),
+            (
+                "PowerDNS Recursor ",
+                "PowerDNS Recursor",
+                "cpe:/a:powerdns:recursor",
+            ),
             ("Knot DNS ", "Knot DNS", "cpe:/a:nic:knot_dns"),
             ("CoreDNS-", "CoreDNS", "cpe:/a:linuxfoundation:coredns"),
             ("9.", "ISC BIND", "cpe:/a:isc:bind"),

@@ -73,8 +73,9 @@ fn likely(port: u16) -> Vec<Probe> {
         | "rsync" | "nntp" | "managesieve" | "svn" | "mpd" | "nats" => Some(Probe::Listen(5000)),
         "http" | "http-proxy" | "http-alt" | "ipp" | "elasticsearch" | "wsman" | "docker"
         | "rabbitmq-http" | "consul" | "vault" | "kibana" | "squid-http" | "couchdb"
-        | "influxdb" | "solr" | "splunkd" | "ollama" | "etcd-client" | "grafana"
-        | "prometheus" => Some(Probe::Http),
+        | "influxdb" | "solr" | "splunkd" | "ollama" | "etcd-client" | "grafana" | "prometheus" => {
+            Some(Probe::Http)
+        }
         "https" | "https-alt" | "imaps" | "pop3s" | "smtps" | "ldaps" | "ftps" | "domain-s"
         | "wsmans" | "docker-s" | "kubernetes" | "kubelet" | "amqps" | "mqtts" | "sips"
         | "ircs-u" | "rabbitmq-https" | "cpanel-ssl" | "whm-ssl" | "webmail-ssl" | "nntps"
@@ -135,7 +136,9 @@ pub async fn identify(context: &Context<'_>, port: u16) -> Option<Finding> {
     loop {
         while start > 0 && running.len() < AT_ONCE {
             start -= 1;
-            let Some((rank, probe)) = waiting.next() else { break };
+            let Some((rank, probe)) = waiting.next() else {
+                break;
+            };
             running.push(Box::pin(async move {
                 (rank, run(probe, context, port, deadline).await)
             }));
@@ -342,7 +345,9 @@ async fn asked_inside(
     if !context.say(stream, &ask.request()).await {
         return None;
     }
-    let answer = context.listen(stream, wire::ANSWER, deadline, wire::never).await;
+    let answer = context
+        .listen(stream, wire::ANSWER, deadline, wire::never)
+        .await;
     ask.read(&answer)
 }
 
@@ -360,8 +365,14 @@ mod tests {
             names.dedup();
             assert_eq!(names.len(), plan.len(), "{port}");
         }
-        assert_eq!((first(443), first(6379), first(8080)), ("tls", "redis", "http"));
-        assert_eq!((first(22), first(40_000), first(2181)), ("listen", "listen", "zookeeper"));
+        assert_eq!(
+            (first(443), first(6379), first(8080)),
+            ("tls", "redis", "http")
+        );
+        assert_eq!(
+            (first(22), first(40_000), first(2181)),
+            ("listen", "listen", "zookeeper")
+        );
     }
 
     #[test]

@@ -93,7 +93,9 @@ struct Page {
 /// The page to ask a port for, next to the first one.
 pub fn page_of(port: u16) -> Option<&'static str> {
     static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
-        let files = DATA.iter().filter_map(|data| toml::from_str::<File>(data).ok());
+        let files = DATA
+            .iter()
+            .filter_map(|data| toml::from_str::<File>(data).ok());
         files.flat_map(|file| file.page).collect()
     });
     let page = PAGES.iter().find(|page| page.ports.contains(&port))?;
@@ -138,7 +140,9 @@ fn unescape(text: &str) -> Option<Vec<u8>> {
 
 /// The probes of the data files.
 pub static PAYLOADS: LazyLock<Vec<Payload>> = LazyLock::new(|| {
-    let files = DATA.iter().filter_map(|data| toml::from_str::<File>(data).ok());
+    let files = DATA
+        .iter()
+        .filter_map(|data| toml::from_str::<File>(data).ok());
     files.flat_map(|file| file.probe).collect()
 });
 
@@ -153,7 +157,9 @@ pub fn compile(pattern: &str) -> Option<Regex> {
 
 /// A test makes sure that all of the files read and all patterns compile.
 static ENTRIES: LazyLock<Vec<(Entry, Regex)>> = LazyLock::new(|| {
-    let files = DATA.iter().filter_map(|data| toml::from_str::<File>(data).ok());
+    let files = DATA
+        .iter()
+        .filter_map(|data| toml::from_str::<File>(data).ok());
     files
         .flat_map(|file| file.product)
         .filter_map(|entry| {
@@ -170,8 +176,11 @@ pub fn identify(on: On, bytes: &[u8]) -> Option<Finding> {
 
 /// What an answer to a probe of the data files says.
 pub fn identify_answer(probe: &str, bytes: &[u8]) -> Option<Finding> {
-    matching(|entry| entry.on == On::Banner && (entry.probe == probe || entry.probe.is_empty()), bytes)
-        .map(|(finding, _)| finding)
+    matching(
+        |entry| entry.on == On::Banner && (entry.probe == probe || entry.probe.is_empty()),
+        bytes,
+    )
+    .map(|(finding, _)| finding)
 }
 
 /// The same, with the page that tells the version when this text does not.

@@ -277,3 +277,213 @@ async fn one_that_never_says_a_word_is_given_up() {
         ("", "")
     );
 }
+
+/// A mail server that can start TLS.
+fn mail() -> u16 {
+    let config = tls_config();
+    server(move |mut stream| {
+        let _ = stream.write_all(b"220 mx.example.org ESMTP Postfix (Debian/GNU)\r\n");
+        let mut request = [0; 512];
+        while let Ok(len @ 1..) = stream.read(&mut request) {
+            let answer: &[u8] = match &request[..len.min(4)] {
+                b"EHLO" => b"250-mx.example.org\r\n250-SIZE 1000\r\n250 STARTTLS\r\n",
+                b"STAR" => b"220 go ahead\r\n",
+                _ => b"502 no\r\n",
+            };
+            let _ = stream.write_all(answer);
+            if answer.starts_with(b"220") {
+                let session = ServerConnection::new(Arc::clone(&config)).unwrap();
+                let _ = StreamOwned::new(session, stream).read(&mut request);
+                return;
+            }
+        }
+    })
+}
+
+#[tokio::test]
+async fn a_mail_server_is_asked_what_it_can_do_and_for_its_certificate() {
+    let open = probe(mail()).await;
+    assert_eq!(
+        (open.service_name.as_str(), open.service_product.as_str()),
+        ("smtp", "Postfix smtpd")
+    );
+    assert_eq!(
+        open.service_details["smtp.extensions"],
+        "SIZE 1000, STARTTLS"
+    );
+    assert_eq!(open.service_details["starttls"], "yes");
+    let tls = open.tls.unwrap();
+    assert_eq!(tls.problems, ["self-signed"]);
+    assert!(tls.certificate.is_some() && tls.chain.is_empty());
+}
+
+#[tokio::test]
+async fn ssh_tells_its_algorithms() {
+    const KEXINIT: &[u8] = include_bytes!("testdata/corpus/ssh-kexinit.bin");
+    let port = server(|mut stream| {
+        let _ = stream.write_all(b"SSH-2.0-OpenSSH_9.2p1\r\n");
+        // As OpenSSH does: nothing more before the client has said who it is.
+        if stream.read(&mut [0; 256]).is_ok_and(|len| len > 0) {
+            let _ = stream.write_all(KEXINIT);
+        }
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let open = probe(port).await;
+    assert!(open.service_details["ssh.kex"].contains("curve25519-sha256"));
+    assert!(open.service_details["ssh.hostkey"].contains("ssh-ed25519"));
+    assert!(open.service_details["ssh.cipher"].contains("aes256-ctr"));
+    assert!(open.service_details["ssh.mac"].contains("hmac-sha2-256"));
+}
+
+#[tokio::test]
+async fn an_application_tells_its_version_on_another_page() {
+    let open = probe(answers(&[
+        (
+            b"GET / ",
+            b"HTTP/1.1 302 Found\r\nLocation: /graph\r\nContent-Length: 30\r\n\r\n<a href=\"/graph\">Found</a>.\n\n\n",
+        ),
+        (
+            b"GET /api/v1/status/buildinfo ",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 39\r\n\r\n{\"data\":{\"version\":\"2.42.0\",\"rev\":\"\"}}",
+        ),
+    ]))
+    .await;
+    assert_eq!(
+        (open.service_product.as_str(), open.service_version.as_str()),
+        ("Prometheus", "2.42.0")
+    );
+    assert_eq!(open.service_cpe, ["cpe:/a:prometheus:prometheus:2.42.0"]);
+    assert_eq!(open.service_details["http.status"], "302");
+}
+
+#[tokio::test]
+async fn a_firewall_in_front_is_named() {
+    let open = probe(answers(&[(
+        b"GET / ",
+        b"HTTP/1.1 403 Forbidden\r\nServer: cloudflare\r\nCF-RAY: 1\r\nContent-Length: 0\r\n\r\n",
+    )]))
+    .await;
+    assert_eq!(open.waf.as_deref(), Some("Cloudflare"));
+}
+
+#[tokio::test]
+async fn a_deep_scan_lists_versions_and_ciphers() {
+    let options = ScanOptions {
+        ports: [https()].into_iter().collect(),
+        deep: true,
+        service_timeout: Duration::from_secs(20),
+        ..ScanOptions::default()
+    };
+    let addr = [127, 0, 0, 1].into();
+    let report = scan_host(addr, "probe.example.org", &options, &Unobserved)
+        .await
+        .unwrap();
+    let tls = report.open[0].tls.clone().unwrap();
+    assert_eq!(tls.versions, ["TLSv1.2", "TLSv1.3"]);
+    let new = &tls.ciphers["TLSv1.3"];
+    assert!(
+        new.len() == 3 && new.iter().all(|suite| suite.starts_with("TLS_")),
+        "{new:?}"
+    );
+    let old = &tls.ciphers["TLSv1.2"];
+    assert!(
+        old.contains(&"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256".to_owned()),
+        "{old:?}"
+    );
+}
+
+/// A server of before TLS 1.2 is told by its own ServerHello.
+#[tokio::test]
+async fn a_server_that_speaks_only_old_tls() {
+    const FLIGHT: &[u8] = include_bytes!("testdata/corpus/tls12.bin");
+    let port = server(|mut stream| {
+        let mut hello = [0; 2048];
+        let Ok(10..) = stream.read(&mut hello) else {
+            return;
+        };
+        // The version that is asked for at most, behind the heads of record and message.
+        let is_10 = hello[9..11] == [3, 1];
+        let mut flight = FLIGHT.to_vec();
+        flight[9..11].copy_from_slice(&[3, 1]);
+        let alert: &[u8] = &[0x15, 3, 1, 0, 2, 2, 70];
+        let _ = stream.write_all(if is_10 { &flight } else { alert });
+        let _ = stream.read(&mut hello);
+    });
+    let open = probe(port).await;
+    assert_eq!(open.service_name, "ssl");
+    let tls = open.tls.unwrap();
+    assert_eq!(tls.version, "TLSv1.0");
+    assert!(tls.certificate.unwrap().subject.contains("services.test"));
+}
+
+#[tokio::test]
+async fn protocols_that_only_answer() {
+    let mqtt = probe(answers(&[(
+        b"\x10\x0c\0\x04MQTT",
+        b"\x20\x02\0\0\x90\x03\0\x01\0\x31\x2d\0\x13$SYS/broker/versionmosquitto version 2.0.11",
+    )]))
+    .await;
+    assert_eq!(
+        (mqtt.service_product.as_str(), mqtt.service_version.as_str()),
+        ("Mosquitto", "2.0.11")
+    );
+    const LDAP: &[u8] = include_bytes!("testdata/corpus/openldap.bin");
+    let ldap = probe(answers(&[(b"\x30\x2b\x02\x01\x01\x63", LDAP)])).await;
+    assert_eq!(
+        (ldap.service_name.as_str(), ldap.service_product.as_str()),
+        ("ldap", "OpenLDAP")
+    );
+}
+
+/// The handshake that never ends, the reset in the middle, and the banner of binary garbage.
+#[tokio::test]
+async fn hostile_servers_cost_a_bounded_time_and_show_nothing_raw() {
+    let short = Duration::from_millis(1500);
+    let endless = server(|mut stream| {
+        let _ = stream.write_all(&[0x16, 3, 3, 0x40, 0, 2, 0, 0x3f, 0xfc]);
+        // One byte of a message that is never whole, for as long as somebody listens.
+        while stream.write_all(&[0]).is_ok() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    });
+    let open = probe_with(endless, short).await;
+    assert!(!open.service_info.chars().any(char::is_control));
+    let reset = server(|stream| {
+        let socket = socket2::Socket::from(stream);
+        let _ = socket.set_linger(Some(Duration::ZERO));
+        let _ = socket.send(b"HTTP/1.1 200 OK\r\nContent-Le");
+    });
+    let open = probe_with(reset, short).await;
+    assert!(!open.service_info.chars().any(char::is_control));
+    let garbage = server(|mut stream| {
+        let noise: Vec<u8> = (0..=255).cycle().take(200_000).collect();
+        let _ = stream.write_all(&noise);
+        let _ = stream.write_all(b"\x1b]0;owned\x07\x1b[2J");
+    });
+    let open = probe_with(garbage, short).await;
+    assert!(!open.service_info.is_empty());
+    let details = open
+        .service_details
+        .values()
+        .chain([&open.service_info, &open.service_version]);
+    assert!(
+        details
+            .into_iter()
+            .all(|text| !text.chars().any(char::is_control))
+    );
+}
+
+/// A terminal cannot be reached by way of a header, a title or a version either.
+#[tokio::test]
+async fn what_web_servers_say_is_escaped_everywhere() {
+    let open = probe(answers(&[(
+        b"GET / ",
+        b"HTTP/1.1 200 OK\r\nServer: evil\x1b[2J/1.0\x07\r\nX-Powered-By: \x1b]0;x\x07\r\n\r\n<title>\x1b[31m</title>",
+    )]))
+    .await;
+    let json = serde_json::to_string(&open).unwrap();
+    assert!(
+        !json.contains("\\u001b") && !json.contains('\u{1b}'),
+        "{json}"
+    );
+}

@@ -32,7 +32,10 @@ pub async fn algorithms(
     if !context.say(stream, HELLO).await {
         return;
     }
-    let already = said.iter().position(|byte| *byte == b'\n').map_or(said.len(), |at| at + 1);
+    let already = said
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .map_or(said.len(), |at| at + 1);
     let mut packet = said[already..].to_vec();
     let start = packet.clone();
     let whole = |more: &[u8]| whole(&start, more);
@@ -46,7 +49,14 @@ pub async fn algorithms(
 }
 
 fn whole(start: &[u8], more: &[u8]) -> bool {
-    let byte = |at: usize| start.iter().chain(more).nth(at).copied().unwrap_or_default();
+    let byte = |at: usize| {
+        start
+            .iter()
+            .chain(more)
+            .nth(at)
+            .copied()
+            .unwrap_or_default()
+    };
     let length = u32::from_be_bytes([byte(0), byte(1), byte(2), byte(3)]) as usize;
     let have = start.len() + more.len();
     have >= 4 && have - 4 >= length
@@ -85,12 +95,26 @@ mod tests {
     fn the_lists_of_a_server() {
         let mut payload = vec![KEXINIT];
         payload.extend([0; 16]);
-        for list in ["curve25519-sha256,x", "ssh-ed25519", "a", "aes128-ctr", "m", "hmac-sha2-256", "none", "none", "", ""] {
+        for list in [
+            "curve25519-sha256,x",
+            "ssh-ed25519",
+            "a",
+            "aes128-ctr",
+            "m",
+            "hmac-sha2-256",
+            "none",
+            "none",
+            "",
+            "",
+        ] {
             payload.extend(u32::try_from(list.len()).unwrap().to_be_bytes());
             payload.extend(list.bytes());
         }
         payload.extend([0; 5]);
-        let mut packet = u32::try_from(payload.len() + 1 + 4).unwrap().to_be_bytes().to_vec();
+        let mut packet = u32::try_from(payload.len() + 1 + 4)
+            .unwrap()
+            .to_be_bytes()
+            .to_vec();
         packet.push(4);
         packet.extend(payload);
         assert!(!whole(&packet[..3], &packet[3..40]));

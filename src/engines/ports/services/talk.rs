@@ -92,7 +92,10 @@ pub async fn plain(
 ) {
     inside(context, &mut stream, said, deadline, finding).await;
     if finding.service == "mysql" && databases::mysql_has_tls(said) {
-        if context.say(&mut stream, &databases::MYSQL_SSL_REQUEST).await {
+        if context
+            .say(&mut stream, &databases::MYSQL_SSL_REQUEST)
+            .await
+        {
             finding.tls = shaken(context, stream, deadline).await;
         }
         return;
@@ -100,14 +103,22 @@ pub async fn plain(
     let Some(lines) = LINES.iter().find(|lines| lines.service == finding.service) else {
         return;
     };
-    let can = finding.details.get(lines.detail).cloned().unwrap_or_default();
-    let secure = lines.secure.filter(|(word, _)| can.to_ascii_uppercase().contains(word));
+    let can = finding
+        .details
+        .get(lines.detail)
+        .cloned()
+        .unwrap_or_default();
+    let secure = lines
+        .secure
+        .filter(|(word, _)| can.to_ascii_uppercase().contains(word));
     let Some((_, start)) = secure else {
         context.say(&mut stream, lines.quit).await;
         return;
     };
     if context.say(&mut stream, start).await {
-        let answer = context.listen(&mut stream, ANSWER, deadline, ends_line).await;
+        let answer = context
+            .listen(&mut stream, ANSWER, deadline, ends_line)
+            .await;
         if answer.starts_with(lines.go) {
             finding.tls = shaken(context, stream, deadline).await;
             finding.detail("starttls", "yes");
@@ -161,12 +172,17 @@ pub fn whole_reply(said: &[u8]) -> bool {
     let Some(said) = said.strip_suffix(b"\n") else {
         return false;
     };
-    let last = said.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    let last = said
+        .rsplit(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default();
     let last = last.trim_ascii_end();
     let code = last.len() >= 3 && last[..3].iter().all(u8::is_ascii_digit);
     (code && last.get(3).is_none_or(|byte| *byte == b' ') && !said.starts_with(b"101"))
         || last == b"."
-        || [b"r1 ".as_slice(), b"-ERR", b"OK", b"NO"].iter().any(|start| last.starts_with(start))
+        || [b"r1 ".as_slice(), b"-ERR", b"OK", b"NO"]
+            .iter()
+            .any(|start| last.starts_with(start))
 }
 
 /// What a server can do, of a reply in lines: without codes, tags and first or last words.
@@ -182,12 +198,16 @@ pub fn capabilities(reply: &[u8]) -> String {
             found.push(line.get(4..).unwrap_or_default().to_owned());
         } else if number > 0
             && line != "."
-            && !["r1 ", "-ERR", "OK", "NO", "* "].iter().any(|start| line.starts_with(start))
+            && !["r1 ", "-ERR", "OK", "NO", "* "]
+                .iter()
+                .any(|start| line.starts_with(start))
         {
             found.push(line.to_owned());
         }
     }
-    found.retain(|word| !word.is_empty() && !["End", "End.", "END", "HELP"].contains(&word.as_str()));
+    found.retain(|word| {
+        !word.is_empty() && !["End", "End.", "END", "HELP"].contains(&word.as_str())
+    });
     let mut words = String::new();
     for word in found.iter().take(64) {
         if words.len() + word.len() > 1000 {
@@ -229,7 +249,9 @@ async fn vnc(
     finding: &mut Finding,
 ) {
     // The server's own version, as long as it is one that we know.
-    let Some(version) = said.get(..12) else { return };
+    let Some(version) = said.get(..12) else {
+        return;
+    };
     let ours: &[u8] = match version {
         b"RFB 003.003\n" => b"RFB 003.003\n",
         b"RFB 003.007\n" => b"RFB 003.007\n",
@@ -238,7 +260,10 @@ async fn vnc(
     if !context.say(stream, ours).await {
         return;
     }
-    let some = |said: &[u8]| said.first().is_some_and(|count| said.len() > usize::from(*count));
+    let some = |said: &[u8]| {
+        said.first()
+            .is_some_and(|count| said.len() > usize::from(*count))
+    };
     let answer = context.listen(stream, ANSWER, deadline, some).await;
     let types = vnc_security(&answer, ours.ends_with(b"3\n"));
     finding.detail("vnc.security", types);
@@ -277,12 +302,18 @@ mod tests {
         let ftp = b"211-Features:\r\n AUTH TLS\r\n EPRT\r\n211 End\r\n";
         assert!(whole_reply(ftp));
         assert_eq!(capabilities(ftp), "AUTH TLS, EPRT");
-        assert_eq!(capabilities(b"530 Please login with USER and PASS.\r\n"), "");
+        assert_eq!(
+            capabilities(b"530 Please login with USER and PASS.\r\n"),
+            ""
+        );
     }
 
     #[test]
     fn vnc_types() {
-        assert_eq!(vnc_security(&[2, 2, 19], false), "VNC authentication, VeNCrypt");
+        assert_eq!(
+            vnc_security(&[2, 2, 19], false),
+            "VNC authentication, VeNCrypt"
+        );
         assert_eq!(vnc_security(&[9, 1], false), "None");
         assert_eq!(vnc_security(&[0, 0, 0, 1], true), "None");
         assert_eq!(vnc_security(&[], false), "");

@@ -44,7 +44,9 @@ async fn accepted(
 ) -> Vec<String> {
     let is_13 = version >= 0x0304;
     let all = CIPHERS.iter().map(|(cipher, _)| *cipher);
-    let mut offered: Vec<u16> = all.filter(|cipher| hello::is_for_13(*cipher) == is_13).collect();
+    let mut offered: Vec<u16> = all
+        .filter(|cipher| hello::is_for_13(*cipher) == is_13)
+        .collect();
     let mut accepted = Vec::new();
     while !offered.is_empty() {
         let Some(flight) = ask(context, port, version, &offered, deadline).await else {
@@ -73,7 +75,9 @@ async fn ask(
     if !context.say(&mut stream, &hello).await {
         return None;
     }
-    let answer = context.listen(&mut stream, ANSWER, deadline, hello::is_enough).await;
+    let answer = context
+        .listen(&mut stream, ANSWER, deadline, hello::is_enough)
+        .await;
     hello::server_flight(&answer)
 }
 
@@ -81,7 +85,9 @@ async fn ask(
 /// that those versions send in the clear.
 pub async fn old(context: &Context<'_>, port: u16, deadline: Instant) -> Option<TlsFacts> {
     let before_13 = CIPHERS.iter().map(|(cipher, _)| *cipher);
-    let ciphers: Vec<u16> = before_13.filter(|cipher| !hello::is_for_13(*cipher)).collect();
+    let ciphers: Vec<u16> = before_13
+        .filter(|cipher| !hello::is_for_13(*cipher))
+        .collect();
     for (version, _) in VERSIONS[..4].iter().rev() {
         let Some(flight) = ask(context, port, *version, &ciphers, deadline).await else {
             continue;

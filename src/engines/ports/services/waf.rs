@@ -53,7 +53,9 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
 pub fn hint(head: &[u8], body: &[u8]) -> Option<String> {
     let fits = |rule: &Option<Regex>, text| rule.as_ref().is_none_or(|rule| rule.is_match(text));
     let rule = RULES.iter().find(|rule| {
-        (rule.head.is_some() || rule.body.is_some()) && fits(&rule.head, head) && fits(&rule.body, body)
+        (rule.head.is_some() || rule.body.is_some())
+            && fits(&rule.head, head)
+            && fits(&rule.body, body)
     })?;
     Some(rule.name.clone())
 }
@@ -66,9 +68,17 @@ mod tests {
     fn the_whole_file_is_good() {
         let file: File = toml::from_str(DATA).unwrap();
         for entry in &file.waf {
-            assert!(entry.head.is_some() || entry.body.is_some(), "{}", entry.name);
+            assert!(
+                entry.head.is_some() || entry.body.is_some(),
+                "{}",
+                entry.name
+            );
             let patterns = entry.head.iter().chain(&entry.body);
-            assert!(patterns.into_iter().all(|p| compile(p).is_some()), "{}", entry.name);
+            assert!(
+                patterns.into_iter().all(|p| compile(p).is_some()),
+                "{}",
+                entry.name
+            );
         }
         assert_eq!(file.waf.len(), RULES.len());
     }
@@ -76,15 +86,39 @@ mod tests {
     #[test]
     fn by_header_cookie_and_body() {
         for (head, body, name) in [
-            ("HTTP/1.1 403 Forbidden\r\nserver: cloudflare\r\n", "", Some("Cloudflare")),
-            ("HTTP/1.1 200 OK\r\nSet-Cookie: incap_ses_1_2=x\r\n", "", Some("Imperva")),
-            ("HTTP/1.1 200 OK\r\nX-Amz-Cf-Id: x\r\n", "", Some("AWS CloudFront")),
-            ("HTTP/1.1 200 OK\r\nSet-Cookie: BIGipServerpool=1.2; path=/\r\n", "", Some("F5 BIG-IP")),
-            ("HTTP/1.1 403 Forbidden\r\n", "blocked by mod_security", Some("ModSecurity")),
+            (
+                "HTTP/1.1 403 Forbidden\r\nserver: cloudflare\r\n",
+                "",
+                Some("Cloudflare"),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nSet-Cookie: incap_ses_1_2=x\r\n",
+                "",
+                Some("Imperva"),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nX-Amz-Cf-Id: x\r\n",
+                "",
+                Some("AWS CloudFront"),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nSet-Cookie: BIGipServerpool=1.2; path=/\r\n",
+                "",
+                Some("F5 BIG-IP"),
+            ),
+            (
+                "HTTP/1.1 403 Forbidden\r\n",
+                "blocked by mod_security",
+                Some("ModSecurity"),
+            ),
             ("HTTP/1.1 200 OK\r\n", "an article on mod_security", None),
             ("HTTP/1.1 200 OK\r\nServer: nginx\r\n", "hello", None),
         ] {
-            assert_eq!(hint(head.as_bytes(), body.as_bytes()).as_deref(), name, "{head}");
+            assert_eq!(
+                hint(head.as_bytes(), body.as_bytes()).as_deref(),
+                name,
+                "{head}"
+            );
         }
     }
 }

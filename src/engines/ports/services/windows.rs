@@ -50,10 +50,14 @@ pub async fn smb(context: &Context<'_>, port: u16, deadline: Instant) -> Option<
     if !context.say(&mut stream, &smb_negotiate()).await {
         return None;
     }
-    let answer = context.listen(&mut stream, ANSWER, deadline, smb_whole).await;
+    let answer = context
+        .listen(&mut stream, ANSWER, deadline, smb_whole)
+        .await;
     let mut finding = smb_answer(&answer)?;
     if answer.get(4) == Some(&0xfe) && context.say(&mut stream, &smb_session_setup()).await {
-        let answer = context.listen(&mut stream, ANSWER, deadline, smb_whole).await;
+        let answer = context
+            .listen(&mut stream, ANSWER, deadline, smb_whole)
+            .await;
         ntlm_names(&answer, &mut finding);
     }
     Some(finding)
@@ -106,14 +110,20 @@ pub fn ntlm_names(answer: &[u8], finding: &mut Finding) -> Option<()> {
     let start = b"NTLMSSP\0\x02\0\0\0";
     let at = answer.windows(start.len()).position(|w| w == start)?;
     let challenge = &answer[at..];
-    let field = |at: usize| Some(u16::from_le_bytes(challenge.get(at..at + 2)?.try_into().ok()?));
+    let field = |at: usize| {
+        Some(u16::from_le_bytes(
+            challenge.get(at..at + 2)?.try_into().ok()?,
+        ))
+    };
     let length = usize::from(field(40)?);
     let offset = usize::from(field(44)?);
     let mut pairs = challenge.get(offset..offset + length)?;
     while let Some((head, rest)) = pairs.split_at_checked(4) {
         let id = u16::from_le_bytes([head[0], head[1]]);
         let length = usize::from(u16::from_le_bytes([head[2], head[3]]));
-        let Some((text, rest)) = rest.split_at_checked(length).filter(|_| id != 0) else { break };
+        let Some((text, rest)) = rest.split_at_checked(length).filter(|_| id != 0) else {
+            break;
+        };
         let name = match id {
             1 => "ntlm.computer",
             2 => "ntlm.domain",
@@ -143,8 +153,12 @@ pub fn ntlm_names(answer: &[u8], finding: &mut Finding) -> Option<()> {
 }
 
 fn utf16(bytes: &[u8]) -> String {
-    let units = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
-    let text: String = char::decode_utf16(units).map(|c| c.unwrap_or('\u{fffd}')).collect();
+    let units = bytes
+        .chunks_exact(2)
+        .map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+    let text: String = char::decode_utf16(units)
+        .map(|c| c.unwrap_or('\u{fffd}'))
+        .collect();
     escape(text.as_bytes())
 }
 
@@ -157,15 +171,25 @@ pub async fn rdp(context: &Context<'_>, port: u16, deadline: Instant) -> Option<
     if !context.say(&mut stream, &RDP_REQUEST).await {
         return None;
     }
-    let whole = |said: &[u8]| said.get(3).is_some_and(|length| said.len() >= usize::from(*length));
+    let whole = |said: &[u8]| {
+        said.get(3)
+            .is_some_and(|length| said.len() >= usize::from(*length))
+    };
     let answer = context.listen(&mut stream, ANSWER, deadline, whole).await;
     let mut finding = rdp_answer(&answer)?;
-    if finding.details.get("rdp.security").is_some_and(|security| security != "rdp") {
+    if finding
+        .details
+        .get("rdp.security")
+        .is_some_and(|security| security != "rdp")
+    {
         let shaken = tls::handshake(context, stream, tls::Offer::Nothing, deadline).await;
         if let tls::Shaken::Done(shaken) = shaken {
             let facts = shaken.1;
             // xrdp's package makes this certificate; Windows puts its own name.
-            let subject = facts.certificate.as_ref().map_or("", |c| c.subject.as_str());
+            let subject = facts
+                .certificate
+                .as_ref()
+                .map_or("", |c| c.subject.as_str());
             if subject.to_ascii_lowercase().contains("xrdp") {
                 finding = finding.of_product("xrdp", "", "cpe:/a:neutrinolabs:xrdp");
             }
@@ -196,7 +220,11 @@ pub fn rdp_answer(answer: &[u8]) -> Option<Finding> {
     if let (Some(2), Some(flags)) = (answer.get(11), answer.get(12)) {
         let (product, cpe, sure) = match flags {
             0 | 1 => ("xrdp", "cpe:/a:neutrinolabs:xrdp", 0.8),
-            _ => ("Microsoft Terminal Services", "cpe:/o:microsoft:windows", 0.9),
+            _ => (
+                "Microsoft Terminal Services",
+                "cpe:/o:microsoft:windows",
+                0.9,
+            ),
         };
         finding = finding.of_product(product, "", cpe);
         finding.confidence = sure;
@@ -205,7 +233,8 @@ pub fn rdp_answer(answer: &[u8]) -> Option<Finding> {
 }
 
 /// DCE/RPC bind (C706 §12.6.4.3) to the end point mapper, which every Windows has on port 135.
-pub const MSRPC_BIND: &[u8] = b"\x05\0\x0b\x03\x10\0\0\0\x48\0\0\0\x01\0\0\0\xb8\x10\xb8\x10\0\0\0\0\
+pub const MSRPC_BIND: &[u8] =
+    b"\x05\0\x0b\x03\x10\0\0\0\x48\0\0\0\x01\0\0\0\xb8\x10\xb8\x10\0\0\0\0\
     \x01\0\0\0\0\0\x01\0\x08\x83\xaf\xe1\x1f\x5d\xc9\x11\x91\xa4\x08\0\x2b\x14\xa0\xfa\x03\0\0\0\
     \x04\x5d\x88\x8a\xeb\x1c\xc9\x11\x9f\xe8\x08\0\x2b\x10\x48\x60\x02\0\0\0";
 
@@ -221,7 +250,8 @@ pub fn msrpc_answer(answer: &[u8]) -> Option<Finding> {
 }
 
 /// TDS PRELOGIN ([MS-TDS] §2.2.6.5): version, encryption not supported, instance, thread.
-pub const TDS_PRELOGIN: &[u8] = b"\x12\x01\0\x2f\0\0\x01\0\0\0\x1a\0\x06\x01\0\x20\0\x01\x02\0\x21\0\x01\
+pub const TDS_PRELOGIN: &[u8] =
+    b"\x12\x01\0\x2f\0\0\x01\0\0\0\x1a\0\x06\x01\0\x20\0\x01\x02\0\x21\0\x01\
     \x03\0\x22\0\x04\x04\0\x26\0\x01\xff\x11\0\0\0\0\0\x02\0\0\0\0\0\0";
 
 /// The version of SQL Server in the answer to PRELOGIN.
@@ -258,13 +288,16 @@ pub fn tds_answer(answer: &[u8]) -> Option<Finding> {
     finding.cpe = vec![super::products::cpe_name(&cpe)];
     let encryption = options.find(|option| option[0] == 1);
     let encryption = encryption.and_then(|option| body.get(at(option)));
-    finding.detail("mssql.encryption", match encryption {
-        Some(0) => "off",
-        Some(1) => "on",
-        Some(2) => "not supported",
-        Some(3) => "required",
-        _ => "",
-    });
+    finding.detail(
+        "mssql.encryption",
+        match encryption {
+            Some(0) => "off",
+            Some(1) => "on",
+            Some(2) => "not supported",
+            Some(3) => "required",
+            _ => "",
+        },
+    );
     Some(finding)
 }
 
@@ -292,8 +325,10 @@ mod tests {
         smb[68 + 40..68 + 48].copy_from_slice(&133_000_000_000_000_000_u64.to_le_bytes());
         let found = smb_answer(&smb).unwrap();
         assert_eq!(found.info, "SMB 3.0.2, signing required");
-        assert_eq!(found.details["smb.time"], "2022-06-18T12:26:40+00:00");
-        let rdp = [3, 0, 0, 19, 14, 0xd0, 0, 0, 0, 0, 0, 2, 0x1f, 8, 0, 2, 0, 0, 0];
+        assert_eq!(found.details["smb.time"], "2022-06-18T04:26:40+00:00");
+        let rdp = [
+            3, 0, 0, 19, 14, 0xd0, 0, 0, 0, 0, 0, 2, 0x1f, 8, 0, 2, 0, 0, 0,
+        ];
         let found = rdp_answer(&rdp).unwrap();
         assert!(found.info.contains("CredSSP"));
         assert_eq!(found.product, "Microsoft Terminal Services");
@@ -310,14 +345,21 @@ mod tests {
         let mut finding = Finding::default();
         ntlm_names(&challenge, &mut finding).unwrap();
         assert_eq!(finding.details["ntlm.computer"], "PC");
-        assert_eq!((finding.product.as_str(), finding.version.as_str()), ("Microsoft Windows", "10.0.14393"));
+        assert_eq!(
+            (finding.product.as_str(), finding.version.as_str()),
+            ("Microsoft Windows", "10.0.14393")
+        );
     }
 
     #[test]
     fn sql_server() {
-        let answer = b"\x04\x01\0\x25\0\0\x01\0\0\0\x0b\0\x06\x01\0\x11\0\x01\xff\x0f\0\x08\x10\0\0\x01";
+        let answer =
+            b"\x04\x01\0\x25\0\0\x01\0\0\0\x0b\0\x06\x01\0\x11\0\x01\xff\x0f\0\x08\x10\0\0\x01";
         let found = tds_answer(answer).unwrap();
-        assert_eq!((found.product.as_str(), found.version.as_str()), ("Microsoft SQL Server 2019", "15.00.2064"));
+        assert_eq!(
+            (found.product.as_str(), found.version.as_str()),
+            ("Microsoft SQL Server 2019", "15.00.2064")
+        );
         assert_eq!(found.details["mssql.encryption"], "on");
     }
 }

@@ -117,8 +117,16 @@ impl Context<'_> {
 /// Whether there was no file descriptor, memory or local port for a connection.
 fn is_scarce(error: &std::io::Error) -> bool {
     use rustix::io::Errno;
-    let scarce = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL];
-    error.raw_os_error().is_some_and(|code| scarce.iter().any(|errno| errno.raw_os_error() == code))
+    let scarce = [
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOBUFS,
+        Errno::NOMEM,
+        Errno::ADDRNOTAVAIL,
+    ];
+    error
+        .raw_os_error()
+        .is_some_and(|code| scarce.iter().any(|errno| errno.raw_os_error() == code))
 }
 
 /// How long a service may take to answer a probe.
@@ -135,12 +143,23 @@ pub fn greeting(said: &[u8]) -> bool {
     let Some(lines) = said.strip_suffix(b"\n") else {
         return false;
     };
-    let last = lines.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    let last = lines
+        .rsplit(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default();
     let starts = |start: &[u8]| last.starts_with(start);
     let code = last.len() > 3 && last[..3].iter().all(u8::is_ascii_digit) && last[3] == b' ';
-    code || [b"SSH-".as_slice(), b"+OK", b"* OK", b"RFB ", b"@RSYNCD", b"INFO {", b"OK MPD"]
-        .iter()
-        .any(|start| starts(start))
+    code || [
+        b"SSH-".as_slice(),
+        b"+OK",
+        b"* OK",
+        b"RFB ",
+        b"@RSYNCD",
+        b"INFO {",
+        b"OK MPD",
+    ]
+    .iter()
+    .any(|start| starts(start))
 }
 
 /// A whole line is enough.

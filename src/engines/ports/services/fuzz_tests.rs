@@ -231,7 +231,8 @@ fn udp_answers() {
         let found = ports
             .iter()
             .filter_map(|port| udp::identify_udp(*port, bytes));
-        found.inspect(is_fit_to_show).last()
+        let mut found: Vec<Finding> = found.inspect(is_fit_to_show).collect();
+        found.pop()
     });
 }
 

@@ -70,14 +70,21 @@ pub async fn explore(
 ) -> Option<Finding> {
     let (mut finding, mut follow) = read(answer)?;
     if finding.product.is_empty()
-        && let Some(path) = products::page_of(port)
+        && let Some(page) = products::page_of(port)
     {
-        let page = fetch(context, port, secure, path, deadline).await;
-        if let Some((more, further)) = read(&page).filter(|(more, _)| !more.product.is_empty()) {
-            (finding.product, finding.version, finding.cpe) =
-                (more.product, more.version, more.cpe);
-            follow = further;
+        let answer = fetch(context, port, secure, &page.path, deadline).await;
+        match read(&answer).filter(|(more, _)| !more.product.is_empty()) {
+            Some((more, further)) => {
+                (finding.product, finding.version, finding.cpe) =
+                    (more.product, more.version, more.cpe);
+                follow = further;
+            }
+            None => page.named(&answer, &mut finding),
         }
+    }
+    // What Go's library says to whom it has no page for; the program is not known by that.
+    if finding.product.is_empty() && answer.ends_with(b"\r\n\r\n404 page not found\n") {
+        "Golang net/http server".clone_into(&mut finding.product);
     }
     if let Some(follow) = follow {
         let page = fetch(context, port, secure, &follow.path, deadline).await;

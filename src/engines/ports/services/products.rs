@@ -85,21 +85,39 @@ struct File {
 /// A page that may say what serves it, where the first page does not.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Page {
+pub struct Page {
     ports: Vec<u16>,
-    path: String,
+    /// Its path.
+    pub path: String,
+    /// What serves it, when its answer is as in `pattern`.
+    #[serde(default)]
+    product: String,
+    #[serde(default)]
+    pattern: String,
+    #[serde(default)]
+    cpe: Vec<String>,
+}
+
+impl Page {
+    /// What the answer says by where it comes from.
+    pub fn named(&self, answer: &[u8], finding: &mut Finding) {
+        let fits = || compile(&self.pattern).is_some_and(|pattern| pattern.is_match(answer));
+        if !self.product.is_empty() && fits() {
+            finding.product.clone_from(&self.product);
+            finding.cpe.clone_from(&self.cpe);
+        }
+    }
 }
 
 /// The page to ask a port for, next to the first one.
-pub fn page_of(port: u16) -> Option<&'static str> {
+pub fn page_of(port: u16) -> Option<&'static Page> {
     static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
         let files = DATA
             .iter()
             .filter_map(|data| toml::from_str::<File>(data).ok());
         files.flat_map(|file| file.page).collect()
     });
-    let page = PAGES.iter().find(|page| page.ports.contains(&port))?;
-    Some(&page.path)
+    PAGES.iter().find(|page| page.ports.contains(&port))
 }
 
 impl Payload {
@@ -246,6 +264,9 @@ mod tests {
         let files = DATA.map(|data| toml::from_str::<File>(data).unwrap());
         for payload in files.iter().flat_map(|file| &file.probe) {
             assert!(unescape(&payload.send).is_some(), "{}", payload.name);
+        }
+        for page in files.iter().flat_map(|file| &file.page) {
+            assert!(compile(&page.pattern).is_some(), "{}", page.path);
         }
         let files = files.map(|file| file.product);
         let entries: Vec<Entry> = files.into_iter().flatten().collect();

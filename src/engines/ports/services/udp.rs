@@ -155,10 +155,13 @@ pub(crate) fn answers(port: u16) -> bool {
     payload(port).len() > 4 && !SILENT.contains(&port)
 }
 
+/// Reads an answer.
+type Parser = fn(&[u8]) -> Option<Finding>;
+
 /// What an answer from a UDP port means. `None`: nothing that is known; the port is open all the
 /// same.
 pub(crate) fn identify_udp(port: u16, answer: &[u8]) -> Option<Finding> {
-    let by_port: &[fn(&[u8]) -> Option<Finding>] = match port {
+    let by_port: &[Parser] = match port {
         53 | 5300 | 1053 => &[answer_of::dns],
         5353 => &[answer_of::mdns],
         69 => &[answer_of::tftp],
@@ -174,7 +177,7 @@ pub(crate) fn identify_udp(port: u16, answer: &[u8]) -> Option<Finding> {
     };
     // The answer of a service that listens elsewhere than it usually does is to a request that it does
     // not know; those that can be told from their first bytes are tried all the same.
-    const ANY: [fn(&[u8]) -> Option<Finding>; 15] = [
+    const ANY: [Parser; 15] = [
         answer_of::sip,
         answer_of::ssdp,
         answer_of::quic,

@@ -180,6 +180,12 @@ async fn bad_scans() {
         (port(json!({ "port": 80, "tls": {} })), 422),
         (port(json!({ "port": 80, "confidence": "high" })), 422),
         (port(json!({ "port": 80, "service_cpe": [1] })), 422),
+        (port(json!({ "port": 80, "service_details": "x" })), 422),
+        (
+            port(json!({ "port": 80, "service_details": { "a": 1 } })),
+            422,
+        ),
+        (port(json!({ "port": 80, "waf": 1 })), 422),
         (port(Value::Null), 422),
     ] {
         let (status, answer) = bed

@@ -153,7 +153,7 @@ fn tidied(id: &str) -> Vec<(&'static str, Value)> {
         beat[field] = json!("a\0b");
     }
     let port = json!({ "port": 80, "service_name": "a\0", "service_product": "\0",
-        "service_info": "a\0", "service_cpe": ["a\0"], "tls": { "version": "\0", "cipher": "\0" } });
+        "service_info": "a\0", "service_details": { "a\0": "\0b" }, "waf": "\0", "service_cpe": ["a\0"], "tls": { "version": "\0", "cipher": "\0" } });
     let secret = json!({ "type": "a\0", "value": "AKIA\0BCDEFGH", "context": "AKIA\0BCDEFGH" });
     vec![
         ("/api/daemon/kaze/heartbeat/", beat),

@@ -267,9 +267,7 @@ impl Fields {
             cpe: self.names(&path("service_cpe"), of("service_cpe")),
             tls: self.tls(&path("tls"), of("tls")),
             confidence: self.number(&path("confidence"), of("confidence")).min(1.0),
-            waf: self
-                .text(&path("waf"), of("waf"))
-                .filter(|waf| !waf.is_empty()),
+            waf: self.text(&path("waf"), of("waf")),
             details: self.details(&path("service_details"), of("service_details")),
             protocol,
         };
@@ -314,11 +312,17 @@ impl Fields {
 
     /// Names and texts, as many and as long as one object may be.
     fn details(&mut self, field: &str, value: &Value) -> BTreeMap<String, String> {
-        match BTreeMap::deserialize(value) {
-            Ok(details) if value.to_string().len() <= OBJECT_MAX => details,
-            _ if value.is_null() => BTreeMap::new(),
+        match value {
+            Value::Object(map) if value.to_string().len() <= OBJECT_MAX => map
+                .iter()
+                .filter_map(|(name, text)| {
+                    let name = self.text(field, &Value::from(name.as_str()))?;
+                    Some((name, self.text(field, text)?))
+                })
+                .collect(),
+            Value::Null => BTreeMap::new(),
             _ => {
-                self.wrong(field, "value", "must be an object of texts");
+                self.wrong(field, "type", "must be an object of texts");
                 BTreeMap::new()
             }
         }

@@ -204,6 +204,19 @@ pub struct ScanResult {
     /// End of the scan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<DateTime<Utc>>,
+    /// What there is so far of a scan that goes on: it shows, but is no scan yet. Needs `run`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub partial: bool,
+    /// One run of a scan: all partial results of it and the whole one at its end have the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Uuid>,
+    /// Number of the partial result within its run, growing. What is older changes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u32>,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 fn yes() -> bool {
@@ -245,7 +258,8 @@ pub struct ScanAnswer {
     /// Number of open ports stored.
     #[serde(default)]
     pub open_ports_found: usize,
-    /// `completed`, `completed_no_ports`, or `attempt_recorded` for an attempt that failed.
+    /// `completed`, `completed_no_ports`, `running` for a partial result, or `attempt_recorded` for
+    /// an attempt that failed.
     #[serde(default)]
     pub scan_status: String,
 }
@@ -270,11 +284,12 @@ pub struct Scan {
     /// Which engine did it.
     #[serde(default)]
     pub engine: String,
-    /// `completed` or `completed_no_ports`.
+    /// `completed` or `completed_no_ports`; `running` while it goes on, `interrupted` when its agent
+    /// went away: then what is here is a part.
     pub scan_status: String,
     /// Start.
     pub started_at: Option<DateTime<Utc>>,
-    /// End.
+    /// End; while it goes on, when it was last heard of.
     pub finished_at: DateTime<Utc>,
     /// Seconds.
     #[serde(default)]

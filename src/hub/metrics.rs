@@ -77,8 +77,10 @@ pub(super) enum Outcome {
     Stored,
     /// An attempt that did not become a result.
     Attempt,
-    /// Not stored: there is a recent one.
+    /// Not stored: there is a recent one, or a later one.
     Recent,
+    /// What there was so far.
+    Part,
 }
 
 impl Outcome {
@@ -87,6 +89,7 @@ impl Outcome {
             Self::Stored => "stored",
             Self::Attempt => "attempt",
             Self::Recent => "recent",
+            Self::Part => "partial",
         }
     }
 }
@@ -136,7 +139,8 @@ impl Metrics {
         match done {
             Submitted::Stored { .. } => self.result(kind, Outcome::Stored, ports),
             Submitted::Attempt => self.result(kind, Outcome::Attempt, 0),
-            Submitted::Recent(_) => self.result(kind, Outcome::Recent, 0),
+            Submitted::Recent(_) | Submitted::Late => self.result(kind, Outcome::Recent, 0),
+            Submitted::Part { .. } => self.result(kind, Outcome::Part, 0),
         }
     }
 

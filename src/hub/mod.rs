@@ -25,6 +25,7 @@ mod plan;
 pub mod restore;
 mod retention;
 mod routes;
+mod runs;
 mod server;
 mod service;
 mod skew;

@@ -33,7 +33,7 @@ use super::store::postgres::PostgresStore;
 use super::store::sqlite::SqliteStore;
 use super::store::{Store, StoreError};
 use super::tls::{Tls, TlsError};
-use super::{journal, skew, webhooks};
+use super::{journal, runs, skew, webhooks};
 
 /// The headers of a request must have come by then. It bounds a pause between two requests, too, and
 /// is longer than that of any agent, so that no connection is closed under a request. The first
@@ -187,6 +187,7 @@ impl Server {
         chores.spawn(journal::run(Arc::clone(&self.hub)));
         chores.spawn(webhooks::run(Arc::clone(&self.hub)));
         chores.spawn(skew::run(Arc::clone(&self.hub)));
+        chores.spawn(runs::run(Arc::clone(&self.hub)));
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => break,

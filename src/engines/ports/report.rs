@@ -230,6 +230,7 @@ impl ScanReport {
             incomplete: self.incomplete,
             started_at: Some(self.started_at),
             finished_at: Some(self.finished_at),
+            ..ScanResult::default()
         }
     }
 }

@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::super::blackouts::Blackouts;
 use super::super::error::ApiError;
@@ -24,6 +25,8 @@ use crate::api::{EggRecord, EggRecordList, Personality, WorkKind};
 const ROUNDS: u32 = 8;
 /// No further round begins after this: a caller that gave up would not get what it leases.
 const ROUNDS_TIME: Duration = Duration::from_secs(8);
+/// Leases that a caller may go on with at once.
+const RESUME_MAX: usize = 32;
 /// A record that is out of scope is looked at again after this long.
 const REFUSED_FOR: TimeDelta = TimeDelta::hours(1);
 /// And one whose name leads nowhere now, after this long.
@@ -47,7 +50,8 @@ pub(super) async fn list(
         owner: caller.owner(personality.as_str()),
         agent: caller.agent(),
     };
-    let eggrecords = lease_records(&hub, &wish, limit).await?;
+    let resume = resumed(&params)?;
+    let eggrecords = lease_records(&hub, &wish, limit, resume).await?;
     let list = EggRecordList {
         success: true,
         count: eggrecords.len(),
@@ -91,9 +95,37 @@ struct Wish<'a> {
     agent: Option<&'a str>,
 }
 
+impl Wish<'_> {
+    fn claim(&self, hub: &Hub, limit: u32) -> Claim {
+        Claim {
+            kind: self.kind,
+            limit,
+            owner: self.owner.clone(),
+            lease: self.lease,
+            now: hub.clock.now(),
+        }
+    }
+}
+
+/// The leases that the caller goes on with.
+fn resumed(params: &Params) -> Result<Vec<Uuid>, ApiError> {
+    let list = params.text("resume").unwrap_or_default();
+    let leases = list.split(',').filter(|text| !text.is_empty());
+    let leases: Result<Vec<Uuid>, _> = leases.map(str::parse).collect();
+    leases
+        .ok()
+        .filter(|leases| leases.len() <= RESUME_MAX)
+        .ok_or_else(|| ApiError::bad_request("resume must be up to 32 ids of leases, with commas"))
+}
+
 /// Leases first and checks scope then, against the rules of this moment: looking up names must not
 /// hold up the database. What fails the check was never handed out.
-async fn lease_records(hub: &Hub, wish: &Wish<'_>, limit: u32) -> Result<Vec<EggRecord>, ApiError> {
+async fn lease_records(
+    hub: &Hub,
+    wish: &Wish<'_>,
+    limit: u32,
+    mut resume: Vec<Uuid>,
+) -> Result<Vec<EggRecord>, ApiError> {
     if let Some(problem) = hub.skew.refusal() {
         return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, problem));
     }
@@ -103,19 +135,19 @@ async fn lease_records(hub: &Hub, wish: &Wish<'_>, limit: u32) -> Result<Vec<Egg
         // Nothing is walked over, and nothing has to be put off.
         return Ok(good);
     }
+    resume.truncate(limit as usize);
+    if !resume.is_empty() {
+        let claim = wish.claim(hub, limit);
+        let claimed = hub.store.resume(claim, resume).await?;
+        check(hub, wish, &blackouts, claimed, &mut good).await?;
+    }
     let start = Instant::now();
     for _ in 0..ROUNDS {
-        let wanted = limit - u32::try_from(good.len()).unwrap_or(limit);
+        let wanted = limit.saturating_sub(u32::try_from(good.len()).unwrap_or(limit));
         if wanted == 0 {
             break;
         }
-        let claim = Claim {
-            kind: wish.kind,
-            limit: wanted,
-            owner: wish.owner.clone(),
-            lease: wish.lease,
-            now: hub.clock.now(),
-        };
+        let claim = wish.claim(hub, wanted);
         let claimed = hub
             .store
             .claim_expanding(claim, blackouts.reach(hub))

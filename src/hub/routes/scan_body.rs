@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::super::error::ApiError;
 use super::super::extract::Object;
-use super::super::store::{Attempt, NewScan};
+use super::super::store::{Attempt, NewScan, Run};
 use super::fields::{Fields, OBJECT_MAX, is_nothing};
 use crate::api::{PortCounts, ScanPort, WorkKind};
 
@@ -53,6 +53,9 @@ struct RawResult {
     finished_at: Value,
     waf_detection: Value,
     ssl_analysis: Value,
+    partial: Value,
+    run: Value,
+    seq: Value,
 }
 
 /// The body after its check.
@@ -62,6 +65,7 @@ pub(super) struct Parsed {
     pub(super) target: Option<String>,
     pub(super) scan_type: String,
     pub(super) kind: Option<WorkKind>,
+    pub(super) run: Option<Run>,
     pub(super) outcome: Outcome,
 }
 
@@ -92,6 +96,7 @@ impl Body {
         let raw = self.result.unwrap_or_default().0;
         let failed = fields.flag("result.success", &raw.success) == Some(false)
             || fields.flag("result.skipped", &raw.skipped) == Some(true);
+        let run = fields.run(&raw, failed, kind);
         let outcome = if failed {
             let reason = fields
                 .text("result.reason", &raw.reason)
@@ -108,6 +113,7 @@ impl Body {
                 target,
                 scan_type,
                 kind,
+                run,
                 outcome,
             }),
             _ => Err(ApiError::invalid(fields.errors)),
@@ -133,6 +139,34 @@ impl Fields {
             );
         }
         kind
+    }
+
+    /// The run that it is of. A part of one must say so, and be of work that is leased.
+    fn run(&mut self, raw: &RawResult, failed: bool, kind: Option<WorkKind>) -> Option<Run> {
+        let partial = self.flag("result.partial", &raw.partial) == Some(true);
+        let seq = self.number("result.seq", &raw.seq);
+        if seq > f64::from(u32::MAX) || seq.fract() != 0.0 {
+            self.wrong("result.seq", "range", "must be a whole number of 32 bits");
+        }
+        let run = self
+            .text("result.run", &raw.run)
+            .map(|text| text.parse::<Uuid>());
+        match run {
+            Some(Err(_)) => self.wrong("result.run", "value", "must be a UUID"),
+            None if partial => self.wrong("result.run", "missing", "is needed with partial"),
+            _ => {}
+        }
+        if partial && failed {
+            self.wrong("result.partial", "value", "must not be with a failure");
+        } else if partial && kind.is_none() {
+            self.wrong("scan_type", "value", "has no partial results");
+        }
+        let id = run?.ok()?;
+        Some(Run {
+            id,
+            // Checked above; a cast saturates.
+            part: partial.then_some(seq as u32),
+        })
     }
 
     fn scan(&mut self, raw: RawResult, now: DateTime<Utc>) -> NewScan {

@@ -47,6 +47,7 @@ pub(super) async fn submit(
         keyed: key.is_some(),
         rescan_after: hub.live().rescan_after(parsed.kind),
         now,
+        run: parsed.run,
         outcome,
     };
     let ports = match &submission.outcome {
@@ -105,6 +106,12 @@ fn answer(done: &Submitted, target: &str) -> Answer {
             *open_ports,
             *status,
         ),
+        Submitted::Part { open_ports } => (
+            format!("What there is so far of the scan of {target} is stored"),
+            *open_ports,
+            "running",
+        ),
+        Submitted::Late => return late(),
         Submitted::Attempt => (
             format!("Attempt recorded for {target}; it is tried again later"),
             0,
@@ -119,6 +126,20 @@ fn answer(done: &Submitted, target: &str) -> Answer {
         scan_status: scan_status.to_owned(),
     };
     to_keep(StatusCode::OK, &body)
+}
+
+/// The agent need not send it again, nor go on because of it.
+fn late() -> Answer {
+    let body = ErrorBody {
+        success: false,
+        error: "The run has its result, or its lease ended: a part of it is of no use any more"
+            .to_owned(),
+        detail: None,
+        skip_reason: Some("run_is_over".to_owned()),
+        request_id: None,
+        validation_errors: Vec::new(),
+    };
+    to_keep(StatusCode::CONFLICT, &body)
 }
 
 /// Word for word what the earlier server says.

@@ -60,6 +60,11 @@ fn recon_api() -> Routes {
                 )
                 .text("agent", "NAME@HOST of the caller.")
                 .integer("lease", 10..=86_400, "Seconds.")
+                .text(
+                    "resume",
+                    "Leases that the caller held when it ended, with commas: it goes on with their \
+                     records, which come first.",
+                )
                 .no_head()
                 .answer::<EggRecordList>(),
             eggrecords::list,

@@ -43,7 +43,7 @@ pub use targets::{
 };
 pub use types::{
     Answer, Attempt, Claim, Claimed, Counts, Created, Daemon, EventQuery, Idempotency, NewChange,
-    NewEvent, NewRecord, NewScan, Page, PutOff, Record, ScanQuery, Submission, Submitted,
+    NewEvent, NewRecord, NewScan, Page, PutOff, Record, Run, ScanQuery, Submission, Submitted,
 };
 
 /// Why a store did not do what it was asked.
@@ -114,13 +114,19 @@ pub trait Store:
     /// Leases due records to a caller: no record is ever leased to two at once.
     async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>>;
 
+    /// Renews leases of this kind that are still the caller's, for as long as the claim says, and gives
+    /// their records out once more: to an agent that began anew and goes on where it was. Those that
+    /// are not its own, or whose record takes no part any more, are left as they are.
+    async fn resume(&self, claim: Claim, leases: Vec<Uuid>) -> Result<Vec<Claimed>>;
+
     /// Ends leases whose records must not be handed out now, and records why.
     async fn put_off(&self, items: Vec<PutOff>, now: DateTime<Utc>) -> Result<()>;
 
     /// Ends a lease; its record is due at once. False when there is no such lease.
     async fn release(&self, lease: Uuid, now: DateTime<Utc>) -> Result<bool>;
 
-    /// Takes the result of a scan, exactly once for each idempotency key.
+    /// Takes the result of a scan, exactly once for each idempotency key; or a part of one, which is
+    /// shown until the whole one is there.
     async fn submit_scan(
         &self,
         submission: Submission,
@@ -128,6 +134,10 @@ pub trait Store:
         admit: Admit,
         render: RenderScan,
     ) -> Result<Answer>;
+
+    /// Says of scans that go on, but whose agents have lost their leases, that they were interrupted.
+    /// The number of them.
+    async fn interrupt_runs(&self, now: DateTime<Utc>) -> Result<u64>;
 
     /// One scan.
     async fn scan(&self, id: Uuid) -> Result<Option<Scan>>;

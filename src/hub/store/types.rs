@@ -177,8 +177,19 @@ pub struct Submission {
     pub rescan_after: Duration,
     /// The time.
     pub now: DateTime<Utc>,
+    /// The run that it is of, when the agent tells of a scan before its end.
+    pub run: Option<Run>,
     /// A scan, or an attempt that did not become one.
     pub outcome: Result<NewScan, Attempt>,
+}
+
+/// One run of a scan, of which an agent may tell before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// As the agent names it; one of the same record and type of scan.
+    pub id: Uuid,
+    /// Number of the partial result; none for the whole one.
+    pub part: Option<u32>,
 }
 
 /// A finished scan to be stored.
@@ -242,6 +253,13 @@ pub enum Submitted {
         /// Its status.
         status: &'static str,
     },
+    /// What there is so far of a scan that goes on is stored.
+    Part {
+        /// Number of open ports.
+        open_ports: usize,
+    },
+    /// Part of a run that has its result, or whose lease is no longer the sender's: not stored.
+    Late,
     /// Counted as an attempt; due again at this time.
     Attempt,
     /// Not stored: there are so many scans of the same type from the last five minutes.

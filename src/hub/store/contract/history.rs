@@ -62,6 +62,7 @@ pub(super) fn scan(id: Uuid, scan_type: &str, ports: &[u16], now: DateTime<Utc>)
         keyed: true,
         rescan_after: Duration::from_secs(60),
         now,
+        run: None,
         outcome: Ok(NewScan {
             id: Uuid::now_v7(),
             target: "www.example.org".to_owned(),

@@ -10,6 +10,7 @@ mod lists;
 mod networks;
 mod ops;
 mod results;
+mod runs;
 mod samples;
 pub(super) mod spine;
 mod targets;

@@ -81,6 +81,7 @@ pub(in crate::hub::store) fn scan(id: Uuid, caller: &str, now: DateTime<Utc>) ->
         keyed: true,
         rescan_after: Duration::from_secs(24 * 3600),
         now,
+        run: None,
         outcome: Ok(NewScan {
             id: Uuid::now_v7(),
             target: "10.0.0.1".to_owned(),

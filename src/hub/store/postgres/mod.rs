@@ -40,6 +40,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "scan_order",
         include_str!("migrations/0010_scan_order.sql"),
     ),
+    (11, "runs", include_str!("migrations/0011_runs.sql")),
 ];
 
 /// Connections of one hub. A server has 100 by default, and each is a process.

@@ -95,7 +95,8 @@ pub(super) async fn counts(pool: &Pool, now: DateTime<Utc>) -> Result<Counts> {
     let row = sqlx::query(
         "SELECT (SELECT count(*) FROM egg_records) AS targets,
                 (SELECT count(*) FROM work WHERE lease_until > $1) AS leases,
-                (SELECT count(*) FROM nmap) AS scans",
+                (SELECT count(*) FROM nmap)
+                - (SELECT count(*) FROM nmap WHERE partial_seq IS NOT NULL) AS scans",
     )
     .bind(micros(now))
     .fetch_one(pool)

@@ -24,6 +24,7 @@ mod progress;
 mod results;
 mod retention;
 pub(super) mod rows;
+mod runs;
 mod scale;
 mod scan_write;
 pub(super) mod scans;
@@ -126,6 +127,12 @@ impl Store for SqlStore {
             .await
     }
 
+    async fn resume(&self, claim: Claim, leases: Vec<Uuid>) -> Result<Vec<Claimed>> {
+        self.write
+            .run(move |c| Box::pin(async move { runs::resume(c, &claim, &leases).await }))
+            .await
+    }
+
     async fn put_off(&self, items: Vec<PutOff>, now: DateTime<Utc>) -> Result<()> {
         self.write
             .run(move |c| Box::pin(async move { work::put_off(c, &items, now).await }))
@@ -145,10 +152,22 @@ impl Store for SqlStore {
         admit: Admit,
         render: RenderScan,
     ) -> Result<Answer> {
+        if submission.run.is_some_and(|run| run.part.is_some()) {
+            return self
+                .write
+                .run(move |c| Box::pin(runs::take(c, submission, key, admit, render)))
+                .await;
+        }
         // Here, where several can be at it at once.
         let columns = scan_write::Columns::of(&submission)?;
         self.write
             .run_tidy(move |c| Box::pin(scans::submit(c, submission, columns, key, admit, render)))
+            .await
+    }
+
+    async fn interrupt_runs(&self, now: DateTime<Utc>) -> Result<u64> {
+        self.write
+            .run(move |c| Box::pin(runs::interrupt(c, now)))
             .await
     }
 

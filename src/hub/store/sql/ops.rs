@@ -94,7 +94,11 @@ impl Ops for SqlStore {
 
     async fn scan_totals(&self) -> Result<BTreeMap<String, u64>> {
         let rows = sqlx::query(
-            "SELECT scan_type, count(*) AS n FROM nmap GROUP BY scan_type
+            "SELECT t.scan_type, t.n - coalesce(u.n, 0) AS n
+             FROM (SELECT scan_type, count(*) AS n FROM nmap GROUP BY scan_type) AS t
+             LEFT JOIN (SELECT scan_type, count(*) AS n FROM nmap
+                        WHERE partial_seq IS NOT NULL GROUP BY scan_type) AS u
+                  ON u.scan_type = t.scan_type
              UNION ALL SELECT 'kumo_spider', count(*) FROM request_metadata
              UNION ALL SELECT 'suzu_enum', count(*) FROM directory_enumeration",
         )

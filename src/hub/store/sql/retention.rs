@@ -30,9 +30,10 @@ impl Table {
                 "nmap",
                 "id",
                 "created_at",
-                "EXISTS (SELECT 1 FROM nmap n
-                         WHERE n.record_id = r.record_id AND n.scan_type = r.scan_type
-                           AND n.finished_at > r.finished_at)",
+                "(r.partial_seq IS NOT NULL
+                  OR EXISTS (SELECT 1 FROM nmap n
+                             WHERE n.record_id = r.record_id AND n.scan_type = r.scan_type
+                               AND n.finished_at > r.finished_at AND n.partial_seq IS NULL))",
             ),
             Kept::Requests => (
                 "request_metadata",

@@ -20,12 +20,18 @@ use crate::hub::store::{Answer, Idempotency, NewScan, Result, Submission};
 static CHANGES: LazyLock<String> =
     LazyLock::new(|| together(&[INSERT, FINISH, ASSESSABLE, ENUMERABLE, EVENT, KEY]));
 
+/// The row may be there with parts of the result.
 const INSERT: &str =
     "INSERT INTO nmap (id, record_id, target, ip_address, scan_type, caller, agent,
          engine, scan_status, scan_command, started_at, finished_at, scan_duration, ports_scanned,
-         port_counts, open_ports, open_ports_count, result, created_at, known)
+         port_counts, open_ports, open_ports_count, result, created_at, known, run)
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-             $20)";
+             $20, $35)
+     ON CONFLICT (id) DO UPDATE
+     SET target = $3, ip_address = $4, caller = $6, agent = $7, engine = $8, scan_status = $9,
+         scan_command = $10, started_at = $11, finished_at = $12, scan_duration = $13,
+         ports_scanned = $14, port_counts = $15, open_ports = $16, open_ports_count = $17,
+         result = $18, created_at = $19, known = $20, partial_seq = NULL";
 
 /// As `work::finish`; nothing when the scan is of no kind of work.
 const FINISH: &str = "INSERT INTO work (record_id, kind, due_at, last_done_at)
@@ -136,6 +142,7 @@ pub(super) async fn write(
         .bind(body)
         .bind(i64::from(answer.status))
         .bind(&answer.body)
+        .bind(s.run.map(|run| run.id))
         .execute(&mut *c)
         .await;
     if let Err(problem) = written {

@@ -42,6 +42,17 @@ pub(super) async fn submit(
         return Ok(answer);
     }
     let record = before.record.ok_or(StoreError::UnknownRecord)?;
+    match before.part {
+        Part::Running(row) => {
+            // The whole takes the place of its parts.
+            if let Ok(scan) = &mut s.outcome {
+                scan.id = row;
+            }
+        }
+        // A run that has its result and brings another: that is a scan of its own.
+        Part::Finished => s.run = None,
+        Part::None => {}
+    }
     if let Ok(scan) = &mut s.outcome {
         admit(&record, scan).map_err(StoreError::Refused)?;
     }
@@ -156,6 +167,17 @@ struct Before {
     recent: u32,
     /// The last of this type.
     last: Option<Last>,
+    /// Of the same run.
+    part: Part,
+}
+
+/// The row of a run.
+enum Part {
+    None,
+    /// It has parts of the result.
+    Running(Uuid),
+    /// It has the result.
+    Finished,
 }
 
 /// The scan of a type that saw a record last, whenever it was delivered.
@@ -184,18 +206,22 @@ async fn before(c: &mut Conn, s: &Submission, key: Option<&Idempotency>) -> Resu
     let row = sqlx::query(
         "SELECT e.*, i.body_sha256, i.status, i.answer,
                 n.finished_at, n.ports_scanned, n.scan_command, n.open_ports, n.known,
+                p.id AS part_id, p.partial_seq,
                 (SELECT count(*) FROM nmap
                  WHERE record_id = $1 AND scan_type = $2 AND finished_at >= $9
                    AND created_at > $3 AND created_at <= $8
-                   AND (NOT $4 OR caller <> $5)) AS recent
+                   AND (NOT $4 OR caller <> $5) AND partial_seq IS NULL) AS recent
          FROM (SELECT 1 AS one) AS o
          LEFT JOIN idempotency i ON i.key = $6 AND i.route = $7
          LEFT JOIN egg_records e ON e.id = $1
+         LEFT JOIN nmap p ON p.record_id = $1 AND p.scan_type = $2 AND p.run = $10
          LEFT JOIN nmap n ON n.id = coalesce(
              (SELECT id FROM nmap
               WHERE record_id = $1 AND scan_type = $2 AND finished_at <= $8
+                AND partial_seq IS NULL
               ORDER BY finished_at DESC, id DESC LIMIT 1),
-             (SELECT id FROM nmap WHERE record_id = $1 AND scan_type = $2
+             (SELECT id FROM nmap
+              WHERE record_id = $1 AND scan_type = $2 AND partial_seq IS NULL
               ORDER BY finished_at LIMIT 1))",
     )
     .bind(s.record_id)
@@ -207,6 +233,7 @@ async fn before(c: &mut Conn, s: &Submission, key: Option<&Idempotency>) -> Resu
     .bind(key.map(|k| k.route.as_str()))
     .bind(micros(s.now + RECENT))
     .bind(micros(new))
+    .bind(s.run.map(|run| run.id))
     .fetch_one(c)
     .await
     .map_err(failed)?;
@@ -221,6 +248,11 @@ async fn before(c: &mut Conn, s: &Submission, key: Option<&Idempotency>) -> Resu
             .transpose()?,
         recent: rows::count(&row, "recent")?,
         last: is_there("ports_scanned")?.then(|| last(&row)).transpose()?,
+        part: match rows::get(&row, "part_id")? {
+            Some(id) if is_there("partial_seq")? => Part::Running(id),
+            Some(_) => Part::Finished,
+            None => Part::None,
+        },
     })
 }
 

@@ -47,7 +47,9 @@ pub(super) async fn of(pool: &Pool, id: Uuid) -> Result<Option<Summary>> {
 
 async fn counts(pool: &Pool, id: Uuid) -> Result<SummaryCounts> {
     let row = sqlx::query(
-        "SELECT (SELECT count(*) FROM nmap WHERE record_id = $1) AS scans,
+        "SELECT (SELECT count(*) FROM nmap WHERE record_id = $1)
+                - (SELECT count(*) FROM nmap
+                   WHERE record_id = $1 AND partial_seq IS NOT NULL) AS scans,
                 (SELECT count(*) FROM request_metadata WHERE record_id = $1) AS requests,
                 (SELECT count(*) FROM technologies WHERE record_id = $1) AS technologies,
                 (SELECT count(*) FROM directory_enumeration WHERE record_id = $1) AS paths,

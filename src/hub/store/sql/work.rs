@@ -335,6 +335,29 @@ pub(super) async fn renew(
     Ok(renewals)
 }
 
+/// Renews one lease for as long as its owner now wants; `None` when it is no longer its own.
+pub(super) async fn prolong(
+    c: &mut Conn,
+    claim: &Claim,
+    lease: Uuid,
+) -> Result<Option<DateTime<Utc>>> {
+    let length = TimeDelta::from_std(claim.lease)
+        .map_err(|e| StoreError::Internal(format!("length of the lease: {e}")))?;
+    let until = claim.now + length;
+    let done = sqlx::query(
+        "UPDATE work SET lease_until = $3, due_at = $3, lease_us = $4
+         WHERE lease_id = $1 AND lease_owner = $2",
+    )
+    .bind(lease)
+    .bind(&claim.owner)
+    .bind(micros(until))
+    .bind(length.num_microseconds())
+    .execute(c)
+    .await
+    .map_err(failed)?;
+    Ok((done.rows_affected() > 0).then_some(until))
+}
+
 /// Finds a record and holds it until the end of the transaction.
 pub(super) async fn lock_record(c: &mut Conn, record: Uuid) -> Result<()> {
     let known = sqlx::query(LOCK_RECORD)
@@ -404,7 +427,8 @@ pub(super) async fn make_assessable(c: &mut Conn, record: Uuid, now: DateTime<Ut
     sqlx::query(
         "INSERT INTO work (record_id, kind, due_at, priority)
          VALUES ($1, $2, $3,
-                 CASE WHEN EXISTS (SELECT 1 FROM nmap WHERE record_id = $1)
+                 CASE WHEN EXISTS (SELECT 1 FROM nmap
+                                   WHERE record_id = $1 AND partial_seq IS NULL)
                        AND EXISTS (SELECT 1 FROM request_metadata
                                    WHERE record_id = $1 AND response_status > 0)
                       THEN 1 ELSE 0 END)

@@ -51,6 +51,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "scan_order",
         include_str!("migrations/0011_scan_order.sql"),
     ),
+    (12, "runs", include_str!("migrations/0012_runs.sql")),
 ];
 
 /// The write-ahead log keeps no more than this when it is empty.

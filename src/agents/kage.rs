@@ -5,6 +5,7 @@ use crate::runtime::{
     Agent, Config, Context, CycleReport, Options, Outbox, Show, Shown, WorkError,
 };
 
+use super::engine;
 use super::scan::{self, PortScanner};
 
 /// The thorough port scan: our own sweep finds the open ports, `nmap -sV` says what they are, when
@@ -43,6 +44,7 @@ impl Agent for Kage {
             }
             (None, NmapUse::Never) => tracing::info!("services by own probes, as configured"),
         }
+        engine::announce();
         Ok(Self { wanted, nmap })
     }
 

@@ -5,6 +5,7 @@ use crate::runtime::{
     Agent, Config, Context, CycleReport, Options, Outbox, Show, Shown, WorkError,
 };
 
+use super::engine;
 use super::scan::{self, PortScanner};
 
 /// The fastest port scan: our own engine, sweep and service probes.
@@ -20,6 +21,7 @@ impl Agent for Kaze {
     }
 
     async fn new(_: &Config) -> Result<Self, String> {
+        engine::announce();
         Ok(Self)
     }
 

@@ -5,11 +5,16 @@
 //! [`crate::runtime`]. May depend on `runtime`, `engines`, `fleet` and `api`.
 
 mod by_hand;
+mod engine;
 mod kage;
 mod kaze;
+mod long;
+mod resume;
+mod ryu;
 mod scan;
 mod sentinel;
 
 pub use kage::Kage;
 pub use kaze::Kaze;
+pub use ryu::Ryu;
 pub use sentinel::Sentinel;

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::runtime::{
     WorkError, lease_cycle, resolve_in_scope, text,
 };
 
-use super::by_hand;
+use super::{by_hand, long};
 
 /// What differs between the port scanning agents.
 pub trait PortScanner {
@@ -29,16 +30,17 @@ pub trait PortScanner {
 }
 
 /// The settings of a port scanner.
-pub fn of(settings: &Settings) -> Result<&ScanSettings, String> {
+pub fn of(settings: &Settings) -> Result<Cow<'_, ScanSettings>, String> {
     match settings {
-        Settings::Scan(settings) => Ok(settings),
+        Settings::Scan(settings) => Ok(Cow::Borrowed(settings)),
+        Settings::Assess(settings) => Ok(Cow::Owned(settings.scan())),
         _ => Err("these are not the settings of a port scanner".to_owned()),
     }
 }
 
 /// Whether a port scanner can use these settings.
 pub fn check(settings: &Settings) -> Result<(), String> {
-    ScanOptions::of(of(settings)?, 0)
+    ScanOptions::of(&*of(settings)?, 0)
         .map(drop)
         .map_err(|e| e.to_string())
 }
@@ -85,7 +87,7 @@ pub async fn once_all<S: PortScanner>(
 ) -> Result<(), Vec<WorkError>> {
     let config = ctx.config();
     let settings = of(&config.agent.settings).map_err(|e| vec![WorkError::Failed(e)])?;
-    by_hand::once_all(scanner, settings, options, ctx, show).await
+    by_hand::once_all(scanner, &settings, options, ctx, show).await
 }
 
 struct Leased<'a, S>(&'a mut S);
@@ -102,8 +104,7 @@ impl<S: PortScanner> LeasedWork for Leased<'_, S> {
     }
 
     async fn work(&mut self, task: &Task<'_>, ctx: &Context) -> Result<Done, WorkError> {
-        let report = scan(self.0, task.target, task.addr, task.config, ctx).await?;
-        let result = report.into_result(task.target);
+        let result = long::scan(self.0, task, ctx).await?;
         let counts = result.port_counts;
         if counts.total() > 0 && counts.total() == counts.unreachable {
             return Err(WorkError::Failed(format!("{} is unreachable", task.addr)));
@@ -138,7 +139,7 @@ impl<S: PortScanner> LeasedWork for Leased<'_, S> {
     }
 }
 
-fn submission(
+pub(super) fn submission(
     kind: WorkKind,
     record: &EggRecord,
     target: &str,
@@ -162,7 +163,7 @@ async fn scan<S: PortScanner>(
 ) -> Result<ScanReport, WorkError> {
     let settings = of(&config.agent.settings).map_err(WorkError::Failed)?;
     let options =
-        ScanOptions::of(settings, config.max_rate).map_err(|e| WorkError::Failed(e.to_string()))?;
+        ScanOptions::of(&settings, config.max_rate).map_err(|e| WorkError::Failed(e.to_string()))?;
     let watch = Watch {
         ctx,
         by_hand: config.by_hand,
@@ -178,9 +179,9 @@ async fn scan<S: PortScanner>(
 }
 
 /// Turns the engine's progress into heartbeats and status lines.
-struct Watch<'a> {
-    ctx: &'a Context,
-    by_hand: bool,
+pub(super) struct Watch<'a> {
+    pub(super) ctx: &'a Context,
+    pub(super) by_hand: bool,
 }
 
 impl Observer for Watch<'_> {

@@ -194,7 +194,7 @@ impl Default for EnumSettings {
     }
 }
 
-/// Settings of the threat assessor.
+/// Settings of ryu: its own complete port scan, and threat assessment, which is not built yet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AssessSettings {
@@ -202,6 +202,31 @@ pub struct AssessSettings {
     pub scan_interval: Span,
     /// Scans in one cycle, 1 to 1000.
     pub max_scans: u32,
+    /// TCP ports: `top1000`, `1-65535`, `22,80,443,8000-8100`, `ssh,http`.
+    pub ports: String,
+    /// Ports that are never tried, TCP and UDP; written as `ports`.
+    pub exclude_ports: String,
+    /// UDP ports: `top20`, `53,161`, `snmp,ntp`; none when empty.
+    pub udp_ports: String,
+    /// Which engine sends the probes of TCP.
+    pub engine: EngineUse,
+    /// Find out what listens on the open ports.
+    pub services: bool,
+    /// Ask services for all that they tell, such as every TLS version, at the cost of more connections.
+    pub deep: bool,
+    /// Connections at a time; 0 derives it from the file limit.
+    pub concurrency: u32,
+    /// Packets/s or connection attempts/s to all targets together; 0 is no limit of its own
+    /// (`scope.max_rate` holds for each target).
+    pub max_rate_total: u32,
+    /// Longest wait for an answer to one connection attempt.
+    pub connect_timeout: Span,
+    /// Attempts after the first for ports that do not answer, 0 to 10.
+    pub retries: u32,
+    /// Longest time for one target; what was found until then is kept and marked incomplete.
+    pub max_time: Span,
+    /// How long a lease is asked for; heartbeats renew it.
+    pub lease: Span,
     /// Pause between assessment cycles.
     pub assessment_interval: Span,
     /// Assessments in one cycle, 1 to 1000.
@@ -214,14 +239,70 @@ pub struct AssessSettings {
 
 impl Default for AssessSettings {
     fn default() -> Self {
+        let scan = ScanSettings {
+            // All ports of a host that filters, at the rate of a careful scope.
+            max_time: Span::secs(12 * 3600),
+            ..ScanSettings::ryu()
+        };
+        Self::of(scan)
+    }
+}
+
+impl AssessSettings {
+    /// With this port scan.
+    fn of(scan: ScanSettings) -> Self {
         Self {
-            scan_interval: Span::secs(30),
-            max_scans: 5,
+            scan_interval: scan.scan_interval,
+            max_scans: scan.max_scans,
+            ports: scan.ports,
+            exclude_ports: scan.exclude_ports,
+            udp_ports: scan.udp_ports,
+            engine: scan.engine,
+            services: scan.services,
+            deep: scan.deep,
+            concurrency: scan.concurrency,
+            max_rate_total: scan.max_rate_total,
+            connect_timeout: scan.connect_timeout,
+            retries: scan.retries,
+            max_time: scan.max_time,
+            lease: scan.lease,
             assessment_interval: Span::secs(60),
             max_assessments: 2,
-            rescan_after: Span::secs(24 * 3600),
+            rescan_after: scan.rescan_after,
             reassess_after: Span::secs(7 * 24 * 3600),
         }
+    }
+
+    /// The settings of its port scan.
+    pub fn scan(&self) -> ScanSettings {
+        ScanSettings {
+            scan_interval: self.scan_interval,
+            max_scans: self.max_scans,
+            rescan_after: self.rescan_after,
+            ports: self.ports.clone(),
+            exclude_ports: self.exclude_ports.clone(),
+            udp_ports: self.udp_ports.clone(),
+            engine: self.engine,
+            services: self.services,
+            deep: self.deep,
+            nmap: NmapUse::Never,
+            concurrency: self.concurrency,
+            max_rate_total: self.max_rate_total,
+            connect_timeout: self.connect_timeout,
+            retries: self.retries,
+            max_time: self.max_time,
+            lease: self.lease,
+        }
+    }
+
+    /// Changes the settings of its port scan.
+    pub fn set_scan(&mut self, scan: ScanSettings) {
+        *self = Self {
+            assessment_interval: self.assessment_interval,
+            max_assessments: self.max_assessments,
+            reassess_after: self.reassess_after,
+            ..Self::of(scan)
+        };
     }
 }
 

@@ -156,8 +156,14 @@ fn max_rate_share(fleet: &Fleet) -> u32 {
 impl Options {
     /// The command line is stronger than every file.
     fn override_settings(&self, settings: &mut Settings) {
-        if let Settings::Scan(scan) = settings {
-            self.override_scan(scan);
+        match settings {
+            Settings::Scan(scan) => self.override_scan(scan),
+            Settings::Assess(assess) => {
+                let mut scan = assess.scan();
+                self.override_scan(&mut scan);
+                assess.set_scan(scan);
+            }
+            _ => {}
         }
     }
 

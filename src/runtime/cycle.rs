@@ -6,7 +6,10 @@ use uuid::Uuid;
 use crate::api::{EggRecord, Personality, WorkKind};
 
 use super::outbox::Outbox;
-use super::{Config, Context, HubClient, HubError, Phase, ResolveError, Spooled, resolve_in_scope};
+use super::{
+    Checkpoints, Config, Context, HubClient, HubError, Phase, ResolveError, Spooled,
+    resolve_in_scope,
+};
 
 /// Work that an agent leases from the hub, one target at a time.
 pub trait LeasedWork {
@@ -47,6 +50,8 @@ pub struct Task<'a> {
     pub addr: IpAddr,
     /// The configuration for the whole task.
     pub config: &'a Config,
+    /// Where it may keep how far it is.
+    pub checkpoints: &'a Checkpoints,
 }
 
 /// What a task yields.
@@ -77,7 +82,7 @@ pub async fn lease_cycle<W: LeasedWork>(worker: &mut W, ctx: &Context, outbox: &
     if let Some(why) = outbox.blocked() {
         return ctx.doing(why);
     }
-    let records = match lease::<W>(ctx).await {
+    let records = match lease::<W>(ctx, outbox.to_resume()).await {
         Ok(records) => records,
         Err(error) => {
             outbox.hub_failed(ctx, &error);
@@ -86,6 +91,7 @@ pub async fn lease_cycle<W: LeasedWork>(worker: &mut W, ctx: &Context, outbox: &
     };
     outbox.hub_is_back(ctx);
     outbox.hold(ctx, records.iter().filter_map(|r| r.lease_id));
+    outbox.asked_to_resume(ctx);
     let count = records.len();
     for (n, record) in records.iter().enumerate() {
         let lost = |lease| ctx.vitals.update(|f| f.lost.remove(&lease));
@@ -124,10 +130,12 @@ fn shown(target: &str) -> String {
     super::text::display(target, 80)
 }
 
-async fn lease<W: LeasedWork>(ctx: &Context) -> Result<Vec<EggRecord>, HubError> {
+async fn lease<W: LeasedWork>(ctx: &Context, resume: &[Uuid]) -> Result<Vec<EggRecord>, HubError> {
     let config = ctx.config();
     let (limit, time) = W::batch(&config);
-    let request = config.hub.lease(W::PERSONALITY, W::KIND, limit, time);
+    let request = config
+        .hub
+        .lease(W::PERSONALITY, W::KIND, limit, time, resume);
     ctx.heart
         .bounded(HubClient::LEASE_TIMEOUT, request)
         .await
@@ -143,8 +151,13 @@ async fn one<W: LeasedWork>(
     target: &str,
 ) {
     let config = ctx.config();
+    let checkpoints = outbox.checkpoints().clone();
+    let place = Place {
+        config: &config,
+        checkpoints: &checkpoints,
+    };
     let outcome = tokio::select! {
-        outcome = attempt(worker, ctx, &config, record, target) => outcome,
+        outcome = attempt(worker, ctx, &place, record, target) => outcome,
         () = ctx.out_of_time() => Err(WorkError::Interrupted),
     };
     let body = match outcome {
@@ -173,7 +186,10 @@ async fn one<W: LeasedWork>(
         }
     };
     match serde_json::value::to_raw_value(&body) {
-        Ok(body) => outbox.put(ctx, spooled::<W>(record, target, body)),
+        Ok(body) => {
+            outbox.put(ctx, spooled::<W>(record, target, body));
+            outbox.finished(record.id);
+        }
         Err(error) => tracing::error!(%error, TARGET = target, "a result that is not JSON"),
     }
 }
@@ -193,17 +209,24 @@ fn spooled<W: LeasedWork>(
     }
 }
 
+/// What a task works with.
+struct Place<'a> {
+    config: &'a Config,
+    checkpoints: &'a Checkpoints,
+}
+
 /// Checks the scope, whatever the hub says, and does the work.
 async fn attempt<W: LeasedWork>(
     worker: &mut W,
     ctx: &Context,
-    config: &Config,
+    place: &Place<'_>,
     record: &EggRecord,
     target: &str,
 ) -> Result<Done, WorkError> {
     if target.is_empty() {
         return Err(WorkError::Failed("the record names no target".to_owned()));
     }
+    let config = place.config;
     let addr = match resolve_in_scope(target, &config.scope, &ctx.heart).await {
         Ok(addr) => addr,
         Err(error @ ResolveError::OutOfScope(_)) => {
@@ -231,6 +254,7 @@ async fn attempt<W: LeasedWork>(
                 target,
                 addr,
                 config,
+                checkpoints: place.checkpoints,
             },
             ctx,
         )

@@ -147,7 +147,8 @@ impl HubClient {
         self.base.as_str().trim_end_matches('/')
     }
 
-    /// Leases up to `limit` records for `lease` seconds.
+    /// Leases up to `limit` records for `lease` seconds; first those of the leases `resume`, which
+    /// this agent held when it ended, if they are still its own.
     ///
     /// # Errors
     /// The hub did not answer as it should.
@@ -157,8 +158,9 @@ impl HubClient {
         kind: WorkKind,
         limit: u32,
         lease: Duration,
+        resume: &[Uuid],
     ) -> Result<Vec<EggRecord>, HubError> {
-        let request = self
+        let mut request = self
             .http
             .get(self.path(&format!("daemon/{personality}/eggrecords/")))
             .query(&[
@@ -170,6 +172,10 @@ impl HubClient {
                 ("lease", &lease.as_secs().to_string()),
             ])
             .timeout(Self::LEASE_TIMEOUT);
+        if !resume.is_empty() {
+            let leases: Vec<_> = resume.iter().map(Uuid::to_string).collect();
+            request = request.query(&[("resume", leases.join(","))]);
+        }
         let list: EggRecordList = self.answer(request).await?;
         if !list.success {
             return Err(HubError::Nonsense(

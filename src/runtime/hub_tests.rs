@@ -49,6 +49,7 @@ async fn leases_in_the_earlier_servers_shape() {
             WorkKind::KazePortScan,
             10,
             Duration::from_secs(600),
+            &[],
         )
         .await
         .unwrap();

@@ -12,6 +12,7 @@
 //! May depend on `api`, `fleet` and `systemd`; never on `engines`, `agents`, `hub` or `cli`.
 
 mod backoff;
+mod checkpoint;
 mod config;
 mod context;
 mod control;
@@ -38,6 +39,7 @@ pub mod text;
 mod vitals;
 
 pub use backoff::Backoff;
+pub use checkpoint::Checkpoints;
 pub use config::{Config, ConfigSource};
 pub use context::Context;
 pub use control::{Control, Phase};

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::fleet::Span;
 
 use super::leases::Leases;
-use super::{Backoff, Context, HubError, Spool, Spooled, Submitted};
+use super::{Backoff, Checkpoints, Context, HubError, Spool, Spooled, Submitted};
 
 /// All that goes to the hub and must not be lost: results on their way, leases to be given back, and
 /// when the hub may be asked again.
@@ -19,6 +19,11 @@ pub struct Outbox {
     leases: Leases,
     held: Vec<Uuid>,
     give_back: Vec<Uuid>,
+    /// Held by an earlier process that got somewhere with their records: to be asked for again.
+    resume: Vec<Uuid>,
+    checkpoints: Checkpoints,
+    /// Records whose results are not on disk yet: their checkpoints stay until then.
+    unsaved_records: Vec<Uuid>,
     unsaved: Vec<Spooled>,
     backoff: Backoff,
     /// The hub answered last time, but not with what was asked for.
@@ -32,7 +37,7 @@ const SPOOL_CAP: u64 = 64 << 20;
 
 impl Outbox {
     /// Opens it in this state directory. Leases that an earlier process held and that no spooled
-    /// result will end are to be given back.
+    /// result will end are to be gone on with, where it left a checkpoint, else to be given back.
     ///
     /// # Errors
     /// The directory cannot be used.
@@ -44,16 +49,20 @@ impl Outbox {
             .into_iter()
             .filter_map(|id| spool.read(id)?.lease_id)
             .collect();
-        let left_over = leases.left_over();
-        let give_back = left_over
-            .into_iter()
+        let checkpoints = Checkpoints::new(state_dir);
+        let begun = checkpoints.tidy(&ended);
+        let left_over = leases.left_over().into_iter();
+        let (resume, give_back) = left_over
             .filter(|id| !ended.contains(id))
-            .collect();
+            .partition(|id| begun.contains(id));
         Ok(Self {
             spool,
             leases,
             held: Vec::new(),
             give_back,
+            resume,
+            checkpoints,
+            unsaved_records: Vec::new(),
             unsaved: Vec::new(),
             backoff: Backoff::new(),
             busy: false,
@@ -135,6 +144,39 @@ impl Outbox {
         self.record(ctx);
     }
 
+    /// Leases to ask for again.
+    pub fn to_resume(&self) -> &[Uuid] {
+        &self.resume
+    }
+
+    /// The hub was asked for them. Those that it did not give, if it holds them for us still, go
+    /// back: an earlier hub does not know what was asked.
+    pub fn asked_to_resume(&mut self, ctx: &Context) {
+        let held = &self.held;
+        let lost = self.resume.drain(..).filter(|id| !held.contains(id));
+        self.give_back.extend(lost);
+        self.record(ctx);
+    }
+
+    /// Where tasks keep how far they are.
+    pub fn checkpoints(&self) -> &Checkpoints {
+        &self.checkpoints
+    }
+
+    /// The result of a record was put on its way: its checkpoint goes once that is on disk.
+    pub fn finished(&mut self, record: Uuid) {
+        self.unsaved_records.push(record);
+        self.drop_checkpoints();
+    }
+
+    fn drop_checkpoints(&mut self) {
+        if self.unsaved.is_empty() {
+            for record in self.unsaved_records.drain(..) {
+                self.checkpoints.remove(record);
+            }
+        }
+    }
+
     /// These leases are no longer ours.
     pub fn forget(&mut self, ctx: &Context, gone: &[Uuid]) {
         self.held.retain(|id| !gone.contains(id));
@@ -196,6 +238,7 @@ impl Outbox {
         }
         let spool = &self.spool;
         self.unsaved.retain(|result| spool.put(result).is_err());
+        self.drop_checkpoints();
         if !self.unsaved.is_empty() {
             ctx.vitals
                 .update(|f| f.degraded = Some("cannot write to the spool".to_owned()));
@@ -247,6 +290,7 @@ impl Outbox {
         }
         self.sick.remove(&result.id);
         self.unsaved.retain(|unsaved| unsaved.id != result.id);
+        self.drop_checkpoints();
         if let Some(lease) = result.lease_id {
             self.held.retain(|id| *id != lease);
         }
@@ -269,7 +313,8 @@ impl Outbox {
     }
 
     fn record(&self, ctx: &Context) {
-        let all: Vec<Uuid> = self.held.iter().chain(&self.give_back).copied().collect();
+        let all = self.held.iter().chain(&self.give_back);
+        let all: Vec<Uuid> = all.chain(&self.resume).copied().collect();
         if let Err(error) = self.leases.record(&all) {
             tracing::warn!(%error, "cannot record the leases in hand; after a crash they end by time");
         }
@@ -371,6 +416,65 @@ mod tests {
         assert_eq!(outbox.blocked(), None);
         let rejected = std::fs::read_dir(dir.path().join("spool/rejected")).unwrap();
         assert_eq!(rejected.count(), 1);
+    }
+
+    /// Paths of what was given back.
+    async fn given_back(server: &MockServer) -> Vec<String> {
+        let requests = server.received_requests().await.unwrap();
+        let deleted = requests.iter().filter(|r| r.method.as_str() == "DELETE");
+        deleted.map(|r| r.url.path().to_owned()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_killed_agent_asks_for_what_it_had_begun() {
+        let dir = tempfile::tempdir().unwrap();
+        let server = answering(200).await;
+        let ctx = context(&server.uri(), dir.path());
+        let [begun, done, other] = [0; 3].map(|_| Uuid::now_v7());
+        let mut outbox = Outbox::open(dir.path()).unwrap();
+        outbox.hold(&ctx, [begun, done, other]);
+        for lease in [begun, done] {
+            // A record has the id of its lease, here.
+            outbox.checkpoints().save(lease, Some(lease), ()).unwrap();
+        }
+        // Killed between the result's coming into the spool and the checkpoint's going.
+        outbox.put(&ctx, result(done));
+        drop(outbox);
+
+        let mut outbox = Outbox::open(dir.path()).unwrap();
+        assert_eq!(outbox.to_resume(), [begun]);
+        assert!(outbox.checkpoints().load::<()>(done).is_none());
+        outbox.drain(&ctx).await;
+        assert!(given_back(&server).await[0].contains(&other.to_string()));
+        // It is killed once more before it could ask.
+        drop(outbox);
+        let mut outbox = Outbox::open(dir.path()).unwrap();
+        assert_eq!(outbox.to_resume(), [begun]);
+        // The hub gives something else: the lease goes back.
+        outbox.hold(&ctx, [Uuid::now_v7()]);
+        outbox.asked_to_resume(&ctx);
+        outbox.drain(&ctx).await;
+        assert!(given_back(&server).await[1].contains(&begun.to_string()));
+        assert!(outbox.to_resume().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_checkpoint_stays_until_the_result_is_on_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let server = answering(503).await;
+        let ctx = context(&server.uri(), dir.path());
+        let record = Uuid::now_v7();
+        let mut outbox = Outbox::open(dir.path()).unwrap();
+        outbox.checkpoints().save(record, None, ()).unwrap();
+        let spool = dir.path().join("spool");
+        std::fs::remove_dir(&spool).unwrap();
+        outbox.put(&ctx, result(record));
+        outbox.finished(record);
+        assert!(outbox.checkpoints().load::<()>(record).is_some());
+        std::fs::create_dir(&spool).unwrap();
+        outbox.drain(&ctx).await;
+        assert!(outbox.checkpoints().load::<()>(record).is_none());
+        assert_eq!(ctx.vitals.get().spooled, 1);
     }
 
     #[tokio::test]

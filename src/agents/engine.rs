@@ -1,0 +1,23 @@
+use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, socket_with};
+
+/// Says in the log which engine the scans will use, and why. Whether raw sockets can be had is tried,
+/// not guessed: a capability, a system-call filter and a user namespace all have a say in it.
+pub fn announce() {
+    let raw = socket_with(
+        AddressFamily::INET,
+        SocketType::RAW,
+        SocketFlags::CLOEXEC,
+        Some(ipproto::TCP),
+    );
+    match raw {
+        Ok(_) => tracing::info!(
+            EVENT = "engine",
+            "raw sockets can be had: scans may be half-open (SYN)"
+        ),
+        Err(error) => tracing::info!(
+            EVENT = "engine",
+            "scans by connect(2): no raw sockets ({error}); capabilities = [\"CAP_NET_RAW\"] in the \
+             fleet file grants them"
+        ),
+    }
+}

@@ -12,7 +12,7 @@ UNITDIR    ?= /usr/lib/systemd/system
 USERUNITDIR ?= /usr/lib/systemd/user
 BED        := tests/system/bed
 
-AGENTS     := hub kage kaze sentinel
+AGENTS     := hub kage kaze ryu sentinel
 HELPERS    := shim generator
 BINARIES   := reconctl $(addprefix recon-,$(AGENTS) $(HELPERS))
 BUILD_DIR   = $(TARGET_DIR)/$(PROFILE)

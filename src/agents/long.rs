@@ -37,10 +37,29 @@ pub(super) async fn scan<S: PortScanner>(
     ctx: &Context,
 ) -> Result<ScanResult, WorkError> {
     let settings = scan::of(&task.config.agent.settings).map_err(WorkError::Failed)?;
-    let mut options = ScanOptions::of(&settings, task.config.max_rate)
+    let options = ScanOptions::of(&settings, task.config.max_rate)
         .map_err(|e| WorkError::Failed(e.to_string()))?;
     let long = Long::begin::<S>(task, ctx, &options, TELL_EVERY);
-    options.resume = long.begun.engine();
+    match one(scanner, &long, &options).await {
+        Err(WorkError::Failed(why)) if long.begun.engine().is_some() => {
+            // It may be what it was to go on with.
+            task.checkpoints.discard(task.record.id, &why);
+            let long = Long::begin::<S>(task, ctx, &options, TELL_EVERY);
+            one(scanner, &long, &options).await
+        }
+        done => done,
+    }
+}
+
+async fn one<S: PortScanner>(
+    scanner: &S,
+    long: &Long<'_>,
+    options: &ScanOptions,
+) -> Result<ScanResult, WorkError> {
+    let options = ScanOptions {
+        resume: long.begun.engine(),
+        ..options.clone()
+    };
     let report = tokio::select! {
         report = long.run(scanner, &options) => report?,
         never = long.tell() => match never {},
@@ -229,7 +248,8 @@ impl<'a> Long<'a> {
         }
         let open_ports = now.open.values().cloned().collect();
         let open = u32::try_from(count).unwrap_or(u32::MAX);
-        let decided = self.begun.engine().map_or(0, |engine| engine.place) + now.progress.done;
+        let place = self.begun.engine().map_or(0, |engine| engine.place);
+        let decided = now.progress.done.max(place);
         let at = Utc::now();
         let since = at - self.begun.started_at;
         let part = ScanResult {

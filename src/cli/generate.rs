@@ -41,6 +41,10 @@ fn agents(dir: &Path) -> anyhow::Result<()> {
     for (name, about) in [
         ("recon-kage", "thorough port scanner of recon"),
         ("recon-kaze", "fast port scanner of recon"),
+        (
+            "recon-ryu",
+            "complete port scanner of recon; it does not assess threats yet",
+        ),
         ("recon-sentinel", "test agent of recon"),
     ] {
         let command = Options::command()

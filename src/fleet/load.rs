@@ -128,7 +128,7 @@ const MANIFESTS: [(&str, &str); 7] = [
 /// Profiles that exist without a fleet file: the agents that are built so far.
 const PROFILES: &str = r#"
 [profiles]
-full = ["hub", "kage", "kaze"]
+full = ["hub", "kage", "kaze", "ryu"]
 minimal = ["hub", "kaze"]
 "#;
 

@@ -135,6 +135,7 @@ fn see_also(roff: &mut Roff, command: &clap::Command, whole: bool) {
         let others = [
             "recon-kage(8)",
             "recon-kaze(8)",
+            "recon-ryu(8)",
             "systemctl(1)",
             "journalctl(1)",
             "systemd-analyze(1)",

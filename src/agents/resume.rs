@@ -192,6 +192,7 @@ fn narrow(count: u64) -> u32 {
 mod tests {
     use super::*;
     use crate::api::PortCounts;
+    use crate::engines::ports::{Unobserved, scan_host};
 
     fn options() -> ScanOptions {
         ScanOptions {
@@ -235,31 +236,36 @@ mod tests {
     }
 
     /// What a sweep of the rest would say.
-    fn report(open: Vec<OpenPort>, closed: u32, filtered: u32, unreachable: u32) -> ScanReport {
-        let counts = PortCounts {
-            open: narrow(open.len() as u64),
-            closed,
-            filtered,
-            unreachable,
+    async fn report(
+        open: Vec<OpenPort>,
+        closed: u32,
+        filtered: u32,
+        unreachable: u32,
+    ) -> ScanReport {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let options = ScanOptions {
+            ports: std::iter::once(listener.local_addr().unwrap().port()).collect(),
+            services: false,
+            ..ScanOptions::default()
         };
+        let address = [127, 0, 0, 1].into();
+        let swept = scan_host(address, "127.0.0.1", &options, &Unobserved).await;
         ScanReport {
-            addr: [10, 0, 0, 7].into(),
-            engine: "connect".to_owned(),
-            command: String::new(),
-            counts,
+            counts: PortCounts {
+                open: narrow(open.len() as u64),
+                closed,
+                filtered,
+                unreachable,
+            },
             open,
             duration: Duration::from_secs(5),
-            incomplete: false,
-            started_at: Utc::now(),
-            finished_at: Utc::now(),
-            stats: Default::default(),
-            rtt: None,
             reason: (unreachable > 0).then(|| "no route".to_owned()),
+            ..swept.unwrap()
         }
     }
 
-    #[test]
-    fn two_halves_make_a_whole() {
+    #[tokio::test]
+    async fn two_halves_make_a_whole() {
         let options = options();
         let begun = Kept::begin(&which(&options));
         assert_eq!(begun.engine(), None);
@@ -286,7 +292,7 @@ mod tests {
 
         // A port that was ahead of the place is found twice.
         let rest = vec![port(80, "http-alt"), port(443, "https")];
-        let mut whole = report(rest, 500, 98, 0);
+        let mut whole = report(rest, 500, 98, 0).await;
         second.complete(&mut whole);
         let ports: Vec<_> = whole.open.iter().map(|p| p.port).collect();
         assert_eq!(ports, [22, 80, 443]);
@@ -297,8 +303,8 @@ mod tests {
         assert_eq!(whole.duration, Duration::from_secs(65));
     }
 
-    #[test]
-    fn three_processes_add_up() {
+    #[tokio::test]
+    async fn three_processes_add_up() {
         let options = options();
         let first = Kept::begin(&which(&options)).at(
             place(100),
@@ -314,24 +320,24 @@ mod tests {
             silent: 50,
         };
         assert_eq!(second.decided, decided);
-        let mut whole = report(Vec::new(), 700, 0, 0);
+        let mut whole = report(Vec::new(), 700, 0, 0).await;
         second.resumed().complete(&mut whole);
         assert_eq!((whole.counts.closed, whole.counts.filtered), (950, 50));
     }
 
-    #[test]
-    fn an_engine_that_does_all_anew_is_not_added_to() {
+    #[tokio::test]
+    async fn an_engine_that_does_all_anew_is_not_added_to() {
         let options = options();
         let kept = Kept::begin(&which(&options))
             .at(place(400), &progress(400, 0), Vec::new(), Duration::ZERO)
             .resumed();
-        let mut whole = report(Vec::new(), 1000, 0, 0);
+        let mut whole = report(Vec::new(), 1000, 0, 0).await;
         kept.complete(&mut whole);
         assert_eq!(whole.counts.total(), 1000);
     }
 
-    #[test]
-    fn a_host_that_went_away_was_there() {
+    #[tokio::test]
+    async fn a_host_that_went_away_was_there() {
         let options = options();
         let kept = Kept::begin(&which(&options))
             .at(
@@ -341,7 +347,7 @@ mod tests {
                 Duration::ZERO,
             )
             .resumed();
-        let mut whole = report(Vec::new(), 0, 0, 600);
+        let mut whole = report(Vec::new(), 0, 0, 600).await;
         kept.complete(&mut whole);
         assert!(!whole.is_unreachable());
         assert_eq!((whole.counts.unreachable, whole.counts.filtered), (0, 600));

@@ -115,7 +115,7 @@ fn row(scan: &Scan) -> Vec<String> {
     vec![
         scan.target.clone(),
         scan.scan_type.clone(),
-        time(scan.finished_at),
+        finished(scan),
         scanned(scan),
         if open.is_empty() {
             "-".to_owned()
@@ -124,6 +124,14 @@ fn row(scan: &Scan) -> Vec<String> {
         },
         scan.id.to_string(),
     ]
+}
+
+/// When; what is there of one that is not finished is a part.
+fn finished(scan: &Scan) -> String {
+    match scan.scan_status.as_str() {
+        status @ ("running" | "interrupted") => status.to_owned(),
+        _ => time(scan.finished_at),
+    }
 }
 
 fn or_unknown(service: &str) -> &str {
@@ -178,7 +186,7 @@ fn head(scan: &Scan) -> String {
         ("type", scan.scan_type.clone()),
         ("agent", scan.agent.clone().unwrap_or_default()),
         ("engine", scan.engine.clone()),
-        ("finished", time(scan.finished_at)),
+        ("finished", finished(scan)),
         ("took", format!("{:.1} s", scan.scan_duration)),
         (
             "ports",

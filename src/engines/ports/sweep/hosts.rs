@@ -288,7 +288,7 @@ mod tests {
     fn what_is_lost_elsewhere_counts_where_nothing_is_known() {
         let hosts = hosts(2);
         for turn in 0..100 {
-            hosts.answered(0, MS, turn % 10 == 9, MS);
+            hosts.answered(0, MS, turn % 12 == 11, MS);
         }
         assert_eq!(hosts.retries(0, 1), 4);
         assert_eq!(hosts.retries(1, 1), 4);

@@ -27,7 +27,7 @@ pub struct ScanOptions {
     pub ports: PortSet,
     /// UDP ports to try; none by default.
     pub udp_ports: PortSet,
-    /// Connections in flight at most; 0 = as many as RLIMIT_NOFILE has room for (at most 8,192).
+    /// Connections in flight at most; 0 = as many as RLIMIT_NOFILE has room for (at most 16,384).
     pub concurrency: usize,
     /// How long an attempt may wait for an answer, before the round-trip time is known and at most.
     /// The time that is really waited adapts to the measured round-trip time (RFC 6298).

@@ -34,7 +34,7 @@ use shared::{Fatal, Shared};
 use worker::{Message, Tally, Worker};
 
 /// More attempts than this in flight do not help any path that we have seen.
-const MOST_IN_FLIGHT: usize = 8192;
+const MOST_IN_FLIGHT: usize = 16_384;
 
 /// More threads than this do not help: the kernel's locks are the limit.
 const MOST_WORKERS: usize = 4;

@@ -53,6 +53,8 @@ impl Ports {
         ScanOptions {
             ports: self.open().into_iter().chain(bound).collect(),
             services: false,
+            // Root would scan by SYN.
+            engine: Engine::Connect,
             ..ScanOptions::default()
         }
     }
@@ -195,6 +197,7 @@ fn three() -> (Vec<Ports>, ScanOptions, Targets) {
     let options = ScanOptions {
         ports,
         services: false,
+        engine: Engine::Connect,
         ..ScanOptions::default()
     };
     (hosts, options, "127.0.0.1-3".parse().unwrap())

@@ -12,7 +12,7 @@ use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 use crate::api::OpenPort;
 use crate::engines::ports::fake_nmap::fake_nmap;
 use crate::engines::ports::{
-    NmapError, Observer, Progress, ScanOptions, Unobserved, scan_host, scan_host_thorough,
+    Engine, NmapError, Observer, Progress, ScanOptions, Unobserved, scan_host, scan_host_thorough,
 };
 
 /// A server that handles each connection by `serve`, for as long as the test process lives.
@@ -63,6 +63,7 @@ async fn probe_with(port: u16, service_timeout: Duration) -> OpenPort {
     let options = ScanOptions {
         ports: [port].into_iter().collect(),
         service_timeout,
+        engine: Engine::Connect,
         ..ScanOptions::default()
     };
     let steps = Steps(AtomicU64::new(0));
@@ -206,6 +207,7 @@ async fn a_thorough_scan_with_and_without_nmap() {
     let port = https();
     let options = ScanOptions {
         ports: [port].into_iter().collect(),
+        engine: Engine::Connect,
         ..ScanOptions::default()
     };
     let dir = tempfile::tempdir().unwrap();

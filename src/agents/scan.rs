@@ -162,8 +162,8 @@ async fn scan<S: PortScanner>(
     ctx: &Context,
 ) -> Result<ScanReport, WorkError> {
     let settings = of(&config.agent.settings).map_err(WorkError::Failed)?;
-    let options =
-        ScanOptions::of(&settings, config.max_rate).map_err(|e| WorkError::Failed(e.to_string()))?;
+    let options = ScanOptions::of(&settings, config.max_rate)
+        .map_err(|e| WorkError::Failed(e.to_string()))?;
     let watch = Watch {
         ctx,
         by_hand: config.by_hand,

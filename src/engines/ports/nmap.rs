@@ -97,9 +97,9 @@ fn version_in(text: &str) -> Option<String> {
     rest.split_whitespace().next().map(str::to_owned)
 }
 
-/// Has nmap find out which services the open ports of a report carry, and puts that into the
-/// report. Ports of which nmap knows nothing keep what is there. Facts of TLS are not nmap's to
-/// find.
+/// Has nmap find out which services the open ports of a report carry whose product or version is not
+/// known yet, and puts that into the report. Ports of which nmap knows no more keep what is there.
+/// Facts of TLS are not nmap's to find.
 ///
 /// Every event that nmap writes (it writes its statistics from its own event loop) counts as
 /// progress. When the scan is cancelled or its time is over, nmap gets SIGTERM and what it wrote so
@@ -113,12 +113,16 @@ pub(super) async fn detect_with_nmap(
     options: &ScanOptions,
     observer: &dyn Observer,
 ) -> Result<(), NmapError> {
-    let ports: PortSet = report.open.iter().map(|open| open.port).collect();
+    let unknown = report.open.iter().filter(|open| {
+        open.protocol == "tcp"
+            && (open.service_product.is_empty() || open.service_version.is_empty())
+    });
+    let ports: PortSet = unknown.map(|open| open.port).collect();
     if ports.is_empty() {
         return Ok(());
     }
     let start = Instant::now();
-    let open = ports.len() as u64;
+    let open = report.open.len() as u64;
     let scanned = u64::from(report.counts.total());
     let at = |done| Progress {
         done,
@@ -144,14 +148,24 @@ impl ScanReport {
     /// Takes what nmap says about ports that are open in both.
     fn merge_services(&mut self, host: NmapHost) {
         for found in host.open {
-            let Some(ours) = self.open.iter_mut().find(|ours| ours.port == found.port) else {
-                continue;
+            let ours = self.open.iter_mut();
+            let mut ours = ours.filter(|ours| ours.port == found.port && ours.protocol == "tcp");
+            let Some(ours) = ours.next() else { continue };
+            // nmap's guess by number is no better than ours, and what the service told us stays.
+            let tells_more = if ours.service_product.is_empty() {
+                found.confidence > ours.confidence || !found.service_product.is_empty()
+            } else {
+                ours.service_version.is_empty() && !found.service_version.is_empty()
             };
-            // nmap's guess by number is no better than ours.
-            if found.confidence > ours.confidence {
-                let tls = ours.tls.take();
-                *ours = found;
-                ours.tls = tls;
+            if tells_more {
+                ours.service_name = found.service_name;
+                ours.service_product = found.service_product;
+                ours.service_version = found.service_version;
+                ours.service_cpe = found.service_cpe;
+                ours.confidence = found.confidence;
+                if ours.service_info.is_empty() {
+                    ours.service_info = found.service_info;
+                }
             }
         }
     }

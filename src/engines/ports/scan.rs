@@ -29,8 +29,8 @@ pub async fn scan_host(
     scanned.map(|(report, _)| report)
 }
 
-/// Scans one host thoroughly: sweeps its ports, then has nmap find out which services the open ones
-/// carry, where there is an nmap, and adds the facts of TLS; else, and if nmap fails, by own probes.
+/// Scans one host thoroughly: sweeps its ports, asks the open ones by own probes what they carry,
+/// and has nmap, where there is one, say what they could not.
 /// nmap's failure is told in the second value; the report is whole all the same.
 ///
 /// # Errors

@@ -287,19 +287,16 @@ impl Scan<'_> {
             scanned: u64::from(report.counts.total()),
             done: AtomicU64::new(0),
         };
-        let mut failure = None;
-        if let Some(nmap) = self.nmap {
-            match detect_with_nmap(nmap, &mut report, &self.rest(), &watch).await {
-                Ok(()) if report.incomplete => return (report, None),
-                Ok(()) => {
-                    self.probe(host, &mut report, &watch, Job::TlsFacts).await;
-                    return (report, None);
-                }
-                Err(error) => failure = Some(error),
-            }
-        }
+        // Ours come first: they are quick, and they stand whatever becomes of nmap.
         self.probe(host, &mut report, &watch, Job::Services).await;
-        (report, failure)
+        let Some(nmap) = self.nmap.filter(|_| !report.incomplete) else {
+            return (report, None);
+        };
+        let asked = detect_with_nmap(nmap, &mut report, &self.rest(), &watch).await;
+        if asked.is_ok() && !report.incomplete {
+            self.probe(host, &mut report, &watch, Job::TlsFacts).await;
+        }
+        (report, asked.err())
     }
 
     async fn probe(&self, host: u64, report: &mut ScanReport, watch: &Watch<'_>, job: Job) {

@@ -201,7 +201,7 @@ async fn https_with_the_facts_of_its_certificate() {
     assert_eq!(certificate.sha256.len(), 64);
 }
 
-/// With nmap: its words on the service, our facts of TLS. Without: our own probes for both.
+/// nmap has the last word only where ours know no product; facts of TLS are ours.
 #[tokio::test]
 async fn a_thorough_scan_with_and_without_nmap() {
     let port = https();
@@ -216,7 +216,7 @@ async fn a_thorough_scan_with_and_without_nmap() {
         &format!(
             r#"echo '<nmaprun><host><address addr="127.0.0.1"/><ports>
             <port protocol="tcp" portid="{port}"><state state="open"/>
-            <service name="http" tunnel="ssl" product="X" conf="10"/></port></ports></host>
+            <service name="http" tunnel="ssl" product="Caddy httpd" version="2.9" conf="10"/></port></ports></host>
             <runstats><finished exit="success"/></runstats></nmaprun>'"#
         ),
     );
@@ -229,8 +229,9 @@ async fn a_thorough_scan_with_and_without_nmap() {
     let open = &report.open[0];
     assert_eq!(
         (open.service_name.as_str(), open.service_product.as_str()),
-        ("https", "X")
+        ("https", "Caddy httpd")
     );
+    assert_eq!(open.service_version, "2.9");
     assert!(open.tls.is_some());
 
     nmap.path = dir.path().join("gone");

@@ -116,7 +116,10 @@ impl Answer {
     pub fn from_errno(errno: Errno) -> Self {
         match errno {
             Errno::INPROGRESS | Errno::ALREADY | Errno::INTR => Self::Pending,
-            Errno::CONNREFUSED | Errno::CONNRESET => Self::Refused,
+            Errno::CONNREFUSED => Self::Refused,
+            // A reset in SYN-SENT is ECONNREFUSED (`tcp_reset()` in the kernel): with these the
+            // handshake was over, and the program behind the open port reset the connection.
+            Errno::CONNRESET | Errno::PIPE => Self::Accepted,
             Errno::NETUNREACH | Errno::NETDOWN => Self::NoRoute(NoWay::Net),
             Errno::HOSTUNREACH
             | Errno::HOSTDOWN

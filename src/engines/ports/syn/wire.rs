@@ -231,8 +231,8 @@ fn long(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
-/// Looks at a packet with every parser here: for fuzzing.
-#[doc(hidden)]
+/// Looks at a packet with every parser here.
+#[cfg(test)]
 pub fn parse_anything(packet: &[u8]) {
     let _ = (
         answer_v4(packet),

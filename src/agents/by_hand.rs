@@ -51,6 +51,9 @@ pub async fn once_all<S: PortScanner>(
     };
     let done = scan_targets(&settled.targets, &scan, scanner.nmap(), &watch).await;
     let run = done.map_err(|e| one(e.to_string()))?;
+    for note in &run.notes {
+        eprintln!("{}", text::display(note, 300));
+    }
     // Those that were not whole when the scan ended.
     for report in run.hosts.iter().filter(|report| report.incomplete) {
         watch.shown(report);

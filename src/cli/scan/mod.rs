@@ -204,7 +204,10 @@ async fn scan(
     let mut failed = None;
     if !targets.is_empty() {
         match scan_targets(&targets, &options, nmap.as_ref(), &*watch).await {
-            Ok(run) => watch.gathered().finish(&run),
+            Ok(run) => {
+                watch.say(&run.notes);
+                watch.gathered().finish(&run);
+            }
             Err(error) => failed = Some(error),
         }
     }

@@ -70,6 +70,14 @@ impl Watch {
         }
     }
 
+    /// What the user should know of how the scan went.
+    pub fn say(&self, notes: &[String]) {
+        for note in notes {
+            self.bar
+                .suspend(|| eprintln!("reconctl: {}", display(note)));
+        }
+    }
+
     /// What was found so far.
     pub fn gathered(&self) -> MutexGuard<'_, Gathered> {
         self.gathered.lock().unwrap_or_else(PoisonError::into_inner)

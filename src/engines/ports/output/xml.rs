@@ -95,6 +95,7 @@ fn host(xml: &mut Xml<'_>, host: &HostScan) -> io::Result<()> {
     for (state, count) in others(&host.port_counts) {
         let count = count.to_string();
         let reason = match (state, host.port_counts.unreachable) {
+            ("closed", _) if host.engine.contains("syn") => "reset",
             ("closed", _) => "conn-refused",
             (_, 0) => "no-response",
             _ => "host-unreach",

@@ -45,7 +45,6 @@ fn report(addr: [u8; 4], open: Vec<OpenPort>, closed: u32, incomplete: bool) -> 
             closed,
             ..PortCounts::default()
         },
-        reasons: Vec::new(),
         open,
         duration: Duration::from_secs(1),
         incomplete,

@@ -61,6 +61,7 @@ impl Observer for Steps {
 
 async fn probe_with(port: u16, service_timeout: Duration) -> OpenPort {
     let options = ScanOptions {
+        engine: Engine::Connect,
         ports: [port].into_iter().collect(),
         service_timeout,
         engine: Engine::Connect,
@@ -206,6 +207,7 @@ async fn https_with_the_facts_of_its_certificate() {
 async fn a_thorough_scan_with_and_without_nmap() {
     let port = https();
     let options = ScanOptions {
+        engine: Engine::Connect,
         ports: [port].into_iter().collect(),
         engine: Engine::Connect,
         ..ScanOptions::default()
@@ -372,6 +374,7 @@ async fn a_firewall_in_front_is_named() {
 #[tokio::test]
 async fn a_deep_scan_lists_versions_and_ciphers() {
     let options = ScanOptions {
+        engine: Engine::Connect,
         ports: [https()].into_iter().collect(),
         deep: true,
         service_timeout: Duration::from_secs(20),

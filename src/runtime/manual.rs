@@ -71,17 +71,18 @@ pub trait Show: Sync {
     fn show(&self, shown: Shown);
 }
 
-/// Standard output: JSON lines and text at once, JSON as one document in the end.
+/// Standard output. What is done is written and forgotten, in each form, so that a large network takes
+/// no more memory than a small one.
 struct Screen {
     json: bool,
     jsonl: bool,
     state: Mutex<ScreenState>,
 }
 
-#[derive(Default)]
 struct ScreenState {
-    list: Option<&'static str>,
-    items: Vec<serde_json::Value>,
+    out: io::BufWriter<io::Stdout>,
+    /// The list of the JSON document is begun.
+    begun: bool,
     failed: Option<io::Error>,
 }
 
@@ -90,39 +91,55 @@ impl Screen {
         Self {
             json: options.json,
             jsonl: options.jsonl,
-            state: Mutex::default(),
+            state: Mutex::new(ScreenState {
+                out: io::BufWriter::new(io::stdout()),
+                begun: false,
+                failed: None,
+            }),
         }
     }
 
     /// Writes what has waited, and tells what could not be written.
     fn end(self) -> io::Result<()> {
         let state = self.state.into_inner();
-        let state = state.unwrap_or_else(PoisonError::into_inner);
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
         if let Some(error) = state.failed {
             return Err(error);
         }
-        if self.json {
-            let mut out = io::stdout().lock();
-            let list = state.list.unwrap_or("results");
-            serde_json::to_writer_pretty(&mut out, &serde_json::json!({ list: state.items }))?;
-            return writeln!(out);
+        match (self.json, state.begun) {
+            (true, true) => writeln!(state.out, "\n  ]\n}}")?,
+            (true, false) => writeln!(state.out, "{{\n  \"results\": []\n}}")?,
+            (false, _) => {}
         }
-        Ok(())
+        state.out.flush()
+    }
+
+    fn write(&self, state: &mut ScreenState, shown: &Shown) -> io::Result<()> {
+        if self.json {
+            match state.begun {
+                false => write!(state.out, "{{\n  \"{}\": [", shown.list)?,
+                true => write!(state.out, ",")?,
+            }
+            state.begun = true;
+            let item = serde_json::to_string_pretty(&shown.item)?;
+            for line in item.lines() {
+                write!(state.out, "\n    {line}")?;
+            }
+            return Ok(());
+        }
+        match self.jsonl {
+            true => writeln!(state.out, "{}", shown.item)?,
+            false => writeln!(state.out, "{}", shown.text)?,
+        }
+        // Somebody may be watching.
+        state.out.flush()
     }
 }
 
 impl Show for Screen {
     fn show(&self, shown: Shown) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.list = Some(shown.list);
-        if self.json {
-            return state.items.push(shown.item);
-        }
-        let line = match self.jsonl {
-            true => shown.item.to_string(),
-            false => shown.text,
-        };
-        if let Err(error) = writeln!(io::stdout().lock(), "{line}") {
+        if let Err(error) = self.write(&mut state, &shown) {
             state.failed = Some(error);
         }
     }

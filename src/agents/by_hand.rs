@@ -8,7 +8,7 @@ use crate::engines::ports::{
     Inputs, Observer, Progress, ScanOptions, ScanReport, scan_targets, settle,
 };
 use crate::fleet::ScanSettings;
-use crate::runtime::{Context, Options, Phase, Show, Shown, WorkError, lookup, text};
+use crate::runtime::{Context, Options, Phase, Show, WorkError, lookup, text};
 
 use super::scan::PortScanner;
 
@@ -92,12 +92,7 @@ impl Watch<'_> {
             return;
         }
         let host = HostScan::of(report, self.names, self.kind);
-        self.show.show(Shown {
-            list: "scans",
-            text: table(&host),
-            // These types have nothing that JSON cannot hold.
-            item: serde_json::to_value(&host).unwrap_or_default(),
-        });
+        self.show.item("scans", &host, || table(&host));
     }
 }
 

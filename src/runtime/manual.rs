@@ -65,17 +65,51 @@ fn complain<A: Agent>(code: ExitCode, message: &str) -> ExitCode {
     code
 }
 
+/// How results are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// For people.
+    Text,
+    /// One JSON document with a list.
+    Json,
+    /// One JSON object a line.
+    JsonLines,
+}
+
 /// Where results go as they come.
 pub trait Show: Sync {
-    /// One target is done.
-    fn show(&self, shown: Shown);
+    /// How they are written.
+    fn form(&self) -> Form;
+
+    /// One element of a list, written so.
+    fn show(&self, list: &'static str, written: &str);
+}
+
+impl dyn Show + '_ {
+    /// One target is done: writes it in the form that is wanted.
+    pub fn item<T: serde::Serialize>(
+        &self,
+        list: &'static str,
+        item: &T,
+        text: impl FnOnce() -> String,
+    ) {
+        let written = match self.form() {
+            Form::Text => Ok(text()),
+            Form::Json => serde_json::to_string_pretty(item),
+            Form::JsonLines => serde_json::to_string(item),
+        };
+        match written {
+            Ok(written) => self.show(list, &written),
+            // What is shown has nothing that JSON cannot hold.
+            Err(error) => tracing::error!(%error, "cannot be written as JSON"),
+        }
+    }
 }
 
 /// Standard output. What is done is written and forgotten, in each form, so that a large network takes
 /// no more memory than a small one.
 struct Screen {
-    json: bool,
-    jsonl: bool,
+    form: Form,
     state: Mutex<ScreenState>,
 }
 
@@ -89,8 +123,11 @@ struct ScreenState {
 impl Screen {
     fn new(options: &Options) -> Self {
         Self {
-            json: options.json,
-            jsonl: options.jsonl,
+            form: match (options.json, options.jsonl) {
+                (true, _) => Form::Json,
+                (false, true) => Form::JsonLines,
+                (false, false) => Form::Text,
+            },
             state: Mutex::new(ScreenState {
                 out: io::BufWriter::new(io::stdout()),
                 begun: false,
@@ -106,7 +143,7 @@ impl Screen {
         if let Some(error) = state.failed {
             return Err(error);
         }
-        match (self.json, state.begun) {
+        match (self.form == Form::Json, state.begun) {
             (true, true) => writeln!(state.out, "\n  ]\n}}")?,
             (true, false) => writeln!(state.out, "{{\n  \"results\": []\n}}")?,
             (false, _) => {}
@@ -114,32 +151,32 @@ impl Screen {
         state.out.flush()
     }
 
-    fn write(&self, state: &mut ScreenState, shown: &Shown) -> io::Result<()> {
-        if self.json {
-            match state.begun {
-                false => write!(state.out, "{{\n  \"{}\": [", shown.list)?,
-                true => write!(state.out, ",")?,
-            }
-            state.begun = true;
-            let item = serde_json::to_string_pretty(&shown.item)?;
-            for line in item.lines() {
-                write!(state.out, "\n    {line}")?;
-            }
-            return Ok(());
+    fn write(&self, state: &mut ScreenState, list: &str, written: &str) -> io::Result<()> {
+        if self.form != Form::Json {
+            writeln!(state.out, "{written}")?;
+            // Somebody may be watching.
+            return state.out.flush();
         }
-        match self.jsonl {
-            true => writeln!(state.out, "{}", shown.item)?,
-            false => writeln!(state.out, "{}", shown.text)?,
+        match state.begun {
+            false => write!(state.out, "{{\n  \"{list}\": [")?,
+            true => write!(state.out, ",")?,
         }
-        // Somebody may be watching.
-        state.out.flush()
+        state.begun = true;
+        for line in written.lines() {
+            write!(state.out, "\n    {line}")?;
+        }
+        Ok(())
     }
 }
 
 impl Show for Screen {
-    fn show(&self, shown: Shown) {
+    fn form(&self) -> Form {
+        self.form
+    }
+
+    fn show(&self, list: &'static str, written: &str) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = self.write(&mut state, &shown) {
+        if let Err(error) = self.write(&mut state, list, written) {
             state.failed = Some(error);
         }
     }

@@ -68,7 +68,7 @@ pub trait Agent: Sized {
             let mut failed = Vec::new();
             for target in &options.target {
                 match self.once(target, ctx).await {
-                    Ok(shown) => show.show(shown),
+                    Ok(shown) => show.item(shown.list, &shown.item, || shown.text),
                     Err(error) => failed.push(error),
                 }
                 if ctx.control.phase() == Phase::Stop {

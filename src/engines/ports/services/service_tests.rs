@@ -64,7 +64,6 @@ async fn probe_with(port: u16, service_timeout: Duration) -> OpenPort {
         engine: Engine::Connect,
         ports: [port].into_iter().collect(),
         service_timeout,
-        engine: Engine::Connect,
         ..ScanOptions::default()
     };
     let steps = Steps(AtomicU64::new(0));
@@ -209,7 +208,6 @@ async fn a_thorough_scan_with_and_without_nmap() {
     let options = ScanOptions {
         engine: Engine::Connect,
         ports: [port].into_iter().collect(),
-        engine: Engine::Connect,
         ..ScanOptions::default()
     };
     let dir = tempfile::tempdir().unwrap();

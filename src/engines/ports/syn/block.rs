@@ -17,14 +17,19 @@ pub struct Block {
     pub round: u32,
     /// When the round was sent completely; until then `None`.
     pub sent_at: Option<Instant>,
-    /// When every so many-th probe of the first round was sent, microseconds after `began`.
+    /// When every `timed`-th probe of the first round was sent, microseconds after `began`.
     samples: Box<[u32]>,
+    timed: u32,
     /// Start of the first round.
     pub began: Instant,
 }
 
-/// Every so many-th probe is timed.
+/// Of a large block every so many-th probe is timed; the others are taken to have been sent with the
+/// timed one before them, as they mostly were: in the same batch.
 const SAMPLE_EVERY: u32 = 16;
+
+/// Up to this many probes each one is timed: few may answer, and slow ones are far apart.
+const SMALL: u32 = 16_384;
 
 /// An answer as the block sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,15 +48,17 @@ pub enum Taken {
 impl Block {
     /// A block of `len` probes from this place on, of which none was sent.
     pub fn new(start: u64, len: u32, now: Instant) -> Self {
+        let timed = if len <= SMALL { 1 } else { SAMPLE_EVERY };
         Self {
             start,
             len,
+            timed,
             unanswered: Bits::full(len),
             pending: Bits::full(len),
             cursor: 0,
             round: 0,
             sent_at: None,
-            samples: vec![u32::MAX; len.div_ceil(SAMPLE_EVERY) as usize].into_boxed_slice(),
+            samples: vec![u32::MAX; len.div_ceil(timed) as usize].into_boxed_slice(),
             began: now,
         }
     }
@@ -87,8 +94,8 @@ impl Block {
     pub fn sent(&mut self, index: u32, now: Instant) {
         self.pending.clear(index);
         self.cursor = index + 1;
-        if self.round == 0 && index.is_multiple_of(SAMPLE_EVERY) {
-            self.samples[(index / SAMPLE_EVERY) as usize] = self.micros(now);
+        if self.round == 0 && index.is_multiple_of(self.timed) {
+            self.samples[(index / self.timed) as usize] = self.micros(now);
         }
         if self.pending.count == 0 {
             self.sent_at = Some(now);
@@ -104,8 +111,8 @@ impl Block {
         if self.pending.count == 0 && self.sent_at.is_none() {
             self.sent_at = Some(now);
         }
-        let rtt = if self.round == 0 && index.is_multiple_of(SAMPLE_EVERY) {
-            let sent = self.samples[(index / SAMPLE_EVERY) as usize];
+        let rtt = if self.round == 0 {
+            let sent = self.samples[(index / self.timed) as usize];
             (sent != u32::MAX).then(|| self.micros(now).saturating_sub(sent))
         } else {
             // RFC 6298 §3, Karn: which probe is answered is not known.

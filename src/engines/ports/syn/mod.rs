@@ -154,7 +154,7 @@ impl Running {
                 open(v4, Domain::IPV4)?,
                 open(v6, Domain::IPV6)?,
                 Arc::clone(&low),
-            );
+            )?;
             running.low.push(low);
             std::thread::Builder::new()
                 .name(format!("syn-{number}"))

@@ -1,5 +1,5 @@
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
@@ -138,17 +138,32 @@ fn about(port: u16, kind: u32, quoted: u32, with_header: bool) -> [SockFilter; 7
     ]
 }
 
-/// The address that the routing table sends from to this one; nothing is sent.
-///
-/// # Errors
-/// There is no way there.
-pub fn source_to(to: Ipv4Addr) -> io::Result<Ipv4Addr> {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-    // Any port will do but 0, which is none.
-    socket.connect((to, 9))?;
-    match socket.local_addr()? {
-        SocketAddr::V4(addr) => Ok(*addr.ip()),
-        SocketAddr::V6(_) => Err(io::ErrorKind::AddrNotAvailable.into()),
+/// Asks the routing table from which of our addresses it sends.
+#[derive(Debug)]
+pub struct Routes(Socket);
+
+impl Routes {
+    /// A way to ask; nothing is ever sent by it.
+    ///
+    /// # Errors
+    /// `socket(2)`'s.
+    pub fn open() -> io::Result<Self> {
+        Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP)).map(Self)
+    }
+
+    /// Our address to this one.
+    ///
+    /// # Errors
+    /// There is no way there.
+    pub fn source_to(&self, to: Ipv4Addr) -> io::Result<Ipv4Addr> {
+        // Connecting a datagram socket looks the route up; any port will do but 0, which is none.
+        self.0.connect(&SocketAddr::from((to, 9)).into())?;
+        let local = self.0.local_addr()?.as_socket_ipv4();
+        // Else the next look-up would be bound to this address.
+        rustix::net::connect_unspec(&self.0)?;
+        local
+            .map(|local| *local.ip())
+            .ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
     }
 }
 
@@ -158,6 +173,11 @@ mod tests {
 
     #[test]
     fn loopback_is_reached_from_loopback() {
-        assert_eq!(source_to(Ipv4Addr::LOCALHOST).unwrap(), Ipv4Addr::LOCALHOST);
+        let routes = Routes::open().unwrap();
+        for _ in 0..2 {
+            let source = routes.source_to(Ipv4Addr::LOCALHOST).unwrap();
+            assert_eq!(source, Ipv4Addr::LOCALHOST);
+        }
+        assert!(routes.source_to(Ipv4Addr::BROADCAST).is_err());
     }
 }

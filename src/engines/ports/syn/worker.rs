@@ -17,7 +17,7 @@ use super::block::{Block, Taken};
 use super::hosts::Loss;
 use super::mmsg::{self, BATCH, Incoming, Outgoing};
 use super::shared::Shared;
-use super::socket::{RawSockets, source_to};
+use super::socket::{RawSockets, Routes};
 use super::wire::{self, Answer, IcmpError, Said, Syn, Unreachable};
 
 /// What a worker tells.
@@ -38,6 +38,7 @@ pub struct Worker {
     messages: UnboundedSender<Message>,
     v4: Option<RawSockets>,
     v6: Option<RawSockets>,
+    routes: Routes,
     /// Those that are under way, the oldest first.
     blocks: Vec<Block>,
     /// The first place that this worker has not decided; the checkpoint is made from it.
@@ -100,8 +101,9 @@ impl Worker {
         v4: Option<RawSockets>,
         v6: Option<RawSockets>,
         low: Arc<AtomicU64>,
-    ) -> Self {
-        Self {
+    ) -> io::Result<Self> {
+        Ok(Self {
+            routes: Routes::open()?,
             shared,
             messages,
             v4,
@@ -116,7 +118,7 @@ impl Worker {
             turns: 0,
             moved: false,
             reported_at: Instant::now(),
-        }
+        })
     }
 
     /// Works until every probe is decided or the sweep is stopped.
@@ -253,7 +255,7 @@ impl Worker {
 
     /// Our address to a host. Hosts that share a state do not share a way.
     fn source(&self, host: u64, to: Ipv4Addr) -> Option<Ipv4Addr> {
-        let find = || source_to(to).ok();
+        let find = || self.routes.source_to(to).ok();
         match self.shared.hosts.exact() {
             true => self.shared.hosts.of(host).source(find),
             false => find(),

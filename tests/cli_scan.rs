@@ -218,10 +218,10 @@ fn ctrl_c_keeps_what_was_found_and_resume_goes_on() {
         .by_ref()
         .map(Result::unwrap)
         .find(|line| line.starts_with("open "));
-    assert_eq!(
-        first.unwrap(),
-        format!("open 127.0.0.1 {}/tcp", ports.port())
-    );
+    let first = first.unwrap();
+    assert!(first.starts_with("open 127.0.0."), "{first}");
+    // Its usual service, if it has one, comes after it.
+    assert!(first.contains(&format!(" {}/tcp", ports.port())), "{first}");
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     let mut out = String::new();

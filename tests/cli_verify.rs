@@ -230,7 +230,7 @@ fn what_is_missing_on_the_host_is_found() {
     bed.write("etc/passwd", "root:x:0:0::/:\n");
     for gone in [
         "usr/lib/recon/recon-kaze",
-        "usr/lib/recon/recon-ryu",
+        "usr/lib/recon/recon-suzu",
         "usr/bin/nmap",
     ] {
         fs::remove_file(bed.root().join(gone)).unwrap();
@@ -245,7 +245,7 @@ fn what_is_missing_on_the_host_is_found() {
     one(
         &report,
         "note",
-        "recon@ryu.service: its program is not installed; no profile",
+        "recon@suzu.service: its program is not installed; no profile",
     );
     one(
         &report,

@@ -1,8 +1,14 @@
 use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, socket_with};
 
+use super::scan;
+use crate::fleet::{EngineUse, Settings};
+
 /// Says in the log which engine the scans will use, and why. Whether raw sockets can be had is tried,
 /// not guessed: a capability, a system-call filter and a user namespace all have a say in it.
-pub fn announce() {
+pub fn announce(settings: &Settings) {
+    if scan::of(settings).is_ok_and(|scan| scan.engine == EngineUse::Connect) {
+        return tracing::info!(EVENT = "engine", "scans by connect(2), as configured");
+    }
     let raw = socket_with(
         AddressFamily::INET,
         SocketType::RAW,

@@ -20,8 +20,8 @@ impl Agent for Kaze {
         scan::check(settings)
     }
 
-    async fn new(_: &Config) -> Result<Self, String> {
-        engine::announce();
+    async fn new(config: &Config) -> Result<Self, String> {
+        engine::announce(&config.agent.settings);
         Ok(Self)
     }
 

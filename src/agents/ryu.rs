@@ -21,8 +21,8 @@ impl Agent for Ryu {
         scan::check(settings)
     }
 
-    async fn new(_: &Config) -> Result<Self, String> {
-        engine::announce();
+    async fn new(config: &Config) -> Result<Self, String> {
+        engine::announce(&config.agent.settings);
         Ok(Self)
     }
 

@@ -1,5 +1,11 @@
 //! Results that stream in while a scan goes on, over HTTP.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test ends with the first surprise"
+)]
+
 mod hub_support;
 
 use chrono::TimeDelta;

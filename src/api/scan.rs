@@ -41,6 +41,11 @@ impl PortCounts {
         self.open + self.closed + self.filtered + self.unreachable
     }
 
+    /// No port was scanned.
+    pub fn is_zero(&self) -> bool {
+        self.total() == 0
+    }
+
     /// Counts one more port.
     pub fn add(&mut self, state: PortState) {
         match state {
@@ -174,13 +179,25 @@ pub struct ScanResult {
     /// The address that was scanned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ip_address: Option<IpAddr>,
-    /// Number of ports scanned.
+    /// The name that the DNS has for the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// `up`, `assumed-up` (it gave no answer at all) or `unreachable`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_state: Option<String>,
+    /// What says so, in nmap's words (`syn-ack`, `udp-response`; `user-set`: nothing did).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_state_reason: Option<String>,
+    /// Number of TCP ports scanned.
     #[serde(default)]
     pub ports_scanned: u32,
     /// How many ended in which state.
     #[serde(default)]
     pub port_counts: PortCounts,
-    /// The open ones, by number.
+    /// How many UDP ports ended in which state; `filtered` are those that gave no answer.
+    #[serde(default, skip_serializing_if = "PortCounts::is_zero")]
+    pub udp_counts: PortCounts,
+    /// The open ones by number, those of TCP first.
     #[serde(default, deserialize_with = "null_is_default")]
     pub open_ports: Vec<OpenPort>,
     /// Their number.

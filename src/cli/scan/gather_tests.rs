@@ -52,6 +52,9 @@ fn report(addr: [u8; 4], open: Vec<OpenPort>, closed: u32, incomplete: bool) -> 
         finished_at: now,
         stats: SweepStats::default(),
         rtt: None,
+        hostname: None,
+        udp_counts: PortCounts::default(),
+        udp_reasons: Vec::new(),
         reasons: Vec::new(),
         reason: None,
     }

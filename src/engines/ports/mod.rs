@@ -1,6 +1,6 @@
-//! The port engines: which TCP ports of a host are open, and which services they carry.
+//! The port engines: which ports of a host are open, and which services they carry.
 //!
-//! [`scan_targets`] sweeps any number of hosts, then has the services of the open ports found out: by
+//! [`scan_targets`] sweeps the TCP and UDP ports of any number of hosts, then has the services of the open ports found out: by
 //! nmap where there is one, else by own probes. [`scan_host`] and [`scan_host_thorough`] are the same
 //! for one host that has a name. All tell an [`Observer`] about progress and keep what was found when
 //! they are ended early. May depend on `crate::api` and `crate::fleet` only. Whoever calls has made
@@ -18,8 +18,10 @@ pub mod output;
 mod plan;
 mod portset;
 mod profile;
+mod progress;
 mod rate;
 mod report;
+mod reverse;
 mod rtt;
 mod scan;
 #[cfg(test)]
@@ -29,6 +31,7 @@ mod sweep;
 mod syn;
 mod table;
 mod targets;
+mod udp;
 
 pub use error::ScanError;
 pub use inputs::{InScope, Inputs, Refused, SettleError, Settled, in_scope, settle};
@@ -38,6 +41,6 @@ pub use options::{Engine, Observer, Progress, ScanOptions, Unobserved};
 pub use plan::{Plan, Probe, Targets, TargetsError};
 pub use portset::{PortSet, PortSetError};
 pub use profile::SettingsError;
-pub use report::{Checkpoint, Reason, ScanReport, ScanRun, SweepStats};
+pub use report::{Checkpoint, HostState, Reason, ScanReport, ScanRun, SweepStats};
 pub use scan::{scan_host, scan_host_thorough};
 pub use targets::scan_targets;

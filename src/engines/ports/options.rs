@@ -47,6 +47,8 @@ pub struct ScanOptions {
     pub services: bool,
     /// Ask more of each service: which TLS versions and cipher suites it accepts. Many connections.
     pub deep: bool,
+    /// Ask the system's resolver for the names of hosts that have open ports.
+    pub dns: bool,
     /// The names under which addresses are scanned, if they were named so: TLS and HTTP ask for them.
     pub names: BTreeMap<IpAddr, String>,
     /// Time for all probes of one port.
@@ -71,6 +73,7 @@ impl Default for ScanOptions {
             max_rate_total: 0,
             services: true,
             deep: false,
+            dns: false,
             names: BTreeMap::new(),
             service_timeout: Duration::from_secs(6),
             scope_id: 0,

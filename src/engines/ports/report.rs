@@ -88,11 +88,25 @@ pub(crate) struct HostTally {
 pub struct Reason {
     /// The state.
     pub state: PortState,
-    /// `syn-ack`, `conn-refused`, `reset`, `no-response`, `host-unreach`, `net-unreach` or
-    /// `admin-prohibited`.
+    /// Of TCP `syn-ack`, `conn-refused`, `reset`; of UDP `udp-response`, `port-unreach`; of both
+    /// `no-response`, `host-unreach`, `net-unreach`, `admin-prohibited`.
     pub reason: &'static str,
     /// Number of ports.
     pub ports: u32,
+}
+
+/// Why a UDP port is closed.
+pub(crate) const PORT_UNREACH: &str = "port-unreach";
+
+/// Whether a host is there at all. A scan leaves none out: what gives no answer is assumed to be up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HostState {
+    /// It answered; how it did first, in the words of [`Reason::reason`].
+    Up(&'static str),
+    /// It gave no answer at all.
+    AssumedUp,
+    /// The network says that it cannot be reached; in the same words.
+    Unreachable(&'static str),
 }
 
 impl HostTally {
@@ -103,8 +117,12 @@ impl HostTally {
             0 => PortState::Unreachable,
             _ => PortState::Filtered,
         };
+        let answer = match refusal {
+            PORT_UNREACH => "udp-response",
+            _ => "syn-ack",
+        };
         let all = [
-            (PortState::Open, "syn-ack", self.open),
+            (PortState::Open, answer, self.open),
             (PortState::Closed, refusal, self.closed),
             (PortState::Filtered, "no-response", self.silent),
             (no_way, "host-unreach", self.host_unreach),
@@ -135,8 +153,10 @@ pub struct ScanRun {
     pub notes: Vec<String>,
     /// Number of addresses.
     pub targets: u64,
-    /// How many probes of all ended in which state: open, closed, filtered, unreachable.
+    /// How many TCP probes of all ended in which state: open, closed, filtered, unreachable.
     pub counts: [u64; 4],
+    /// The same of UDP.
+    pub udp_counts: [u64; 4],
     /// Start.
     pub started_at: DateTime<Utc>,
     /// End.
@@ -161,12 +181,18 @@ pub struct ScanReport {
     /// The scan as a command line (nmap's own, or in its manner). Of a scan of many hosts empty where
     /// no port is open: the run has it.
     pub command: String,
-    /// How many ports ended in which state. Ports that were not decided are not counted. Of a scan of
+    /// The name that the DNS has for the address, escaped; only where a port is open.
+    pub hostname: Option<String>,
+    /// How many TCP ports ended in which state. Ports that were not decided are not counted. Of a scan of
     /// more than 65,536 targets only the open ones are.
     pub counts: PortCounts,
     /// Why they did.
     pub reasons: Vec<Reason>,
-    /// The open ones, by number.
+    /// How many UDP ports did; `filtered` are those that gave no answer (nmap: open|filtered).
+    pub udp_counts: PortCounts,
+    /// Why they did.
+    pub udp_reasons: Vec<Reason>,
+    /// The open ones by number, those of TCP before those of UDP.
     pub open: Vec<OpenPort>,
     /// From first attempt to last answer.
     pub duration: Duration,
@@ -193,8 +219,11 @@ impl ScanReport {
             addr,
             engine: "connect".to_owned(),
             command,
+            hostname: None,
             counts: PortCounts::default(),
             reasons: Vec::new(),
+            udp_counts: PortCounts::default(),
+            udp_reasons: Vec::new(),
             open: Vec::new(),
             duration: Duration::ZERO,
             incomplete: false,
@@ -209,19 +238,51 @@ impl ScanReport {
     /// Nothing answered as a host would: no port is open or closed, and the network said that the
     /// host cannot be reached.
     pub fn is_unreachable(&self) -> bool {
-        self.counts.unreachable > 0 && self.counts.open + self.counts.closed == 0
+        matches!(self.host_state(), HostState::Unreachable(_))
+    }
+
+    /// Whether the host is there, and what says so.
+    pub fn host_state(&self) -> HostState {
+        let reason = |tcp: u32, udp: u32, state, usual: &'static str| {
+            let reasons = self.reasons.iter().chain(&self.udp_reasons);
+            let first = reasons.filter(|r| r.state == state).map(|r| r.reason);
+            (tcp + udp > 0).then(|| first.chain([usual]).next().unwrap_or(usual))
+        };
+        let (tcp, udp) = (&self.counts, &self.udp_counts);
+        let open = reason(tcp.open, udp.open, PortState::Open, "syn-ack");
+        let closed = reason(tcp.closed, udp.closed, PortState::Closed, "conn-refused");
+        let no_way = reason(
+            tcp.unreachable,
+            udp.unreachable,
+            PortState::Unreachable,
+            "host-unreach",
+        );
+        match (open.or(closed), no_way) {
+            (Some(answer), _) => HostState::Up(answer),
+            (None, Some(why)) => HostState::Unreachable(why),
+            (None, None) => HostState::AssumedUp,
+        }
+    }
+
+    /// The open TCP ports.
+    pub(crate) fn open_tcp(&self) -> impl Iterator<Item = &OpenPort> {
+        self.open.iter().filter(|port| port.protocol == "tcp")
     }
 
     /// The `result` of a submission to the hub. `target` is the target as given.
     pub fn into_result(self, target: &str) -> ScanResult {
-        let unreachable = self.is_unreachable();
+        let state = self.host_state();
         ScanResult {
-            success: !unreachable,
+            success: !matches!(state, HostState::Unreachable(_)),
             reason: self.reason,
             target: target.to_owned(),
             ip_address: Some(self.addr),
+            hostname: self.hostname,
+            host_state: Some(state.word().to_owned()),
+            host_state_reason: Some(state.reason().to_owned()),
             ports_scanned: self.counts.total(),
             port_counts: self.counts,
+            udp_counts: self.udp_counts,
             open_ports_count: u32::try_from(self.open.len()).unwrap_or(u32::MAX),
             open_ports: self.open,
             scan_duration: self.duration.as_secs_f64(),
@@ -235,13 +296,37 @@ impl ScanReport {
     }
 }
 
+impl HostState {
+    /// `up`, `assumed-up` or `unreachable`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Up(_) => "up",
+            Self::AssumedUp => "assumed-up",
+            Self::Unreachable(_) => "unreachable",
+        }
+    }
+
+    /// What says so, in nmap's words; `user-set`: nothing did.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Up(reason) | Self::Unreachable(reason) => reason,
+            Self::AssumedUp => "user-set",
+        }
+    }
+}
+
 /// The scan in the manner of an nmap command line.
 pub(crate) fn describe(
     engine: &str,
     targets: &impl std::fmt::Display,
     options: &ScanOptions,
 ) -> String {
-    let mut text = format!("{engine} -p {}", options.ports);
+    let udp = options.udp_ports.to_numbers();
+    let mut text = match (options.ports.is_empty(), udp.is_empty()) {
+        (_, true) => format!("{engine} -p {}", options.ports),
+        (true, false) => format!("{engine} -sU -p U:{udp}"),
+        (false, false) => format!("{engine} -sT -sU -p T:{},U:{udp}", options.ports),
+    };
     if options.max_rate > 0 {
         text.push_str(&format!(" --max-rate {}", options.max_rate));
     }

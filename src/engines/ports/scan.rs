@@ -6,7 +6,7 @@ use chrono::Utc;
 use crate::api::{OpenPort, PortCounts, PortState};
 
 use super::nmap::{Nmap, NmapError};
-use super::report::{HostTally, ScanReport, Sweep};
+use super::report::{HostTally, Reason, ScanReport, Sweep};
 use super::targets::scan_named;
 use super::{Observer, ScanError, ScanOptions, Targets, services, table};
 
@@ -73,6 +73,19 @@ pub(super) fn open_port(port: u16) -> OpenPort {
     }
 }
 
+fn by_state(reasons: &[Reason]) -> PortCounts {
+    let of = |state| {
+        let reasons = reasons.iter().filter(|reason| reason.state == state);
+        reasons.map(|reason| reason.ports).sum()
+    };
+    PortCounts {
+        open: of(PortState::Open),
+        closed: of(PortState::Closed),
+        filtered: of(PortState::Filtered),
+        unreachable: of(PortState::Unreachable),
+    }
+}
+
 impl ScanReport {
     /// Takes what a sweep found on this host, whose ports were `ports` in number.
     pub(super) fn take_sweep(
@@ -83,16 +96,7 @@ impl ScanReport {
         ports: usize,
     ) {
         self.reasons = tally.reasons(swept.refusal);
-        let of = |state| {
-            let reasons = self.reasons.iter().filter(|reason| reason.state == state);
-            reasons.map(|reason| reason.ports).sum()
-        };
-        self.counts = PortCounts {
-            open: of(PortState::Open),
-            closed: of(PortState::Closed),
-            filtered: of(PortState::Filtered),
-            unreachable: of(PortState::Unreachable),
-        };
+        self.counts = by_state(&self.reasons);
         if self.is_unreachable() {
             self.reason = Some(match swept.last_error {
                 Some(errno) => format!("cannot connect: {}", std::io::Error::from(errno)),
@@ -104,6 +108,30 @@ impl ScanReport {
         self.open = open.into_iter().map(open_port).collect();
         self.incomplete = swept.incomplete && (self.counts.total() as usize) < ports;
         self.rtt = tally.rtt;
+    }
+
+    /// Takes what the sweep of UDP found, after that of TCP.
+    pub(super) fn take_udp(
+        &mut self,
+        swept: &Sweep,
+        tally: &HostTally,
+        mut open: Vec<OpenPort>,
+        ports: usize,
+    ) {
+        self.udp_reasons = tally.reasons(swept.refusal);
+        self.udp_counts = by_state(&self.udp_reasons);
+        open.sort_unstable_by_key(|port| port.port);
+        self.open.append(&mut open);
+        match (self.is_unreachable(), &self.reason, swept.last_error) {
+            (false, ..) => self.reason = None,
+            (true, None, Some(errno)) => {
+                let error = std::io::Error::from(errno);
+                self.reason = Some(format!("cannot be reached: {error}"));
+            }
+            (true, ..) => {}
+        }
+        self.incomplete |= swept.incomplete && (self.udp_counts.total() as usize) < ports;
+        self.rtt = self.rtt.or(tally.rtt);
     }
 
     /// A step of the scan that started then is over.

@@ -1,24 +1,25 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
-use crate::api::{OpenPort, PortState};
+use crate::api::PortState;
 
 use super::limits::Groups;
 use super::nmap::{Nmap, NmapError, detect_with_nmap};
+use super::progress::{Steps, Sweeps, Watch};
 use super::rate::Rates;
 use super::report::{HostTally, ScanReport, ScanRun, Sweep, describe};
+use super::reverse::Reverse;
 use super::scan::open_port;
 use super::services::{self, Job};
 use super::sweep::sweep;
-use super::syn;
 use super::{Checkpoint, Engine, Observer, Plan, Progress, ScanError, ScanOptions, Targets};
+use super::{syn, udp};
 
 /// Hosts whose services are found out at the same time; how many ports of all of them are probed at
 /// a time is bounded apart from that.
@@ -27,8 +28,8 @@ const HOSTS_AT_ONCE: usize = 64;
 /// The same where nmap does it: each is a process.
 const NMAPS_AT_ONCE: usize = 4;
 
-/// Scans many hosts: sweeps their ports, and finds out which services the open ones carry: by nmap,
-/// where there is one, else by own probes.
+/// Scans many hosts: sweeps their TCP and UDP ports at the same time, and finds out which services the open ones carry: by nmap,
+/// where there is one, else by own probes. No host is left out because it gives no answer.
 ///
 /// Needs a tokio runtime (any flavour) with time and I/O; the sweep itself runs on threads of its
 /// own. A scan that is cancelled or that exceeds `max_time` returns what it found, `incomplete`.
@@ -54,11 +55,13 @@ pub(super) async fn scan_named(
     nmap: Option<&Nmap>,
     observer: &dyn Observer,
 ) -> Result<(ScanRun, Option<NmapError>), ScanError> {
-    let plan = Arc::new(plan(targets, options)?);
+    let (plan, udp) = plans(targets, options)?;
     let start = Instant::now();
     let scan = Scan {
         rates: Arc::new(Rates::new(options, targets.len())),
-        plan,
+        plan: Arc::new(plan),
+        udp,
+        reverse: options.dns.then(Reverse::of_system),
         name,
         options,
         nmap,
@@ -70,23 +73,28 @@ pub(super) async fn scan_named(
     scan.run().await
 }
 
-/// The plan, as it was when an earlier scan is gone on with.
-fn plan(targets: &Targets, options: &ScanOptions) -> Result<Plan, ScanError> {
+/// The plans of TCP, as it was when an earlier scan is gone on with, and of UDP.
+fn plans(targets: &Targets, options: &ScanOptions) -> Result<(Plan, Plan), ScanError> {
     let seed = options.resume.map_or_else(rand::random, |at| at.seed);
     let plan = Plan::new(targets.clone(), &options.ports, seed);
+    let udp = Plan::new(targets.clone(), &options.udp_ports, seed);
     match options.resume {
-        _ if plan.is_empty() => Err(ScanError::NoPorts),
+        _ if plan.is_empty() && udp.is_empty() => Err(ScanError::NoPorts),
         Some(Checkpoint { total, .. }) if total != plan.len() => Err(ScanError::OtherScan {
             expected: plan.len(),
             found: total,
         }),
-        _ => Ok(plan),
+        _ => Ok((plan, udp)),
     }
 }
 
 /// A scan under way.
 struct Scan<'a> {
     plan: Arc<Plan>,
+    /// The same of UDP. It is small, and gone through anew when a scan goes on.
+    udp: Plan,
+    /// Who knows names, if they are wanted.
+    reverse: Option<Reverse>,
     rates: Arc<Rates>,
     name: Option<&'a str>,
     options: &'a ScanOptions,
@@ -99,11 +107,84 @@ struct Scan<'a> {
 /// Open ports by number of the host.
 type Open = BTreeMap<u64, Vec<u16>>;
 
+/// What both sweeps found.
+struct Found {
+    tcp: Sweep,
+    /// Open TCP ports.
+    open: Open,
+    udp: udp::Swept,
+}
+
 impl Scan<'_> {
     async fn run(&self) -> Result<(ScanRun, Option<NmapError>), ScanError> {
         let started_at = Utc::now();
         let (engine, mut notes) = self.engine();
+        let sweeps = Sweeps::new(self.observer, [self.plan.len(), self.udp.len()]);
+        let mut found = self.sweep(engine, &sweeps).await?;
+        let targets = self.plan.targets();
+        let mut stats = found.tcp.stats;
+        stats.add(&found.udp.sweep.stats);
+        let mut run = ScanRun {
+            engine: self.engine_name(engine),
+            targets: targets.len(),
+            counts: counts(&found.tcp.hosts),
+            udp_counts: counts(&found.udp.sweep.hosts),
+            incomplete: found.tcp.incomplete || found.udp.sweep.incomplete,
+            checkpoint: self.checkpoint(&found),
+            stats,
+            started_at,
+            ..ScanRun::default()
+        };
+        run.command = describe(&run.engine, targets, self.options);
+        let (done, rest) = self.reports(&mut found, &run);
+        run.hosts = done;
+        let failure = self.services(rest, &mut run, sweeps.sum()).await;
+        notes.extend(failure.as_ref().map(|error| format!("nmap: {error}")));
+        if self.reverse.as_ref().is_some_and(Reverse::gave_up) {
+            notes.push("the resolver does not answer: some hosts have no name".to_owned());
+        }
+        run.notes = notes;
+        run.hosts.sort_by_key(|report| report.addr);
+        run.finished_at = Utc::now();
+        run.duration = self.start.elapsed();
+        Ok((run, failure))
+    }
+
+    /// Sweeps TCP and UDP at the same time.
+    async fn sweep(&self, engine: Engine, sweeps: &Sweeps<'_>) -> Result<Found, ScanError> {
         let mut open = Open::new();
+        let (observe_tcp, observe_udp) = (sweeps.tcp(), sweeps.udp());
+        let udp = udp::sweep(
+            &self.udp,
+            self.options,
+            &self.rates,
+            self.deadline,
+            &observe_udp,
+        );
+        let tcp = self.sweep_tcp(engine, &observe_tcp, &mut open);
+        let (tcp, udp) = tokio::try_join!(tcp, async { Ok(udp.await) })?;
+        let udp = match (self.plan.is_empty(), udp.nothing_left()) {
+            // Were there TCP ports, their sweep would have told.
+            (true, Some(source)) => {
+                let addr = self.udp.targets().nth(0);
+                let addr = addr.unwrap_or(IpAddr::from([0, 0, 0, 0]));
+                return Err(ScanError::NotPermitted { addr, source });
+            }
+            _ => udp,
+        };
+        Ok(Found { tcp, open, udp })
+    }
+
+    async fn sweep_tcp(
+        &self,
+        engine: Engine,
+        observer: &dyn Observer,
+        open: &mut Open,
+    ) -> Result<Sweep, ScanError> {
+        let done = self.options.resume.is_some_and(|at| at.place >= at.total);
+        if self.plan.is_empty() || done {
+            return Ok(self.no_sweep(observer));
+        }
         let targets = self.plan.targets();
         let found = |addr: IpAddr, port| {
             // An engine tells of nothing but what is in the plan.
@@ -113,42 +194,56 @@ impl Scan<'_> {
             }
         };
         let (plan, rates) = (Arc::clone(&self.plan), Arc::clone(&self.rates));
-        let (options, deadline, observer) = (self.options, self.deadline, self.observer);
-        let swept = match engine {
-            Engine::Syn => syn::sweep(plan, options, rates, deadline, observer, found).await?,
+        let (options, deadline) = (self.options, self.deadline);
+        match engine {
+            Engine::Syn => syn::sweep(plan, options, rates, deadline, observer, found).await,
             Engine::Auto | Engine::Connect => {
-                sweep(plan, options, rates, deadline, observer, found).await?
+                sweep(plan, options, rates, deadline, observer, found).await
             }
+        }
+    }
+
+    /// There is no TCP port to be tried, or an earlier scan has tried them all.
+    fn no_sweep(&self, observer: &dyn Observer) -> Sweep {
+        observer.progress(&Progress {
+            done: self.plan.len(),
+            total: self.plan.len(),
+            ..Progress::default()
+        });
+        Sweep {
+            hosts: vec![HostTally::default(); Groups::of(self.plan.targets().len()).len()],
+            ..Sweep::default()
+        }
+    }
+
+    /// Where it can go on. The UDP ports, which are few, are then gone through anew.
+    fn checkpoint(&self, found: &Found) -> Option<Checkpoint> {
+        let at_the_end = Checkpoint {
+            seed: self.plan.seed(),
+            place: self.plan.len(),
+            total: self.plan.len(),
         };
-        let mut run = ScanRun {
-            engine: if engine == Engine::Syn {
-                "syn"
-            } else {
-                "connect"
-            }
-            .to_owned(),
-            targets: targets.len(),
-            counts: counts(&swept.hosts),
-            incomplete: swept.incomplete,
-            checkpoint: swept.checkpoint,
-            stats: swept.stats,
-            started_at,
-            ..ScanRun::default()
+        let udp = found.udp.sweep.incomplete.then_some(at_the_end);
+        found.tcp.checkpoint.or(udp)
+    }
+
+    fn engine_name(&self, engine: Engine) -> String {
+        let tcp = match engine {
+            Engine::Syn => "syn",
+            Engine::Auto | Engine::Connect => "connect",
         };
-        run.command = describe(&run.engine, targets, self.options);
-        let (done, with_services) = self.reports(&swept, open, &run);
-        run.hosts = done;
-        let failure = self.services(with_services, &mut run).await;
-        notes.extend(failure.as_ref().map(|error| format!("nmap: {error}")));
-        run.notes = notes;
-        run.hosts.sort_by_key(|report| report.addr);
-        run.finished_at = Utc::now();
-        run.duration = self.start.elapsed();
-        Ok((run, failure))
+        match (self.plan.is_empty(), self.udp.is_empty()) {
+            (_, true) => tcp.to_owned(),
+            (true, false) => "udp".to_owned(),
+            (false, false) => format!("{tcp} + udp"),
+        }
     }
 
     /// Which engine sweeps, and what there is to say about that.
     fn engine(&self) -> (Engine, Vec<String>) {
+        if self.plan.is_empty() {
+            return (Engine::Connect, Vec::new());
+        }
         match (self.options.engine, syn::permitted()) {
             (Engine::Connect, _) => (Engine::Connect, Vec::new()),
             (_, Ok(())) => (Engine::Syn, Vec::new()),
@@ -160,37 +255,34 @@ impl Scan<'_> {
         }
     }
 
-    /// The reports after the sweep: those that are complete, of which the observer has heard, and
-    /// those of hosts whose services are still to be found out.
+    /// The reports after the sweeps: those that are complete, of which the observer has heard, and
+    /// those of hosts of which there is more to find out.
     fn reports(
         &self,
-        swept: &Sweep,
-        mut open: Open,
+        found: &mut Found,
         run: &ScanRun,
     ) -> (Vec<ScanReport>, VecDeque<(u64, ScanReport)>) {
         let (mut done, mut rest) = (Vec::new(), VecDeque::new());
         let targets = self.plan.targets();
-        let each = Groups::of(targets.len()).are_single();
-        let all = if each { targets.len() } else { 0 };
-        let hosts: Vec<u64> = match each {
-            true => (0..all).collect(),
-            false => open.keys().copied().collect(),
+        let hosts: Vec<u64> = match Groups::of(targets.len()).are_single() {
+            true => (0..targets.len()).collect(),
+            false => {
+                let hosts = found.open.keys().chain(found.udp.open.keys());
+                hosts
+                    .copied()
+                    .collect::<BTreeSet<u64>>()
+                    .into_iter()
+                    .collect()
+            }
         };
         for host in hosts {
             let Some(addr) = targets.nth(host) else {
                 continue;
             };
-            let ports = open.remove(&host).unwrap_or_default();
-            let tally = match each {
-                true => swept.hosts.get(self.index(host)).copied(),
-                false => None,
-            };
-            let tally = tally.unwrap_or_else(|| HostTally {
-                open: u32::try_from(ports.len()).unwrap_or(u32::MAX),
-                ..HostTally::default()
-            });
-            let report = self.report(addr, swept, &tally, ports, run);
-            if report.open.is_empty() || !self.options.services || swept.incomplete {
+            let report = self.report(host, addr, found, run);
+            let services = self.options.services && report.open_tcp().next().is_some();
+            let more = services || (self.reverse.is_some() && !report.open.is_empty());
+            if run.incomplete || !more {
                 self.observer.host(&report);
                 done.push(report);
             } else {
@@ -200,56 +292,64 @@ impl Scan<'_> {
         (done, rest)
     }
 
-    fn index(&self, host: u64) -> usize {
-        Groups::of(self.plan.targets().len()).index(host)
+    /// What a sweep counted of a host; of many hosts, the open ports only.
+    fn tally(&self, host: u64, sweep: &Sweep, open: usize) -> HostTally {
+        let groups = Groups::of(self.plan.targets().len());
+        let tally = match groups.are_single() {
+            true => sweep.hosts.get(groups.index(host)).copied(),
+            false => None,
+        };
+        tally.unwrap_or_else(|| HostTally {
+            open: u32::try_from(open).unwrap_or(u32::MAX),
+            ..HostTally::default()
+        })
     }
 
-    fn report(
-        &self,
-        addr: IpAddr,
-        swept: &Sweep,
-        tally: &HostTally,
-        ports: Vec<u16>,
-        run: &ScanRun,
-    ) -> ScanReport {
+    fn report(&self, host: u64, addr: IpAddr, found: &mut Found, run: &ScanRun) -> ScanReport {
         let single = run.targets == 1;
-        let command = match single || !ports.is_empty() {
+        let ports = found.open.remove(&host).unwrap_or_default();
+        let udp = found.udp.open.remove(&host).unwrap_or_default();
+        let command = match single || !ports.is_empty() || !udp.is_empty() {
             true => describe(&run.engine, &addr, self.options),
             false => String::new(),
         };
         let mut report = ScanReport::start(addr, command);
         report.engine.clone_from(&run.engine);
         report.started_at = run.started_at;
-        report.take_sweep(swept, tally, ports, self.plan.ports());
+        let tally = self.tally(host, &found.tcp, ports.len());
+        report.take_sweep(&found.tcp, &tally, ports, self.plan.ports());
+        if !self.udp.is_empty() {
+            let tally = self.tally(host, &found.udp.sweep, udp.len());
+            report.take_udp(&found.udp.sweep, &tally, udp, self.udp.ports());
+        }
         if single {
-            report.stats = swept.stats;
+            report.stats = run.stats;
         }
         report.finish(self.start);
         report
     }
 
-    /// Finds out the services of these hosts, of several at the same time, and puts their reports to
-    /// the others. Returns the first failure of nmap.
+    /// Finds out the services and names of these hosts, of several at the same time, and puts their
+    /// reports to the others. Returns the first failure of nmap.
     async fn services(
         &self,
         mut rest: VecDeque<(u64, ScanReport)>,
         run: &mut ScanRun,
+        swept: Progress,
     ) -> Option<NmapError> {
-        let ports = rest
-            .iter()
-            .map(|(_, report)| report.open.len() as u64)
-            .sum();
-        let steps = Steps {
-            observer: self.observer,
-            done: AtomicU64::new(self.plan.len()),
-            base: Progress {
-                total: self.plan.len() + ports,
-                open: ports,
-                sent: run.stats.attempts,
-                answered: run.stats.attempts.saturating_sub(run.stats.timeouts),
-                ..Progress::default()
-            },
+        let ports = match self.options.services {
+            true => rest
+                .iter()
+                .map(|(_, report)| report.open_tcp().count() as u64)
+                .sum(),
+            false => 0,
         };
+        let base = Progress {
+            done: swept.total,
+            total: swept.total + ports,
+            ..swept
+        };
+        let steps = Steps::new(self.observer, base);
         let at_once = match self.nmap {
             Some(_) => NMAPS_AT_ONCE,
             None => HOSTS_AT_ONCE,
@@ -260,7 +360,7 @@ impl Scan<'_> {
             while running.len() < at_once
                 && let Some((host, report)) = rest.pop_front()
             {
-                running.push(self.services_of(host, report, &steps));
+                running.push(self.rest_of(host, report, &steps));
             }
             let Some((report, failed)) = running.next().await else {
                 break;
@@ -276,17 +376,38 @@ impl Scan<'_> {
         failure
     }
 
+    /// Services and name of a host.
+    async fn rest_of(
+        &self,
+        host: u64,
+        report: ScanReport,
+        steps: &Steps<'_>,
+    ) -> (ScanReport, Option<NmapError>) {
+        let addr = report.addr;
+        let name = async {
+            match &self.reverse {
+                Some(reverse) => reverse.name(addr).await,
+                None => None,
+            }
+        };
+        let services = async {
+            match self.options.services && report.open_tcp().next().is_some() {
+                true => self.services_of(host, report, steps).await,
+                false => (report, None),
+            }
+        };
+        let (name, (mut report, failure)) = tokio::join!(name, services);
+        report.hostname = name;
+        (report, failure)
+    }
+
     async fn services_of(
         &self,
         host: u64,
         mut report: ScanReport,
         steps: &Steps<'_>,
     ) -> (ScanReport, Option<NmapError>) {
-        let watch = Watch {
-            steps,
-            scanned: u64::from(report.counts.total()),
-            done: AtomicU64::new(0),
-        };
+        let watch = steps.of(u64::from(report.counts.total()));
         // Ours come first: they are quick, and they stand whatever becomes of nmap.
         self.probe(host, &mut report, &watch, Job::Services).await;
         let Some(nmap) = self.nmap.filter(|_| !report.incomplete) else {
@@ -344,42 +465,4 @@ fn counts(hosts: &[HostTally]) -> [u64; 4] {
         counts[state] += u64::from(reason.ports);
     }
     counts
-}
-
-/// Progress of the service probes of all hosts.
-struct Steps<'a> {
-    observer: &'a dyn Observer,
-    done: AtomicU64,
-    base: Progress,
-}
-
-/// Adds the progress of one host to that of all.
-struct Watch<'a> {
-    steps: &'a Steps<'a>,
-    /// What its progress begins with: the ports that were swept.
-    scanned: u64,
-    /// Ports that were added.
-    done: AtomicU64,
-}
-
-impl Observer for Watch<'_> {
-    fn progress(&self, progress: &Progress) {
-        let done = progress.done.saturating_sub(self.scanned);
-        // nmap and the facts of TLS each go through all the ports: what is done stays done.
-        let before = self.done.fetch_max(done, Ordering::Relaxed);
-        let more = done.saturating_sub(before);
-        let all = self.steps.done.fetch_add(more, Ordering::Relaxed) + more;
-        self.steps.observer.progress(&Progress {
-            done: all.min(self.steps.base.total),
-            ..self.steps.base
-        });
-    }
-
-    fn open(&self, addr: IpAddr, port: &OpenPort) {
-        self.steps.observer.open(addr, port);
-    }
-
-    fn cancelled(&self) -> bool {
-        self.steps.observer.cancelled()
-    }
 }

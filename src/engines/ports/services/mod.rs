@@ -177,6 +177,11 @@ pub(super) fn in_clear(service: &str) -> Option<String> {
     Some(plain.or(service.strip_prefix("ssl/"))?.to_owned())
 }
 
+/// A text of a stranger, safe to show.
+pub(super) fn escaped(text: &str) -> String {
+    display::escape(text.as_bytes())
+}
+
 /// What to find out about open ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Job {
@@ -198,7 +203,7 @@ pub(super) async fn detect(
     job: Job,
 ) {
     let scanned = u64::from(report.counts.total());
-    let open = report.open.len() as u64;
+    let open = report.open_tcp().count() as u64;
     let done = std::sync::atomic::AtomicU64::new(0);
     let report_progress = |done| Progress {
         done,
@@ -221,6 +226,8 @@ pub(super) async fn detect(
     let mut waiting = report
         .open
         .iter_mut()
+        // What a UDP port carries its answer has told.
+        .filter(|port| port.protocol == "tcp")
         .take(MOST_PROBED)
         .filter(|port| match job {
             Job::Services => true,

@@ -1,12 +1,8 @@
 //! UDP: what to send to a port so that the service behind it answers, and what its answer means. The
-//! sweep that sends and receives is elsewhere.
+//! sweep that sends and receives is `ports::udp`.
 //!
 //! All requests only ask. Where an answer could be much larger than the request, the smaller form is
 //! asked for.
-#![allow(
-    dead_code,
-    reason = "the sweep that calls this comes with another change"
-)]
 
 use super::{Finding, directory, names, udp_answers as answer_of};
 
@@ -148,13 +144,6 @@ pub(crate) fn payload_again(port: u16) -> &'static [u8] {
     }
 }
 
-/// Whether the usual service of a port has an answer to what [`payload`] sends; from the others (syslog,
-/// WireGuard, DHCP, RADIUS without the secret) silence says nothing.
-pub(crate) fn answers(port: u16) -> bool {
-    const SILENT: [u16; 8] = [67, 68, 514, 1645, 1812, 1813, 4789, 51820];
-    payload(port).len() > 4 && !SILENT.contains(&port)
-}
-
 /// Reads an answer.
 type Parser = fn(&[u8]) -> Option<Finding>;
 
@@ -220,7 +209,6 @@ mod tests {
         assert_eq!(payload(53)[..2], *b"\x52\x43");
         assert_eq!(payload(40_000), b"\r\n\r\n");
         assert_eq!(payload(443).len(), 1200);
-        assert!(answers(53) && !answers(514) && !answers(51_820));
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //! the hosts ([`hosts`]) and the caps on the rate allow; what has to wait does so in a queue while
 //! others go on. Memory does not depend on the number of probes.
 
-mod hosts;
+pub(super) mod hosts;
 mod pace;
 mod queue;
 mod settle;

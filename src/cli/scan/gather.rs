@@ -25,7 +25,7 @@ pub struct Gathered {
     order: Order,
     /// Number of addresses.
     targets: u64,
-    /// Number of ports tried on each.
+    /// Number of TCP ports tried on each.
     ports: u64,
     began: Instant,
     /// What the file says, as far as it is still true.
@@ -33,6 +33,7 @@ pub struct Gathered {
     hosts_before: BTreeMap<IpAddr, HostScan>,
     hosts: BTreeMap<IpAddr, HostScan>,
     counts: RunCounts,
+    udp_counts: RunCounts,
     engine: String,
     /// The engine goes on from a checkpoint: it does not come by again by what was decided before.
     goes_on: bool,
@@ -47,11 +48,12 @@ impl Gathered {
         let hosts = std::mem::take(&mut earlier.hosts);
         Self {
             targets: order.targets().map_or(0, |targets| targets.len()),
-            ports: order.ports(),
+            ports: order.tcp_ports(),
             began: Instant::now(),
             hosts_before: hosts.into_iter().map(|h| (h.ip_address, h)).collect(),
             hosts: BTreeMap::new(),
             counts: RunCounts::default(),
+            udp_counts: RunCounts::default(),
             engine: String::new(),
             whole: false,
             goes_on: earlier.checkpoint.is_some(),
@@ -123,8 +125,12 @@ impl Gathered {
         if !host.incomplete || host.open_ports.iter().any(|p| key(p) == key(&port)) {
             return;
         }
-        host.port_counts.open += 1;
-        host.ports_scanned += 1;
+        if port.port.protocol == "udp" {
+            host.udp_counts.open += 1;
+        } else {
+            host.port_counts.open += 1;
+            host.ports_scanned += 1;
+        }
         host.open_ports.push(port);
     }
 
@@ -163,7 +169,8 @@ impl Gathered {
         for report in &run.hosts {
             self.take(report);
         }
-        self.counts = RunCounts::of(run);
+        self.counts = RunCounts::of(run.counts);
+        self.udp_counts = RunCounts::of(run.udp_counts);
         self.engine.clone_from(&run.engine);
         self.whole = !run.incomplete;
         self.earlier.checkpoint = run.checkpoint.or(self.earlier.checkpoint);
@@ -226,6 +233,7 @@ impl Gathered {
                 targets: self.targets,
                 hosts_up: up.count() as u64,
                 port_counts: self.sum(&hosts),
+                udp_counts: self.udp_sum(&hosts),
                 started_at: self.earlier.started_at,
                 finished_at: Utc::now(),
                 scan_duration: self.spent(),
@@ -246,20 +254,20 @@ impl Gathered {
         self.earlier.spent + self.began.elapsed().as_secs_f64()
     }
 
-    /// Probes by state. Exact as long as all hosts are kept.
+    /// UDP probes by state. A scan that goes on goes through them anew.
+    fn udp_sum(&self, hosts: &[HostScan]) -> RunCounts {
+        match self.targets > KEEP_ALL {
+            true => self.udp_counts,
+            false => total(hosts.iter().map(|host| host.udp_counts)),
+        }
+    }
+
+    /// TCP probes by state. Exact as long as all hosts are kept.
     fn sum(&self, hosts: &[HostScan]) -> RunCounts {
         if self.targets > KEEP_ALL {
             return self.earlier.counts.plus(self.counts);
         }
-        hosts.iter().fold(RunCounts::default(), |sum, host| {
-            let counts = host.port_counts;
-            sum.plus(RunCounts {
-                open: counts.open.into(),
-                closed: counts.closed.into(),
-                filtered: counts.filtered.into(),
-                unreachable: counts.unreachable.into(),
-            })
-        })
+        total(hosts.iter().map(|host| host.port_counts))
     }
 
     fn all(&self) -> Vec<HostScan> {
@@ -282,6 +290,20 @@ impl Gathered {
     }
 }
 
+fn total(counts: impl Iterator<Item = PortCounts>) -> RunCounts {
+    counts.fold(RunCounts::default(), |sum, counts| {
+        sum.plus(RunCounts::of(
+            [
+                counts.open,
+                counts.closed,
+                counts.filtered,
+                counts.unreachable,
+            ]
+            .map(u64::from),
+        ))
+    })
+}
+
 /// Nobody has asked what it is, or it would not say.
 fn unnamed(found: &FoundPort) -> bool {
     found.port.confidence <= BY_NUMBER
@@ -298,7 +320,9 @@ fn begun(addr: IpAddr, order: &Order) -> HostScan {
     HostScan {
         target: name.unwrap_or_else(|| addr.to_string()),
         ip_address: addr,
+        hostname: None,
         status: HostStatus::Up,
+        status_reason: "syn-ack".to_owned(),
         scan_type: order.quality.scan_type().to_owned(),
         scan_status: "incomplete".to_owned(),
         engine: String::new(),
@@ -308,6 +332,7 @@ fn begun(addr: IpAddr, order: &Order) -> HostScan {
         round_trip: None,
         ports_scanned: 0,
         port_counts: PortCounts::default(),
+        udp_counts: PortCounts::default(),
         incomplete: true,
         reason: None,
         open_ports: Vec::new(),
@@ -317,7 +342,8 @@ fn begun(addr: IpAddr, order: &Order) -> HostScan {
 /// One host of two parts of a scan. Ports that both have decided (the engine goes on from a place
 /// before which all is decided, not from the last one that is) count once.
 fn merge(before: &HostScan, now: &HostScan, ports: u64) -> HostScan {
-    if u64::from(now.ports_scanned) >= ports {
+    let udp_known = now.udp_counts.total() >= before.udp_counts.total();
+    if u64::from(now.ports_scanned) >= ports && udp_known {
         return now.clone();
     }
     let mut open = before.open_ports.clone();
@@ -330,7 +356,7 @@ fn merge(before: &HostScan, now: &HostScan, ports: u64) -> HostScan {
     }
     let (a, b) = (before.port_counts, now.port_counts);
     let mut counts = PortCounts {
-        open: u32::try_from(open.len()).unwrap_or(u32::MAX),
+        open: number(&open, "tcp"),
         closed: a.closed + b.closed,
         filtered: a.filtered + b.filtered,
         unreachable: a.unreachable + b.unreachable,
@@ -347,8 +373,17 @@ fn merge(before: &HostScan, now: &HostScan, ports: u64) -> HostScan {
         excess -= less;
     }
     let up = [before.status, now.status].contains(&HostStatus::Up);
+    let answered = if now.status == HostStatus::Up {
+        now
+    } else {
+        before
+    };
+    let reason = if up { answered } else { now };
     let mut host = HostScan {
         status: if up { HostStatus::Up } else { now.status },
+        status_reason: reason.status_reason.clone(),
+        hostname: now.hostname.clone().or_else(|| before.hostname.clone()),
+        udp_counts: merge_udp(before, now, number(&open, "udp")),
         started_at: before.started_at,
         scan_duration: before.scan_duration + now.scan_duration,
         round_trip: now.round_trip.or(before.round_trip),
@@ -360,6 +395,27 @@ fn merge(before: &HostScan, now: &HostScan, ports: u64) -> HostScan {
     };
     host.settle();
     host
+}
+
+/// Number of ports of a protocol.
+fn number(ports: &[FoundPort], protocol: &str) -> u32 {
+    let those = ports.iter().filter(|found| found.port.protocol == protocol);
+    u32::try_from(those.count()).unwrap_or(u32::MAX)
+}
+
+/// Each part goes through all UDP ports: what the longer one counted, but for those that only the
+/// other one saw open.
+fn merge_udp(before: &HostScan, now: &HostScan, open: u32) -> PortCounts {
+    let longer = match now.udp_counts.total() >= before.udp_counts.total() {
+        true => now.udp_counts,
+        false => before.udp_counts,
+    };
+    let more = open.saturating_sub(longer.open);
+    PortCounts {
+        open,
+        filtered: longer.filtered.saturating_sub(more),
+        ..longer
+    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ fn order() -> Order {
             ports: "1-100".to_owned(),
             ..ScanSettings::kaze()
         },
+        dns: false,
         max_rate: 5000,
         command: "reconctl scan".to_owned(),
     }

@@ -93,6 +93,9 @@ pub struct Args {
     /// Do not find out what listens on the open ports.
     #[arg(long, overrides_with = "services", conflicts_with = "resume")]
     no_services: bool,
+    /// Do not ask the DNS for the names of hosts that have open ports.
+    #[arg(long, conflicts_with = "resume")]
+    no_dns: bool,
     /// What may be touched, instead of what the fleet file allows: address, network or name.
     #[arg(long, value_name = "RULE", value_parser = |s: &str| s.parse::<Rule>(),
           conflicts_with = "resume")]

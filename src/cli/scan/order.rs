@@ -59,6 +59,9 @@ pub struct Order {
     pub scope: Vec<String>,
     /// Ports, engine and limits.
     pub settings: ScanSettings,
+    /// Ask the DNS for the names of hosts with open ports.
+    #[serde(default)]
+    pub dns: bool,
     /// Packets/s to one host; 0: no limit.
     pub max_rate: u32,
     /// The command line.
@@ -93,6 +96,7 @@ pub async fn of(args: &Args, fleet: Scope) -> Result<Order, Failure> {
         names: settled.names,
         scope: args.scope.iter().map(ToString::to_string).collect(),
         settings,
+        dns: !args.no_dns,
         max_rate,
         command: format!("reconctl {}", command.join(" ")),
     })
@@ -138,7 +142,14 @@ impl Order {
         let read = ScanOptions::of(&self.settings, self.max_rate);
         let mut options = read.map_err(|error| Failure::new(ExitCode::Usage, error))?;
         options.names.clone_from(&self.names);
+        options.dns = self.dns;
         Ok(options)
+    }
+
+    /// Number of TCP ports tried on each address.
+    pub fn tcp_ports(&self) -> u64 {
+        self.options()
+            .map_or(0, |options| options.ports.len() as u64)
     }
 
     /// Number of ports tried on each address.

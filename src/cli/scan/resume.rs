@@ -129,6 +129,7 @@ mod tests {
             names: std::collections::BTreeMap::new(),
             scope: Vec::new(),
             settings: ScanSettings::kaze(),
+            dns: true,
             max_rate: 5000,
             command: "reconctl scan 10.0.0.0-9".to_owned(),
         };

@@ -30,7 +30,7 @@ pub fn render(results: &Results, width: Option<usize>, colors: bool) -> String {
 }
 
 fn rows(table: &mut Table, host: &HostScan) {
-    let name = match host.name() {
+    let name = match host.name().or(host.hostname.as_deref()) {
         Some(name) => format!("{name} ({})", host.ip_address),
         None => host.ip_address.to_string(),
     };
@@ -104,6 +104,16 @@ fn summary(results: &Results) -> String {
         printable(&run.engine),
         if run.incomplete { "; incomplete" } else { "" }
     ));
+    let udp = run.udp_counts;
+    if !udp.is_zero() {
+        text.push_str(&format!(
+            "UDP ports: {} open, {} closed, {} without an answer (open or filtered), {} unreachable\n",
+            grouped(udp.open),
+            grouped(udp.closed),
+            grouped(udp.filtered),
+            grouped(udp.unreachable),
+        ));
+    }
     for host in results
         .hosts
         .iter()

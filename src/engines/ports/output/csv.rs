@@ -5,7 +5,7 @@ use csv::{Terminator, WriterBuilder};
 use super::escape::visible;
 use super::{FoundPort, HostScan, Results};
 
-const COLUMNS: [&str; 16] = [
+const COLUMNS: [&str; 17] = [
     "target",
     "ip_address",
     "port",
@@ -22,6 +22,7 @@ const COLUMNS: [&str; 16] = [
     "tls_subject",
     "tls_not_after",
     "incomplete",
+    "hostname",
 ];
 
 /// A header, then one open port a row (RFC 4180).
@@ -61,6 +62,7 @@ fn row(host: &HostScan, found: &FoundPort) -> [String; COLUMNS.len()] {
             .map(|c| c.not_after.to_rfc3339())
             .unwrap_or_default(),
         host.incomplete.to_string(),
+        host.hostname.clone().unwrap_or_default(),
     ]
 }
 

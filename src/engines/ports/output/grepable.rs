@@ -27,7 +27,8 @@ pub(super) fn write(results: &Results, out: &mut dyn Write) -> io::Result<()> {
         run.udp_ports
     )?;
     for host in &results.hosts {
-        let name = host.name().map(field).unwrap_or_default();
+        let name = host.name().or(host.hostname.as_deref());
+        let name = name.map(field).unwrap_or_default();
         let status = match host.status {
             HostStatus::Unreachable => "Down",
             HostStatus::Up | HostStatus::AssumedUp => "Up",
@@ -63,18 +64,20 @@ fn ports(host: &HostScan) -> String {
         let _ = write!(text, "Ports: {}", ports.join(", "));
     }
     // nmap names one, the most frequent.
-    if let Some((state, count)) = others(&host.port_counts).first() {
+    if let Some((state, count)) = others(&host.port_counts, &host.udp_counts).first() {
         let tab = if text.is_empty() { "" } else { "\t" };
         let _ = write!(text, "{tab}Ignored State: {state} ({count})");
     }
     text
 }
 
-/// The states that are only counted, in nmap's words, the most frequent first.
-pub(super) fn others(counts: &PortCounts) -> Vec<(&'static str, u32)> {
+/// The states that are only counted, in nmap's words, the most frequent first. A UDP port that gives
+/// no answer may be open.
+pub(super) fn others(tcp: &PortCounts, udp: &PortCounts) -> Vec<(&'static str, u32)> {
     let mut others = vec![
-        ("closed", counts.closed),
-        ("filtered", counts.filtered + counts.unreachable),
+        ("closed", tcp.closed + udp.closed),
+        ("filtered", tcp.filtered + tcp.unreachable + udp.unreachable),
+        ("open|filtered", udp.filtered),
     ];
     others.retain(|(_, count)| *count > 0);
     others.sort_by_key(|(_, count)| std::cmp::Reverse(*count));

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{OpenPort, PortCounts, ScanPort};
 
-use super::{PortSet, ScanReport, ScanRun};
+use super::{HostState, PortSet, ScanReport};
 
 pub use json::line;
 
@@ -56,8 +56,14 @@ pub struct HostScan {
     pub target: String,
     /// Its address.
     pub ip_address: IpAddr,
+    /// The name that the DNS has for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
     /// Whether it is there.
     pub status: HostStatus,
+    /// What says so, in nmap's words (`syn-ack`, `udp-response`; `user-set`: nothing did).
+    #[serde(default)]
+    pub status_reason: String,
     /// Kind of scan (`kaze_port_scan`).
     pub scan_type: String,
     /// `completed` or `completed_no_ports`; `incomplete` when it did not get to its end.
@@ -72,16 +78,19 @@ pub struct HostScan {
     pub scan_duration: f64,
     /// Smoothed round-trip time in seconds, if anything answered.
     pub round_trip: Option<f64>,
-    /// Number of ports that were decided.
+    /// Number of TCP ports that were decided.
     pub ports_scanned: u32,
     /// How many ended in which state.
     pub port_counts: PortCounts,
+    /// The same of UDP ports; `filtered` are those that gave no answer (nmap: open|filtered).
+    #[serde(default, skip_serializing_if = "PortCounts::is_zero")]
+    pub udp_counts: PortCounts,
     /// It did not get to its end: more ports may be open.
     pub incomplete: bool,
     /// Why nothing could be reached, when nothing could.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The open ports, by number.
+    /// The open ports by number, those of TCP first.
     pub open_ports: Vec<FoundPort>,
 }
 
@@ -114,8 +123,11 @@ pub struct RunFacts {
     pub targets: u64,
     /// Hosts that answered.
     pub hosts_up: u64,
-    /// How many probes ended in which state.
+    /// How many TCP probes ended in which state.
     pub port_counts: RunCounts,
+    /// The same of UDP.
+    #[serde(default, skip_serializing_if = "RunCounts::is_zero")]
+    pub udp_counts: RunCounts,
     /// Start.
     pub started_at: DateTime<Utc>,
     /// End.
@@ -140,9 +152,13 @@ pub struct RunCounts {
 }
 
 impl RunCounts {
-    /// From a run's sums.
-    pub fn of(run: &ScanRun) -> Self {
-        let [open, closed, filtered, unreachable] = run.counts;
+    /// No probe was decided.
+    pub fn is_zero(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// From a run's sums (`ScanRun::counts`, `ScanRun::udp_counts`).
+    pub fn of([open, closed, filtered, unreachable]: [u64; 4]) -> Self {
         Self {
             open,
             closed,
@@ -177,15 +193,18 @@ impl HostScan {
     pub fn of(report: &ScanReport, names: &BTreeMap<IpAddr, String>, scan_type: &str) -> Self {
         let addr = report.addr.to_canonical();
         let name = names.get(&addr).cloned();
-        let status = match report {
-            report if report.is_unreachable() => HostStatus::Unreachable,
-            report if report.counts.open + report.counts.closed > 0 => HostStatus::Up,
-            _ => HostStatus::AssumedUp,
+        let state = report.host_state();
+        let status = match state {
+            HostState::Up(_) => HostStatus::Up,
+            HostState::AssumedUp => HostStatus::AssumedUp,
+            HostState::Unreachable(_) => HostStatus::Unreachable,
         };
         let mut host = Self {
             target: name.unwrap_or_else(|| addr.to_string()),
             ip_address: addr,
+            hostname: report.hostname.clone(),
             status,
+            status_reason: state.reason().to_owned(),
             scan_type: scan_type.to_owned(),
             scan_status: String::new(),
             engine: report.engine.clone(),
@@ -195,6 +214,7 @@ impl HostScan {
             round_trip: report.rtt.map(|rtt| rtt.as_secs_f64()),
             ports_scanned: report.counts.total(),
             port_counts: report.counts,
+            udp_counts: report.udp_counts,
             incomplete: report.incomplete,
             reason: report.reason.clone(),
             open_ports: report.open.iter().cloned().map(Into::into).collect(),

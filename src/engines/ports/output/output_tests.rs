@@ -33,7 +33,9 @@ fn host(addr: &str, counts: [u32; 4], open_ports: Vec<FoundPort>) -> HostScan {
     let mut host = HostScan {
         target: addr.to_owned(),
         ip_address: addr.parse().unwrap(),
+        hostname: None,
         status: HostStatus::Up,
+        status_reason: "syn-ack".to_owned(),
         scan_type: "kage_port_scan".to_owned(),
         scan_status: String::new(),
         engine: "connect".to_owned(),
@@ -43,6 +45,7 @@ fn host(addr: &str, counts: [u32; 4], open_ports: Vec<FoundPort>) -> HostScan {
         round_trip: Some(0.000_291),
         ports_scanned: port_counts.total(),
         port_counts,
+        udp_counts: PortCounts::default(),
         incomplete: false,
         reason: None,
         open_ports,
@@ -78,17 +81,27 @@ fn results() -> Results {
     snmp.port.protocol = "udp".to_owned();
     "udp-response".clone_into(&mut snmp.reason);
     let ssh = open(22, "ssh", "OpenSSH", "9.2p1 Debian 2+deb12u3");
-    let mut web = host("10.0.0.7", [3, 995, 2, 0], vec![https, snmp, ssh]);
+    let mut web = host("10.0.0.7", [2, 996, 2, 0], vec![https, snmp, ssh]);
     "www.example.org".clone_into(&mut web.target);
+    web.hostname = Some("web1.example.org".to_owned());
+    web.udp_counts = PortCounts {
+        open: 1,
+        closed: 6,
+        filtered: 13,
+        unreachable: 0,
+    };
     let mut hostile = open(80, "http", HOSTILE, HOSTILE);
     hostile.port.banner = HOSTILE.to_owned();
     hostile.port.cpe = vec![HOSTILE.to_owned()];
     let mut hostile = host("10.0.0.8", [1, 0, 999, 0], vec![hostile]);
     hostile.incomplete = true;
+    hostile.hostname = Some(HOSTILE.to_owned());
     let mut silent = host("fd00::1", [0, 0, 1000, 0], Vec::new());
     (silent.status, silent.round_trip) = (HostStatus::AssumedUp, None);
+    "user-set".clone_into(&mut silent.status_reason);
     let mut gone = host("fd00::2", [0, 0, 0, 1000], Vec::new());
     (gone.status, gone.round_trip) = (HostStatus::Unreachable, None);
+    "host-unreach".clone_into(&mut gone.status_reason);
     gone.reason = Some("cannot connect: No route to host".to_owned());
     let mut hosts = vec![web, hostile, silent, gone];
     hosts.iter_mut().for_each(HostScan::settle);
@@ -102,10 +115,16 @@ fn results() -> Results {
             targets: 4,
             hosts_up: 2,
             port_counts: RunCounts {
-                open: 4,
-                closed: 995,
+                open: 3,
+                closed: 996,
                 filtered: 2001,
                 unreachable: 1000,
+            },
+            udp_counts: RunCounts {
+                open: 1,
+                closed: 6,
+                filtered: 13,
+                unreachable: 0,
             },
             started_at: time(0),
             finished_at: time(3),
@@ -171,10 +190,18 @@ fn xml_reads_back_as_what_nmap_writes() {
     for (read, host) in run.hosts.iter().zip(&results.hosts) {
         assert_eq!(read.addr, Some(host.ip_address));
         assert_eq!(read.up, host.status != HostStatus::Unreachable);
-        assert_eq!(read.hostnames, host.name().into_iter().collect::<Vec<_>>());
-        assert_eq!(read.counts.open, host.port_counts.open);
-        assert_eq!(read.counts.closed, host.port_counts.closed);
-        let silent = host.port_counts.filtered + host.port_counts.unreachable;
+        let hostname = host.hostname.as_deref().map(escape::visible);
+        let names: Vec<_> = host
+            .name()
+            .map(Into::into)
+            .into_iter()
+            .chain(hostname)
+            .collect();
+        assert_eq!(read.hostnames, names);
+        let (tcp, udp) = (host.port_counts, host.udp_counts);
+        assert_eq!(read.counts.open, tcp.open + udp.open);
+        assert_eq!(read.counts.closed, tcp.closed + udp.closed);
+        let silent = tcp.filtered + tcp.unreachable + udp.filtered + udp.unreachable;
         assert_eq!(read.counts.filtered, silent);
         assert_eq!(read.open.len(), host.open_ports.len());
         for read in &read.open {

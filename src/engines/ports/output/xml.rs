@@ -77,6 +77,11 @@ fn host(xml: &mut Xml<'_>, host: &HostScan) -> io::Result<()> {
         HostStatus::AssumedUp => ("up", "user-set"),
         HostStatus::Unreachable => ("down", "host-unreach"),
     };
+    // A file to resume from that an older version wrote has no reason.
+    let reason = match host.status_reason.as_str() {
+        "" => reason,
+        said => said,
+    };
     let status = [("state", state), ("reason", reason), ("reason_ttl", "0")];
     empty(xml, "status", &status)?;
     let kind = if host.ip_address.is_ipv4() {
@@ -90,24 +95,12 @@ fn host(xml: &mut Xml<'_>, host: &HostScan) -> io::Result<()> {
     if let Some(name) = host.name() {
         empty(xml, "hostname", &[("name", name), ("type", "user")])?;
     }
+    if let Some(name) = &host.hostname {
+        empty(xml, "hostname", &[("name", name), ("type", "PTR")])?;
+    }
     close(xml, "hostnames")?;
     open(xml, "ports", &[])?;
-    for (state, count) in others(&host.port_counts) {
-        let count = count.to_string();
-        let reason = match (state, host.port_counts.unreachable) {
-            ("closed", _) if host.engine.contains("syn") => "reset",
-            ("closed", _) => "conn-refused",
-            (_, 0) => "no-response",
-            _ => "host-unreach",
-        };
-        open(xml, "extraports", &[("state", state), ("count", &count)])?;
-        empty(
-            xml,
-            "extrareasons",
-            &[("reason", reason), ("count", &count)],
-        )?;
-        close(xml, "extraports")?;
-    }
+    extraports(xml, host)?;
     for found in &host.open_ports {
         port(xml, found)?;
     }
@@ -124,6 +117,41 @@ fn host(xml: &mut Xml<'_>, host: &HostScan) -> io::Result<()> {
         )?;
     }
     close(xml, "host")
+}
+
+/// The ports of a host that are only counted: an element a state, and in it the reasons by protocol.
+fn extraports(xml: &mut Xml<'_>, host: &HostScan) -> io::Result<()> {
+    let (tcp, udp) = (host.port_counts, host.udp_counts);
+    let silent = match tcp.unreachable {
+        0 => "no-response",
+        _ => "host-unreach",
+    };
+    let refusal = match host.engine.contains("syn") {
+        true => "reset",
+        false => "conn-refused",
+    };
+    let reasons = [
+        ("closed", refusal, "tcp", tcp.closed),
+        ("closed", "port-unreach", "udp", udp.closed),
+        ("filtered", silent, "tcp", tcp.filtered + tcp.unreachable),
+        ("filtered", "host-unreach", "udp", udp.unreachable),
+        ("open|filtered", "no-response", "udp", udp.filtered),
+    ];
+    for (state, count) in others(&tcp, &udp) {
+        let count = count.to_string();
+        open(xml, "extraports", &[("state", state), ("count", &count)])?;
+        let of_it = reasons.iter().filter(|(of, .., n)| *of == state && *n > 0);
+        for (_, reason, protocol, count) in of_it {
+            let count = count.to_string();
+            let mut attributes = vec![("reason", *reason), ("count", count.as_str())];
+            if !udp.is_zero() {
+                attributes.push(("proto", protocol));
+            }
+            empty(xml, "extrareasons", &attributes)?;
+        }
+        close(xml, "extraports")?;
+    }
+    Ok(())
 }
 
 fn port(xml: &mut Xml<'_>, found: &FoundPort) -> io::Result<()> {

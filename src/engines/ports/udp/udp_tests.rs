@@ -245,7 +245,9 @@ async fn tcp_and_udp_of_many_hosts_are_kept_apart() {
     assert_eq!(progress.done, progress.total);
     let probes = 3 * (options.ports.len() + options.udp_ports.len()) as u64;
     assert_eq!(progress.total, probes + run.counts[0]);
-    udp.into_iter().for_each(|service| drop(service.end()));
+    for service in udp {
+        service.end();
+    }
 }
 
 #[tokio::test]

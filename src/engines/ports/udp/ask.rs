@@ -40,7 +40,7 @@ pub enum Verdict {
 
 /// How an attempt ended.
 enum Outcome {
-    Answer(Option<Finding>),
+    Answer(Option<Box<Finding>>),
     Error(io::Error),
     Nothing,
 }
@@ -87,7 +87,9 @@ impl Shared<'_> {
         for attempt in 0..=self.options.retries.min(MOST_RETRIES) {
             let outcome = self.attempt(socket, probe, attempt).await;
             match outcome {
-                Outcome::Answer(finding) => return Verdict::Open(Box::new(open(probe, finding))),
+                Outcome::Answer(finding) => {
+                    return Verdict::Open(Box::new(open(probe, finding.map(|finding| *finding))));
+                }
                 Outcome::Error(error) => match no_way(&error) {
                     // A router may be wrong for a moment; the host itself is believed.
                     unreachable @ Verdict::NoWay(..) => verdict = unreachable,
@@ -123,7 +125,9 @@ impl Shared<'_> {
         let read = |answer: &[u8]| udp::identify_udp(probe.port, answer);
         let outcome = tokio::time::timeout(self.patience(probe, attempt), socket.answer(read));
         match outcome.await {
-            Ok(Ok(finding)) => self.answer(probe, attempt, sent, Outcome::Answer(finding)),
+            Ok(Ok(finding)) => {
+                self.answer(probe, attempt, sent, Outcome::Answer(finding.map(Box::new)))
+            }
             Ok(Err(error)) => self.answer(probe, attempt, sent, Outcome::Error(error)),
             Err(_) => Outcome::Nothing,
         }

@@ -291,10 +291,10 @@ fn few_descriptors_make_it_slower_only() {
     };
     let options = options([]);
     let limit = FdBudget::of_process().limit() / SHARE_OF_DESCRIPTORS;
-    assert_eq!(at_once(&plan("10.0.0.1"), &options), limit.min(256).max(1));
+    assert_eq!(at_once(&plan("10.0.0.1"), &options), limit.clamp(1, 256));
     assert_eq!(
         at_once(&plan("10.0.0.0/8"), &options),
-        limit.min(MOST_AT_ONCE).max(1)
+        limit.clamp(1, MOST_AT_ONCE)
     );
     let few = ScanOptions {
         concurrency: 3,

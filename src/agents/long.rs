@@ -15,7 +15,7 @@ use crate::engines::ports::{
 };
 use crate::runtime::{Context, HubError, Submitted, Task, WorkError, text};
 
-use super::resume::{Kept, Which, merged};
+use super::resume::{Kept, Which, merged, number};
 use super::scan::{self, PortScanner, Watch};
 
 #[cfg(test)]
@@ -246,8 +246,13 @@ impl<'a> Long<'a> {
         if count == now.told {
             return None;
         }
-        let open_ports = now.open.values().cloned().collect();
-        let open = u32::try_from(count).unwrap_or(u32::MAX);
+        let open_ports: Vec<OpenPort> = now.open.values().cloned().collect();
+        let counts = |protocol| PortCounts {
+            open: u32::try_from(number(&open_ports, protocol)).unwrap_or(u32::MAX),
+            ..PortCounts::default()
+        };
+        let (tcp, udp) = (counts("tcp"), counts("udp"));
+        let open = tcp.open;
         let place = self.begun.engine().map_or(0, |engine| engine.place);
         let decided = now.progress.done.max(place);
         let at = Utc::now();
@@ -258,12 +263,10 @@ impl<'a> Long<'a> {
             ip_address: Some(self.task.addr),
             // There are no more ports; the services of the open ones are steps, too.
             ports_scanned: u32::try_from(decided.min(65_535)).unwrap_or(open).max(open),
-            port_counts: PortCounts {
-                open,
-                ..PortCounts::default()
-            },
+            port_counts: tcp,
+            udp_counts: udp,
             open_ports,
-            open_ports_count: open,
+            open_ports_count: tcp.open + udp.open,
             scan_duration: (self.begun.spent + self.start.elapsed()).as_secs_f64(),
             incomplete: true,
             started_at: Some(self.begun.started_at),

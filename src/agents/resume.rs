@@ -141,13 +141,18 @@ impl Kept {
         let missing = self.engine.total.saturating_sub(found);
         let missing = missing.min(self.engine.place);
         let open = merged(&report.open, &self.open);
-        let added = (open.len() as u64).saturating_sub(report.open.len() as u64);
+        let added = number(&open, "tcp").saturating_sub(number(&report.open, "tcp"));
         let rest = missing.saturating_sub(added);
         let closed = self.decided.closed.min(rest);
         let counts = &mut report.counts;
-        counts.open = narrow(open.len() as u64);
+        counts.open = narrow(number(&open, "tcp"));
         counts.closed += narrow(closed);
         counts.filtered += narrow(rest - closed);
+        // All UDP ports are gone through again; some may answer only once.
+        let udp = &mut report.udp_counts;
+        let again = narrow(number(&open, "udp"));
+        udp.filtered = udp.filtered.saturating_sub(again.saturating_sub(udp.open));
+        udp.open = again;
         report.open = open;
         report.started_at = self.started_at;
         report.duration += self.spent;
@@ -173,15 +178,21 @@ impl Decided {
     }
 }
 
-/// All ports of both, by number, as the first has them where both do.
+/// All ports of both, those of TCP first, by number, as the first has them where both do.
 pub(super) fn merged(first: &[OpenPort], second: &[OpenPort]) -> Vec<OpenPort> {
     let mut ports = BTreeMap::new();
     for port in first.iter().chain(second) {
         ports
-            .entry((port.port, &port.protocol))
+            .entry((&port.protocol, port.port))
             .or_insert_with(|| port.clone());
     }
     ports.into_values().collect()
+}
+
+/// Number of ports of a protocol.
+pub(super) fn number(ports: &[OpenPort], protocol: &str) -> u64 {
+    let those = ports.iter().filter(|port| port.protocol == protocol);
+    those.count() as u64
 }
 
 fn narrow(count: u64) -> u32 {

@@ -70,7 +70,7 @@ fn complain<A: Agent>(code: ExitCode, message: &str) -> ExitCode {
 pub enum Form {
     /// For people.
     Text,
-    /// One JSON document with a list.
+    /// One JSON document with a list, an element a line.
     Json,
     /// One JSON object a line.
     JsonLines,
@@ -95,8 +95,7 @@ impl dyn Show + '_ {
     ) {
         let written = match self.form() {
             Form::Text => Ok(text()),
-            Form::Json => serde_json::to_string_pretty(item),
-            Form::JsonLines => serde_json::to_string(item),
+            Form::Json | Form::JsonLines => serde_json::to_string(item),
         };
         match written {
             Ok(written) => self.show(list, &written),
@@ -162,10 +161,7 @@ impl Screen {
             true => write!(state.out, ",")?,
         }
         state.begun = true;
-        for line in written.lines() {
-            write!(state.out, "\n    {line}")?;
-        }
-        Ok(())
+        write!(state.out, "\n    {written}")
     }
 }
 

@@ -30,7 +30,7 @@ pub struct Host {
     interval: AtomicU64,
     /// When the next packet may go there, nanoseconds since the start.
     next: AtomicU64,
-    /// Answers, whatever they said, since the rate was last changed.
+    /// Answers, whatever they said.
     answered: AtomicU32,
     /// Those of them that came only after the probe had been sent again.
     late: AtomicU32,
@@ -94,8 +94,12 @@ impl Host {
         }
     }
 
-    /// Slows down to the rate at which the host has answered, when it has not kept up. Says whether.
+    /// Slows down, once, to the rate at which the host has answered since the start, when it has not
+    /// kept up. Says whether it is slowed.
     pub fn slow_down(&self, elapsed: Duration) -> bool {
+        if self.interval.load(Ordering::Relaxed) > 0 {
+            return true;
+        }
         let loss = self.loss();
         if loss.answered < ENOUGH || loss.share() < TOO_LATE {
             return false;
@@ -104,9 +108,7 @@ impl Host {
         // At most 10 ms.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let interval = (1e9 / rate.max(LEAST_RATE)) as u64;
-        self.interval.fetch_max(interval, Ordering::Relaxed);
-        self.answered.store(0, Ordering::Relaxed);
-        self.late.store(0, Ordering::Relaxed);
+        self.interval.store(interval.max(1), Ordering::Relaxed);
         true
     }
 
@@ -144,6 +146,16 @@ impl Host {
     /// The network says that there is no way to a port.
     pub fn has_no_way(&self, why: Unreachable) {
         self.no_way[why as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A port that was taken to be silent is open after all.
+    pub fn was_open(&self) {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        let less = |silent: u32| Some(silent.saturating_sub(1));
+        // It always has a value to store.
+        let _ = self
+            .silent
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
     fn tally(&self) -> HostTally {
@@ -228,8 +240,7 @@ mod tests {
             host.answer(n % 2 == 0);
         }
         assert!(host.slow_down(Duration::from_secs(2)));
-        assert_eq!(host.loss(), Loss::default());
-        assert!(!host.slow_down(Duration::from_secs(2)));
+        assert!(host.slow_down(Duration::from_secs(9)));
         let granted: usize = (5000..6000)
             .map(|ms| std::iter::from_fn(|| host.leave(ms * 1_000_000).ok()).count())
             .sum();

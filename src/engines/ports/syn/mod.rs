@@ -90,6 +90,12 @@ pub(super) async fn sweep(
                     found(addr, port);
                 }
             }
+            Some(Message::Late(addr, port, target)) => {
+                if known.insert((addr, port)) {
+                    running.shared.hosts.of(target).was_open();
+                    found(addr, port);
+                }
+            }
             Some(Message::Progress) => {}
             Some(Message::Finished(stats, rtt)) => {
                 finished += 1;
@@ -179,10 +185,12 @@ impl Running {
     }
 
     fn checkpoint(&self) -> Checkpoint {
-        let low = self.low.iter().map(|low| low.load(Ordering::Relaxed)).min();
+        // In this order: what a worker takes in between, it has published before.
+        let next = self.shared.next_place();
+        let low = self.low.iter().map(|low| low.load(Ordering::SeqCst)).min();
         Checkpoint {
             seed: self.shared.plan.seed(),
-            place: low.unwrap_or(u64::MAX).min(self.shared.next_place()),
+            place: low.unwrap_or(u64::MAX).min(next),
             total: self.shared.plan.len(),
         }
     }

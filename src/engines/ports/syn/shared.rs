@@ -91,9 +91,7 @@ impl Shared {
         if start >= total {
             return None;
         }
-        let start = self
-            .next
-            .fetch_add(u64::from(self.block), Ordering::Relaxed);
+        let start = self.next.fetch_add(u64::from(self.block), Ordering::SeqCst);
         // At most `block`, which is a u32.
         #[allow(clippy::cast_possible_truncation)]
         let len = total.checked_sub(start)?.min(u64::from(self.block)) as u32;
@@ -102,7 +100,7 @@ impl Shared {
 
     /// Nothing before this place was begun by nobody.
     pub fn next_place(&self) -> u64 {
-        self.next.load(Ordering::Relaxed).min(self.plan.len())
+        self.next.load(Ordering::SeqCst).min(self.plan.len())
     }
 
     /// The sweep shall end now.

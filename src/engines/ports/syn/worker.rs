@@ -25,6 +25,8 @@ use super::wire::{self, Answer, IcmpError, Said, Syn, Unreachable};
 pub enum Message {
     /// A port is open.
     Open(IpAddr, u16),
+    /// A port of this target was taken to be silent, or is told of once more; it is open.
+    Late(IpAddr, u16, u64),
     /// The sweep got further (the numbers are in [`Shared`]).
     Progress,
     /// The worker has nothing more to do.
@@ -44,7 +46,9 @@ pub struct Worker {
     /// The first place that this worker has not decided; the checkpoint is made from it.
     low: Arc<AtomicU64>,
     incoming: Incoming,
+    /// The batch of each family, and of each packet its place in the plan and its target.
     outgoing: [Vec<Outgoing>; 2],
+    probes: [Vec<(u64, u64)>; 2],
     rtt: RttEstimator,
     /// Answers of this worker's and those of them that came late.
     loss: Loss,
@@ -112,6 +116,7 @@ impl Worker {
             low,
             incoming: Incoming::default(),
             outgoing: [Vec::with_capacity(BATCH), Vec::with_capacity(BATCH)],
+            probes: [Vec::with_capacity(BATCH), Vec::with_capacity(BATCH)],
             rtt: RttEstimator::default(),
             loss: Loss::default(),
             stats: SweepStats::default(),
@@ -196,9 +201,15 @@ impl Worker {
         if self.blocks.len() >= MOST_BLOCKS {
             return None;
         }
-        let (start, len) = self.shared.take_block()?;
-        self.blocks.push(Block::new(start, len, now));
+        // Before it is taken: a checkpoint must never be beyond it.
+        let before = self.shared.next_place();
+        self.low.fetch_min(before, Ordering::SeqCst);
+        let taken = self.shared.take_block();
+        if let Some((start, len)) = taken {
+            self.blocks.push(Block::new(start, len, now));
+        }
         self.publish_low();
+        taken?;
         Some((self.blocks.len() - 1, 0))
     }
 
@@ -241,6 +252,7 @@ impl Worker {
         };
         self.outgoing[family as usize].push(packet);
         let block = &mut self.blocks[at];
+        self.probes[family as usize].push((block.start + u64::from(index), probe.host));
         self.stats.retries += u64::from(block.round > 0);
         block.sent(index, now);
     }
@@ -265,43 +277,55 @@ impl Worker {
     /// Sends what was put into the batch of a family; says whether there was anything.
     fn flush(&mut self, family: Family) -> bool {
         let packets = std::mem::take(&mut self.outgoing[family as usize]);
-        let sockets = match family {
-            Family::V4 => &self.v4,
-            Family::V6 => &self.v6,
-        };
-        let Some(sockets) = sockets.as_ref().filter(|_| !packets.is_empty()) else {
-            self.outgoing[family as usize] = packets;
-            return false;
-        };
-        let mut rest = packets.as_slice();
-        let mut sent = 0;
-        while !rest.is_empty() && !self.shared.stopped() {
-            match mmsg::send(sockets.tcp(), rest) {
+        let any = !packets.is_empty();
+        let mut at = 0;
+        while at < packets.len() && !self.shared.stopped() {
+            let sockets = match family {
+                Family::V4 => &self.v4,
+                Family::V6 => &self.v6,
+            };
+            let Some(sockets) = sockets else { break };
+            match mmsg::send(sockets.tcp(), &packets[at..]) {
                 Ok(count) => {
-                    sent += count as u64;
-                    rest = &rest[count.max(1)..];
+                    self.stats.attempts += count as u64;
+                    self.shared.sent.fetch_add(count as u64, Ordering::Relaxed);
+                    at += count.max(1);
                 }
-                Err(error) => match error.raw_os_error() {
-                    Some(libc::ENOBUFS | libc::EAGAIN | libc::ENOMEM | libc::EINTR) => {
-                        self.stats.resource_waits += 1;
-                        std::thread::sleep(RESOURCE_WAIT);
-                    }
-                    Some(libc::EPERM | libc::EACCES) => {
-                        self.shared.forbid(error);
-                        rest = &rest[1..];
-                    }
-                    // No way there, as far as this machine knows: the probe stays unanswered.
-                    _ => rest = &rest[1..],
-                },
+                Err(error) if is_short_of_room(&error) => {
+                    self.stats.resource_waits += 1;
+                    std::thread::sleep(RESOURCE_WAIT);
+                }
+                Err(error) => {
+                    let probe = self.probes[family as usize].get(at).copied();
+                    self.not_sent(probe, error);
+                    at += 1;
+                }
             }
         }
-        self.stats.attempts += sent;
-        self.shared.sent.fetch_add(sent, Ordering::Relaxed);
+        self.probes[family as usize].clear();
         let mut packets = packets;
         packets.clear();
         self.outgoing[family as usize] = packets;
-        self.moved = true;
-        true
+        self.moved |= any;
+        any
+    }
+
+    /// This machine did not let a packet out.
+    fn not_sent(&mut self, probe: Option<(u64, u64)>, error: io::Error) {
+        let why = match error.raw_os_error() {
+            Some(libc::EPERM | libc::EACCES) => {
+                self.shared.forbid(error);
+                Unreachable::Prohibited
+            }
+            Some(libc::EHOSTUNREACH) => Unreachable::Host,
+            _ => Unreachable::Network,
+        };
+        let Some((place, target)) = probe else { return };
+        let mut blocks = self.blocks.iter().enumerate();
+        let found = blocks.find_map(|(at, block)| Some((at, block.index(place)?)));
+        if let Some((at, index)) = found {
+            self.unreachable(at, index, target, why, Instant::now());
+        }
     }
 
     /// Takes all answers that have come.
@@ -374,7 +398,7 @@ impl Worker {
         let Some((index, block)) = found else {
             // Its block was given up already; an open port is worth being told of all the same.
             if answer.said == Said::Accepted {
-                let _ = self.messages.send(Message::Open(from, answer.port));
+                let _ = self.messages.send(Message::Late(from, answer.port, target));
             }
             return;
         };
@@ -470,7 +494,7 @@ impl Worker {
             return false;
         }
         let all = self.loss;
-        let elapsed = now.saturating_duration_since(block.began);
+        let elapsed = now.saturating_duration_since(shared.began);
         block.next_round(|index| {
             if rounds <= shared.retries {
                 return true;
@@ -514,7 +538,7 @@ impl Worker {
             .map(|block| block.start)
             .min()
             .unwrap_or(u64::MAX);
-        self.low.store(low, Ordering::Relaxed);
+        self.low.store(low, Ordering::SeqCst);
     }
 
     /// When the next round may begin.
@@ -562,4 +586,12 @@ impl Worker {
             let _ = self.messages.send(Message::Progress);
         }
     }
+}
+
+/// The way out is full for the moment.
+fn is_short_of_room(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ENOBUFS | libc::EAGAIN | libc::ENOMEM | libc::EINTR)
+    )
 }

@@ -11,6 +11,7 @@ mod block;
 mod cookie;
 mod hosts;
 mod mmsg;
+mod pace;
 mod shared;
 mod socket;
 mod wire;

@@ -16,6 +16,7 @@ use crate::engines::ports::rtt::{FIRST_TIMEOUT, MIN_TIMEOUT, RttEstimator};
 use super::block::{Block, Taken};
 use super::hosts::Loss;
 use super::mmsg::{self, BATCH, Incoming, Outgoing};
+use super::pace::Pace;
 use super::shared::Shared;
 use super::socket::{RawSockets, Routes};
 use super::wire::{self, Answer, IcmpError, Said, Syn, Unreachable};
@@ -50,6 +51,7 @@ pub struct Worker {
     outgoing: [Vec<Outgoing>; 2],
     probes: [Vec<(u64, u64)>; 2],
     rtt: RttEstimator,
+    pace: Pace,
     /// Answers of this worker's and those of them that came late.
     loss: Loss,
     stats: SweepStats,
@@ -118,6 +120,7 @@ impl Worker {
             outgoing: [Vec::with_capacity(BATCH), Vec::with_capacity(BATCH)],
             probes: [Vec::with_capacity(BATCH), Vec::with_capacity(BATCH)],
             rtt: RttEstimator::default(),
+            pace: Pace::new(Instant::now()),
             loss: Loss::default(),
             stats: SweepStats::default(),
             turns: 0,
@@ -152,6 +155,10 @@ impl Worker {
         let mut earliest: Option<Instant> = None;
         let mut turn = None;
         while self.outgoing.iter().all(|packets| packets.len() < BATCH) {
+            if let Err(when) = self.pace.leave(now) {
+                turn = Some(Turn::Wait(when));
+                break;
+            }
             let Some((at, index)) = self.next_probe(now) else {
                 turn = Some(Turn::Wait(self.next_due(now)));
                 break;
@@ -406,7 +413,9 @@ impl Worker {
             return;
         };
         if let Some(micros) = rtt {
-            self.rtt = self.rtt.sample(Duration::from_micros(micros.into()));
+            let rtt = Duration::from_micros(micros.into());
+            self.rtt = self.rtt.sample(rtt);
+            self.pace.sample(rtt, now);
         }
         host.answer(late);
         self.loss.answered += 1;

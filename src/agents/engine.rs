@@ -1,12 +1,17 @@
 use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, socket_with};
 
 use super::scan;
-use crate::fleet::{EngineUse, Settings};
+use crate::fleet::EngineUse;
+use crate::runtime::Config;
 
 /// Says in the log which engine the scans will use, and why. Whether raw sockets can be had is tried,
 /// not guessed: a capability, a system-call filter and a user namespace all have a say in it.
-pub fn announce(settings: &Settings) {
-    if scan::of(settings).is_ok_and(|scan| scan.engine == EngineUse::Connect) {
+pub fn announce(config: &Config) {
+    if config.by_hand {
+        // The result tells.
+        return;
+    }
+    if scan::of(&config.agent.settings).is_ok_and(|scan| scan.engine == EngineUse::Connect) {
         return tracing::info!(EVENT = "engine", "scans by connect(2), as configured");
     }
     let raw = socket_with(

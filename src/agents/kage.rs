@@ -44,7 +44,7 @@ impl Agent for Kage {
             }
             (None, NmapUse::Never) => tracing::info!("services by own probes, as configured"),
         }
-        engine::announce(&config.agent.settings);
+        engine::announce(config);
         Ok(Self { wanted, nmap })
     }
 

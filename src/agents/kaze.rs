@@ -21,7 +21,7 @@ impl Agent for Kaze {
     }
 
     async fn new(config: &Config) -> Result<Self, String> {
-        engine::announce(&config.agent.settings);
+        engine::announce(config);
         Ok(Self)
     }
 

@@ -22,7 +22,7 @@ impl Agent for Ryu {
     }
 
     async fn new(config: &Config) -> Result<Self, String> {
-        engine::announce(&config.agent.settings);
+        engine::announce(config);
         Ok(Self)
     }
 

@@ -102,6 +102,14 @@ impl Block {
         }
     }
 
+    /// A probe that was taken to be sent has not left: it is sent again in this round.
+    pub fn put_back(&mut self, index: u32) {
+        if self.unanswered.has(index) {
+            self.pending.put(index);
+            self.sent_at = None;
+        }
+    }
+
     /// A probe was answered, or decided in another way.
     pub fn take(&mut self, index: u32, now: Instant) -> Taken {
         if !self.unanswered.clear(index) {
@@ -193,6 +201,17 @@ impl Bits {
         true
     }
 
+    fn has(&self, index: u32) -> bool {
+        self.words[(index / 64) as usize] & (1 << (index % 64)) != 0
+    }
+
+    fn put(&mut self, index: u32) {
+        if !self.has(index) {
+            self.words[(index / 64) as usize] |= 1 << (index % 64);
+            self.count += 1;
+        }
+    }
+
     /// The least number that is in and not less than this.
     fn next(&self, from: u32) -> Option<u32> {
         let first = (from / 64) as usize;
@@ -278,6 +297,19 @@ mod tests {
         assert_eq!(block.next_pending(), Some(1));
         block.sent(1, now);
         assert_eq!(send_all(&mut block, now), [2, 0]);
+        assert!(block.sent_at.is_some());
+    }
+
+    #[test]
+    fn what_has_not_left_is_sent_again() {
+        let now = Instant::now();
+        let mut block = Block::new(0, 3, now);
+        send_all(&mut block, now);
+        block.take(0, now);
+        block.put_back(0);
+        block.put_back(2);
+        assert_eq!(block.sent_at, None);
+        assert_eq!(send_all(&mut block, now), [2]);
         assert!(block.sent_at.is_some());
     }
 

@@ -1,5 +1,5 @@
 use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::engines::ports::limits::Groups;
@@ -36,6 +36,11 @@ pub struct Host {
     late: AtomicU32,
     /// Our address to there; 0 = not known yet.
     source: AtomicU32,
+    /// Nobody has this address on our own network.
+    pub absent: AtomicBool,
+    /// Packets sent while nothing was heard of it, and when the first of them was sent.
+    unheard: AtomicU32,
+    first: AtomicU64,
 }
 
 impl Hosts {
@@ -112,6 +117,32 @@ impl Host {
         true
     }
 
+    /// Whether a packet may go to a host of which nothing was heard, while packets for hosts that do
+    /// not exist fill the way out; else when.
+    pub fn leave_carefully(&self, now: u64) -> Result<(), u64> {
+        let unheard = self.unheard.load(Ordering::Relaxed);
+        if unheard == 0 || self.answered.load(Ordering::Relaxed) > 0 {
+            return Ok(());
+        }
+        let first = self.first.load(Ordering::Relaxed);
+        let periods = now.saturating_sub(first) / PATIENCE;
+        // Four times as many each time: it may be there after all, and only silent.
+        let allowed = u64::from(UNHEARD) << (2 * periods).min(32);
+        match u64::from(unheard) < allowed {
+            true => Ok(()),
+            false => Err(first + (periods + 1) * PATIENCE),
+        }
+    }
+
+    /// A packet goes there.
+    pub fn goes(&self, now: u64) {
+        if self.answered.load(Ordering::Relaxed) == 0
+            && self.unheard.fetch_add(1, Ordering::Relaxed) == 0
+        {
+            self.first.store(now, Ordering::Relaxed);
+        }
+    }
+
     /// Our address to there, asked for by `find` the first time.
     pub fn source(&self, find: impl FnOnce() -> Option<Ipv4Addr>) -> Option<Ipv4Addr> {
         match self.source.load(Ordering::Relaxed) {
@@ -172,6 +203,14 @@ impl Host {
         }
     }
 }
+
+/// A host of which nothing was heard gets so many packets while the way out is full of such.
+const UNHEARD: u32 = 2;
+
+/// After this it is known whether it is there: the kernel asks three times, a second apart, who has an
+/// address (arp(7), `mcast_solicit` and `retrans_time_ms`), and then says that nobody does.
+/// Nanoseconds.
+const PATIENCE: u64 = 3_500_000_000;
 
 /// How much of missed time may be made up for, nanoseconds.
 const CREDIT: u64 = 10_000_000;
@@ -248,6 +287,24 @@ mod tests {
         // The other host knows nothing of it.
         let other = hosts.of(0);
         assert!((0..10_000).all(|_| other.leave(0).is_ok()));
+    }
+
+    #[test]
+    fn a_host_that_nobody_has_heard_of_waits() {
+        let hosts = Hosts::new(1);
+        let host = hosts.of(0);
+        for now in [7, 8] {
+            assert!(host.leave_carefully(now).is_ok());
+            host.goes(now);
+        }
+        assert_eq!(host.leave_carefully(9), Err(7 + PATIENCE));
+        for _ in 2..8 {
+            assert!(host.leave_carefully(7 + PATIENCE).is_ok());
+            host.goes(7 + PATIENCE);
+        }
+        assert_eq!(host.leave_carefully(8 + PATIENCE), Err(7 + 2 * PATIENCE));
+        host.answer(false);
+        assert!(host.leave_carefully(9).is_ok());
     }
 
     #[test]

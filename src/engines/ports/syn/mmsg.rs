@@ -142,6 +142,14 @@ pub fn send(socket: BorrowedFd<'_>, packets: &[Outgoing]) -> io::Result<usize> {
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
+/// The way out is full for the moment.
+pub fn is_short_of_room(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ENOBUFS | libc::EAGAIN | libc::ENOMEM | libc::EINTR)
+    )
+}
+
 /// Has the kernel put the checksum of what this raw IPv6 socket sends at this offset (ipv6(7),
 /// RFC 3542 §3.1).
 ///

@@ -9,6 +9,7 @@
 
 mod block;
 mod cookie;
+mod hear;
 mod hosts;
 mod mmsg;
 mod pace;

@@ -119,7 +119,7 @@ mod tests {
         }
         assert!(pace.rate >= FIRST_RATE * 4.0, "{}", pace.rate);
         let later = now + MS * 1000;
-        for turn in 0..400 {
+        for turn in 0..3000 {
             pace.sample(MS * 200, later + MS * turn);
         }
         let slowed = pace.rate;

@@ -33,6 +33,9 @@ pub struct Shared {
     next: AtomicU64,
     /// The sweep shall end now.
     pub stop: AtomicBool,
+    /// The way out was full: of packets, most likely, for addresses that nobody has, which the kernel
+    /// keeps until it knows.
+    pub careful: AtomicBool,
     /// Probes decided.
     pub decided: AtomicU64,
     /// Ports found open.
@@ -74,6 +77,7 @@ impl Shared {
             scope_id: options.scope_id,
             next: AtomicU64::new(start),
             stop: AtomicBool::new(false),
+            careful: AtomicBool::new(false),
             decided: AtomicU64::new(start),
             open: AtomicU64::new(0),
             sent: AtomicU64::new(0),

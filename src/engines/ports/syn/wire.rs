@@ -157,11 +157,13 @@ pub struct IcmpError {
     pub sequence: u32,
     /// What is wrong.
     pub why: Unreachable,
+    /// It is this machine that says so: nobody has the address on its own network.
+    pub own: bool,
 }
 
 /// The error in an IPv4 packet with ICMP (RFC 792: type 3 quotes the header and 8 bytes).
 pub fn icmp_v4(packet: &[u8]) -> Option<IcmpError> {
-    let (_, _, icmp) = ipv4(packet, 1)?;
+    let (from, _, icmp) = ipv4(packet, 1)?;
     let [3, code, ..] = *icmp else { return None };
     let why = match code {
         0 | 6 | 11 => Unreachable::Network,
@@ -170,12 +172,12 @@ pub fn icmp_v4(packet: &[u8]) -> Option<IcmpError> {
         2 | 3 => Unreachable::Port,
         _ => return None,
     };
-    let (_, to, quoted) = ipv4(icmp.get(8..)?, TCP)?;
-    quote(to.into(), quoted, why)
+    let (source, to, quoted) = ipv4(icmp.get(8..)?, TCP)?;
+    quote(to.into(), quoted, why, from == source && from != to)
 }
 
 /// The error in what a raw ICMPv6 socket gives (RFC 4443 §3.1: type 1 quotes the whole packet).
-pub fn icmp_v6(icmp: &[u8]) -> Option<IcmpError> {
+pub fn icmp_v6(icmp: &[u8], from: IpAddr) -> Option<IcmpError> {
     let [1, code, ..] = *icmp else { return None };
     let why = match code {
         0 => Unreachable::Network,
@@ -189,11 +191,13 @@ pub fn icmp_v6(icmp: &[u8]) -> Option<IcmpError> {
     if header[0] >> 4 != 6 || header[6] != TCP {
         return None;
     }
-    let to: [u8; 16] = *header[24..].first_chunk()?;
-    quote(Ipv6Addr::from(to).into(), &inner[IPV6_LEN..], why)
+    let address = |at: usize| Some(Ipv6Addr::from(*header[at..].first_chunk::<16>()?));
+    let to = IpAddr::V6(address(24)?);
+    let own = from == IpAddr::V6(address(8)?) && from != to;
+    quote(to, &inner[IPV6_LEN..], why, own)
 }
 
-fn quote(to: IpAddr, tcp: &[u8], why: Unreachable) -> Option<IcmpError> {
+fn quote(to: IpAddr, tcp: &[u8], why: Unreachable, own: bool) -> Option<IcmpError> {
     let tcp: &[u8; 8] = tcp.first_chunk()?;
     Some(IcmpError {
         to,
@@ -201,6 +205,7 @@ fn quote(to: IpAddr, tcp: &[u8], why: Unreachable) -> Option<IcmpError> {
         port: word(tcp, 2),
         sequence: long(tcp, 4),
         why,
+        own,
     })
 }
 
@@ -238,7 +243,7 @@ pub fn parse_anything(packet: &[u8]) {
         answer_v4(packet),
         answer(packet),
         icmp_v4(packet),
-        icmp_v6(packet),
+        icmp_v6(packet, IpAddr::V4(Ipv4Addr::LOCALHOST)),
     );
 }
 
@@ -335,6 +340,7 @@ mod tests {
             our_port: 50_000,
             sequence: 0xdead_beef,
             why: Unreachable::Prohibited,
+            own: false,
         };
         assert_eq!(error, expected);
         packet[20] = 11;
@@ -345,12 +351,13 @@ mod tests {
         v6.extend("2001:db8::1".parse::<Ipv6Addr>().unwrap().octets());
         v6.extend(to.octets());
         v6.extend(&probe.bytes[20..28]);
-        let error = icmp_v6(&v6).unwrap();
+        let error = icmp_v6(&v6, "2001:db8::1".parse().unwrap()).unwrap();
         assert_eq!(
             error,
             IcmpError {
                 to: to.into(),
                 why: Unreachable::Port,
+                own: true,
                 ..expected
             }
         );

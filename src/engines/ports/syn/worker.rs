@@ -13,13 +13,14 @@ use crate::engines::ports::rate::Leave;
 use crate::engines::ports::report::SweepStats;
 use crate::engines::ports::rtt::{FIRST_TIMEOUT, MIN_TIMEOUT, RttEstimator};
 
-use super::block::{Block, Taken};
+use super::block::Block;
+use super::hear::ICMP_EVERY;
 use super::hosts::Loss;
 use super::mmsg::{self, BATCH, Incoming, Outgoing};
 use super::pace::Pace;
 use super::shared::Shared;
 use super::socket::{RawSockets, Routes};
-use super::wire::{self, Answer, IcmpError, Said, Syn, Unreachable};
+use super::wire::{self, Syn, Unreachable};
 
 /// What a worker tells.
 #[derive(Debug)]
@@ -37,27 +38,27 @@ pub enum Message {
 /// One thread of a sweep: it sends a batch, takes what has come, and so on. Each has raw sockets and a
 /// port of its own, so that it alone hears the answers to what it sent and shares nothing.
 pub struct Worker {
-    shared: Arc<Shared>,
-    messages: UnboundedSender<Message>,
-    v4: Option<RawSockets>,
-    v6: Option<RawSockets>,
-    routes: Routes,
+    pub(super) shared: Arc<Shared>,
+    pub(super) messages: UnboundedSender<Message>,
+    pub(super) v4: Option<RawSockets>,
+    pub(super) v6: Option<RawSockets>,
+    pub(super) routes: Routes,
     /// Those that are under way, the oldest first.
-    blocks: Vec<Block>,
+    pub(super) blocks: Vec<Block>,
     /// The first place that this worker has not decided; the checkpoint is made from it.
-    low: Arc<AtomicU64>,
-    incoming: Incoming,
+    pub(super) low: Arc<AtomicU64>,
+    pub(super) incoming: Incoming,
     /// The batch of each family, and of each packet its place in the plan and its target.
-    outgoing: [Vec<Outgoing>; 2],
-    probes: [Vec<(u64, u64)>; 2],
-    rtt: RttEstimator,
-    pace: Pace,
+    pub(super) outgoing: [Vec<Outgoing>; 2],
+    pub(super) probes: [Vec<(u64, u64)>; 2],
+    pub(super) rtt: RttEstimator,
+    pub(super) pace: Pace,
     /// Answers of this worker's and those of them that came late.
-    loss: Loss,
-    stats: SweepStats,
-    turns: u32,
-    moved: bool,
-    reported_at: Instant,
+    pub(super) loss: Loss,
+    pub(super) stats: SweepStats,
+    pub(super) turns: u32,
+    pub(super) moved: bool,
+    pub(super) reported_at: Instant,
 }
 
 /// Blocks that one worker has under way at most.
@@ -81,9 +82,6 @@ const SHORT: Duration = Duration::from_micros(50);
 /// How often the scan hears of progress.
 const REPORT_EVERY: Duration = Duration::from_millis(20);
 
-/// ICMP is rare: it is looked for every so many turns.
-const ICMP_EVERY: u32 = 16;
-
 /// What a turn of sending came to.
 enum Turn {
     /// Packets were sent.
@@ -94,8 +92,10 @@ enum Turn {
 
 /// One side of the two families.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Family {
+pub enum Family {
+    /// IPv4.
     V4 = 0,
+    /// IPv6.
     V6 = 1,
 }
 
@@ -168,6 +168,11 @@ impl Worker {
                 self.blocks[at].take(index, now);
                 continue;
             };
+            let absent = &self.shared.hosts.of(probe.host).absent;
+            if absent.load(Ordering::Relaxed) {
+                self.unreachable(at, index, probe.host, Unreachable::Host, now);
+                continue;
+            }
             match self.leave(&probe, now) {
                 Ok(not_before) => {
                     self.put(at, index, &probe, now);
@@ -225,7 +230,13 @@ impl Worker {
     fn leave(&self, probe: &Probe, now: Instant) -> Result<Option<Instant>, (Instant, bool)> {
         let host = self.shared.hosts.of(probe.host);
         let only_one = self.shared.hosts.only_one();
-        if let Err(next) = host.leave(self.shared.clock(now)) {
+        let clock = self.shared.clock(now);
+        let careful = self.shared.careful.load(Ordering::Relaxed) && self.shared.hosts.exact();
+        let carefully = match careful {
+            true => host.leave_carefully(clock),
+            false => Ok(()),
+        };
+        if let Err(next) = carefully.and_then(|()| host.leave(clock)) {
             return Err((self.shared.began + Duration::from_nanos(next), only_one));
         }
         match self.shared.rates.leave(probe.host, 1, now) {
@@ -258,6 +269,8 @@ impl Worker {
             _ => return self.unreachable(at, index, probe.host, Unreachable::Network, now),
         };
         self.outgoing[family as usize].push(packet);
+        let host = self.shared.hosts.of(probe.host);
+        host.goes(self.shared.clock(now));
         let block = &mut self.blocks[at];
         self.probes[family as usize].push((block.start + u64::from(index), probe.host));
         self.stats.retries += u64::from(block.round > 0);
@@ -298,9 +311,12 @@ impl Worker {
                     self.shared.sent.fetch_add(count as u64, Ordering::Relaxed);
                     at += count.max(1);
                 }
-                Err(error) if is_short_of_room(&error) => {
+                Err(error) if mmsg::is_short_of_room(&error) => {
                     self.stats.resource_waits += 1;
+                    self.shared.careful.store(true, Ordering::Relaxed);
+                    self.put_back(family, at);
                     std::thread::sleep(RESOURCE_WAIT);
+                    break;
                 }
                 Err(error) => {
                     let probe = self.probes[family as usize].get(at).copied();
@@ -315,6 +331,17 @@ impl Worker {
         self.outgoing[family as usize] = packets;
         self.moved |= any;
         any
+    }
+
+    /// The packets of a batch from this one on have not left.
+    fn put_back(&mut self, family: Family, from: usize) {
+        for (place, _) in self.probes[family as usize].iter().skip(from) {
+            let mut blocks = self.blocks.iter_mut();
+            let found = blocks.find_map(|block| Some((block.index(*place)?, block)));
+            if let Some((index, block)) = found {
+                block.put_back(index);
+            }
+        }
     }
 
     /// This machine did not let a packet out.
@@ -332,136 +359,6 @@ impl Worker {
         let found = blocks.find_map(|(at, block)| Some((at, block.index(place)?)));
         if let Some((at, index)) = found {
             self.unreachable(at, index, target, why, Instant::now());
-        }
-    }
-
-    /// Takes all answers that have come.
-    fn receive(&mut self) {
-        self.turns = self.turns.wrapping_add(1);
-        let icmp = self.turns.is_multiple_of(ICMP_EVERY);
-        for family in [Family::V4, Family::V6] {
-            self.receive_from(family, false);
-            if icmp {
-                self.receive_from(family, true);
-            }
-        }
-    }
-
-    fn receive_from(&mut self, family: Family, icmp: bool) {
-        let mut incoming = std::mem::take(&mut self.incoming);
-        loop {
-            let sockets = match family {
-                Family::V4 => &self.v4,
-                Family::V6 => &self.v6,
-            };
-            let Some(sockets) = sockets else { break };
-            let socket = if icmp { sockets.icmp() } else { sockets.tcp() };
-            let count = match incoming.receive(socket) {
-                Ok(count) => count,
-                Err(error) => {
-                    self.shared.fail(error);
-                    break;
-                }
-            };
-            let now = Instant::now();
-            let our_port = sockets.port;
-            for (packet, from) in incoming.packets() {
-                match (icmp, family) {
-                    (false, Family::V4) => {
-                        if let Some((from, answer)) = wire::answer_v4(packet) {
-                            self.answer(from.into(), answer, our_port, now);
-                        }
-                    }
-                    (false, Family::V6) => {
-                        if let Some(answer) = wire::answer(packet) {
-                            self.answer(from, answer, our_port, now);
-                        }
-                    }
-                    (true, Family::V4) => self.icmp(wire::icmp_v4(packet), our_port, now),
-                    (true, Family::V6) => self.icmp(wire::icmp_v6(packet), our_port, now),
-                }
-            }
-            if count < BATCH {
-                break;
-            }
-        }
-        self.incoming = incoming;
-    }
-
-    /// A TCP answer: counted when it acknowledges the sequence number of a probe of ours.
-    fn answer(&mut self, from: IpAddr, answer: Answer, our_port: u16, now: Instant) {
-        let cookie = self.shared.cookies.of(from, answer.port, our_port);
-        if answer.our_port != our_port || answer.acknowledged != cookie {
-            return;
-        }
-        let Some((place, target)) = self.shared.plan.place(from, answer.port) else {
-            return;
-        };
-        let found = self
-            .blocks
-            .iter_mut()
-            .find_map(|block| Some((block.index(place)?, block)));
-        let host = self.shared.hosts.of(target);
-        let Some((index, block)) = found else {
-            // Its block was given up already; an open port is worth being told of all the same.
-            if answer.said == Said::Accepted {
-                let _ = self.messages.send(Message::Late(from, answer.port, target));
-            }
-            return;
-        };
-        let Taken::First { late, rtt } = block.take(index, now) else {
-            return;
-        };
-        if let Some(micros) = rtt {
-            let rtt = Duration::from_micros(micros.into());
-            self.rtt = self.rtt.sample(rtt);
-            self.pace.sample(rtt, now);
-        }
-        host.answer(late);
-        self.loss.answered += 1;
-        self.loss.late += u32::from(late);
-        self.stats.late_answers += u64::from(late);
-        self.moved = true;
-        self.shared.answered.fetch_add(1, Ordering::Relaxed);
-        self.shared.decided.fetch_add(1, Ordering::Relaxed);
-        match answer.said {
-            Said::Refused => {
-                host.closed.fetch_add(1, Ordering::Relaxed);
-            }
-            Said::Accepted => {
-                host.open.fetch_add(1, Ordering::Relaxed);
-                self.shared.open.fetch_add(1, Ordering::Relaxed);
-                let _ = self.messages.send(Message::Open(from, answer.port));
-            }
-        }
-    }
-
-    /// An ICMP error: counted when it quotes a probe of ours.
-    fn icmp(&mut self, error: Option<IcmpError>, our_port: u16, now: Instant) {
-        let Some(error) = error else { return };
-        let cookie = self.shared.cookies.of(error.to, error.port, our_port);
-        if error.our_port != our_port || error.sequence != cookie {
-            return;
-        }
-        let Some((place, target)) = self.shared.plan.place(error.to, error.port) else {
-            return;
-        };
-        let found = self
-            .blocks
-            .iter()
-            .enumerate()
-            .find_map(|(at, block)| Some((at, block.index(place)?)));
-        if let Some((at, index)) = found {
-            self.shared.answered.fetch_add(1, Ordering::Relaxed);
-            self.unreachable(at, index, target, error.why, now);
-        }
-    }
-
-    fn unreachable(&mut self, at: usize, index: u32, target: u64, why: Unreachable, now: Instant) {
-        if self.blocks[at].take(index, now) != Taken::Again {
-            self.shared.hosts.of(target).has_no_way(why);
-            self.shared.decided.fetch_add(1, Ordering::Relaxed);
-            self.moved = true;
         }
     }
 
@@ -595,12 +492,4 @@ impl Worker {
             let _ = self.messages.send(Message::Progress);
         }
     }
-}
-
-/// The way out is full for the moment.
-fn is_short_of_room(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc::ENOBUFS | libc::EAGAIN | libc::ENOMEM | libc::EINTR)
-    )
 }

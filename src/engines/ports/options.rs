@@ -32,8 +32,9 @@ pub struct ScanOptions {
     /// How long an attempt may wait for an answer, before the round-trip time is known and at most.
     /// The time that is really waited adapts to the measured round-trip time (RFC 6298).
     pub connect_timeout: Duration,
-    /// Further attempts for a port that gives no answer. When packets are seen to be lost, up to
-    /// three more are made as long as they help; 0 means one attempt whatever happens.
+    /// Further attempts for a port that gives no answer. When packets are seen to be lost, more
+    /// are made: as many as the measured loss asks for, at most eight; 0 means one attempt whatever
+    /// happens.
     pub retries: u32,
     /// The whole scan, service probes included, ends after this; what was found is kept.
     /// Zero = no limit.

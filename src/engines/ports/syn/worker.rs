@@ -269,8 +269,6 @@ impl Worker {
             _ => return self.unreachable(at, index, probe.host, Unreachable::Network, now),
         };
         self.outgoing[family as usize].push(packet);
-        let host = self.shared.hosts.of(probe.host);
-        host.goes(self.shared.clock(now));
         let block = &mut self.blocks[at];
         self.probes[family as usize].push((block.start + u64::from(index), probe.host));
         self.stats.retries += u64::from(block.round > 0);
@@ -309,6 +307,11 @@ impl Worker {
                 Ok(count) => {
                     self.stats.attempts += count as u64;
                     self.shared.sent.fetch_add(count as u64, Ordering::Relaxed);
+                    let clock = self.shared.clock(Instant::now());
+                    let left = self.probes[family as usize].iter().skip(at).take(count);
+                    for (_, target) in left {
+                        self.shared.hosts.of(*target).goes(clock);
+                    }
                     at += count.max(1);
                 }
                 Err(error) if mmsg::is_short_of_room(&error) => {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::engines::ports::output::{HostScan, HostStatus};
 use crate::engines::ports::{
-    Inputs, Observer, Progress, ScanOptions, ScanReport, scan_targets, settle,
+    Inputs, Observer, Progress, ScanOptions, ScanReport, scan_streamed, settle,
 };
 use crate::fleet::ScanSettings;
 use crate::runtime::{Context, Options, Phase, Show, WorkError, lookup, text};
@@ -49,14 +49,10 @@ pub async fn once_all<S: PortScanner>(
         kind: S::KIND.as_str(),
         show,
     };
-    let done = scan_targets(&settled.targets, &scan, scanner.nmap(), &watch).await;
+    let done = scan_streamed(&settled.targets, &scan, scanner.nmap(), &watch).await;
     let run = done.map_err(|e| one(e.to_string()))?;
     for note in &run.notes {
         eprintln!("{}", text::display(note, 300));
-    }
-    // Those that were not whole when the scan ended.
-    for report in run.hosts.iter().filter(|report| report.incomplete) {
-        watch.shown(report);
     }
     if run.targets > 1 {
         let [open, closed, filtered, unreachable] = run.counts.map(text::grouped);
@@ -86,25 +82,17 @@ struct Watch<'a> {
     show: &'a dyn Show,
 }
 
-impl Watch<'_> {
-    fn shown(&self, report: &ScanReport) {
-        if report.open.is_empty() && !self.all {
-            return;
-        }
-        let host = HostScan::of(report, self.names, self.kind);
-        self.show.item("scans", &host, || table(&host));
-    }
-}
-
 impl Observer for Watch<'_> {
     fn progress(&self, _: &Progress) {
         self.ctx.heart.beat();
     }
 
     fn host(&self, report: &ScanReport) {
-        if !report.incomplete {
-            self.shown(report);
+        if report.open.is_empty() && !self.all {
+            return;
         }
+        let host = HostScan::of(report, self.names, self.kind);
+        self.show.item("scans", &host, || table(&host));
     }
 
     fn cancelled(&self) -> bool {

@@ -333,8 +333,8 @@ impl Observer for Long<'_> {
         self.now().progress = *progress;
     }
 
-    fn open(&self, _: std::net::IpAddr, port: &OpenPort) {
-        let (key, port) = keyed(port.clone());
+    fn open(&self, _: std::net::IpAddr, port: &dyn Fn() -> OpenPort) {
+        let (key, port) = keyed(port());
         self.now().open.insert(key, port);
     }
 

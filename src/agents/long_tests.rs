@@ -100,7 +100,7 @@ fn found(long: &Long<'_>, port: u16) {
         protocol: "tcp".to_owned(),
         ..OpenPort::default()
     };
-    long.open([127, 0, 0, 1].into(), &port);
+    long.open([127, 0, 0, 1].into(), &|| port.clone());
 }
 
 fn key(request: &Request) -> String {

@@ -164,11 +164,8 @@ impl Gathered {
         self.earlier.checkpoint = Some(*checkpoint);
     }
 
-    /// The engine has ended, early or not.
+    /// The engine has ended, early or not; the hosts were told before.
     pub fn finish(&mut self, run: &ScanRun) {
-        for report in &run.hosts {
-            self.take(report);
-        }
         self.counts = RunCounts::of(run.counts);
         self.udp_counts = RunCounts::of(run.udp_counts);
         self.engine.clone_from(&run.engine);

@@ -75,6 +75,14 @@ fn run(hosts: Vec<ScanReport>, incomplete: bool, place: Option<u64>) -> ScanRun 
     }
 }
 
+/// What an engine tells in the end.
+fn finish(gathered: &mut Gathered, run: ScanRun) {
+    for report in &run.hosts {
+        gathered.host(report);
+    }
+    gathered.finish(&run);
+}
+
 /// As if through the file.
 fn again(gathered: &Gathered) -> Gathered {
     let text = serde_json::to_string(&gathered.saved()).unwrap();
@@ -91,14 +99,17 @@ fn a_whole_scan() {
     let shown = gathered.host(&report(TWO, vec![port(80, 1.0)], 99, false));
     assert_eq!(shown.unwrap().target, "www.example.org");
     assert!(!gathered.is_whole());
-    gathered.finish(&run(
-        vec![
-            report(ONE, vec![], 100, false),
-            report(TWO, vec![port(80, 1.0)], 99, false),
-        ],
-        false,
-        None,
-    ));
+    finish(
+        &mut gathered,
+        run(
+            vec![
+                report(ONE, vec![], 100, false),
+                report(TWO, vec![port(80, 1.0)], 99, false),
+            ],
+            false,
+            None,
+        ),
+    );
     let results = gathered.results();
     assert!(!results.run.incomplete);
     assert_eq!(
@@ -127,11 +138,14 @@ fn what_was_found_before_a_crash_is_kept() {
     assert!(partial.run.incomplete);
     assert_eq!(partial.hosts[0].open_ports.len(), 1);
     assert_eq!(partial.hosts[0].scan_status, "incomplete");
-    second.finish(&run(
-        vec![report(ONE, vec![port(80, 1.0)], 99, false)],
-        false,
-        None,
-    ));
+    finish(
+        &mut second,
+        run(
+            vec![report(ONE, vec![port(80, 1.0)], 99, false)],
+            false,
+            None,
+        ),
+    );
     let results = second.results();
     assert!(!results.run.incomplete);
     assert_eq!(
@@ -149,7 +163,7 @@ fn goes_on_from_a_checkpoint_and_counts_once() {
         report(ONE, vec![port(80, 0.3), port(22, 0.3)], 48, true),
         report(TWO, vec![], 50, true),
     ];
-    gathered.finish(&run(first, true, Some(100)));
+    finish(&mut gathered, run(first, true, Some(100)));
     assert!(gathered.results().run.incomplete);
     let mut second = again(&gathered);
     let (targets, options) = second.rest().unwrap();
@@ -170,7 +184,7 @@ fn goes_on_from_a_checkpoint_and_counts_once() {
         report(ONE, vec![port(80, 1.0), port(90, 1.0)], 50, false),
         report(TWO, vec![], 50, false),
     ];
-    second.finish(&run(rest, false, None));
+    finish(&mut second, run(rest, false, None));
     second.take_services(&run(
         vec![report(ONE, vec![port(22, 0.9)], 1, false)],
         false,
@@ -203,7 +217,10 @@ fn a_checkpoint_of_what_was_left_is_not_one_of_all() {
     first.host(&report(TWO, vec![], 100, false));
     let mut second = again(&first);
     second.rest().unwrap();
-    second.finish(&run(vec![report(ONE, vec![], 50, true)], true, Some(50)));
+    finish(
+        &mut second,
+        run(vec![report(ONE, vec![], 50, true)], true, Some(50)),
+    );
     let (targets, options) = again(&second).rest().unwrap();
     assert_eq!(targets.to_string(), "10.0.0.1");
     assert_eq!(options.resume.unwrap().place, 50);

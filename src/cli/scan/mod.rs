@@ -21,7 +21,7 @@ use anyhow::{Context as _, anyhow};
 
 use super::{Failure, Global, Outcome, check};
 use crate::api::ExitCode;
-use crate::engines::ports::{Nmap, find_nmap, scan_targets};
+use crate::engines::ports::{Nmap, find_nmap, scan_streamed, scan_targets};
 use crate::fleet::{EngineUse, NmapUse, Rule, Span};
 
 use gather::Gathered;
@@ -206,7 +206,7 @@ async fn scan(
     let ticker = watch::Ticker::start(Arc::clone(&watch));
     let mut failed = None;
     if !targets.is_empty() {
-        match scan_targets(&targets, &options, nmap.as_ref(), &*watch).await {
+        match scan_streamed(&targets, &options, nmap.as_ref(), &*watch).await {
             Ok(run) => {
                 watch.say(&run.notes);
                 watch.gathered().finish(&run);

@@ -168,7 +168,8 @@ impl Observer for Watch {
         set(&self.numbers.open, progress.open);
     }
 
-    fn open(&self, addr: IpAddr, port: &OpenPort) {
+    fn open(&self, addr: IpAddr, port: &dyn Fn() -> OpenPort) {
+        let port = port();
         self.gathered().open(addr, port.clone().into());
         if self.verbose {
             let service = display(&port.service_name);

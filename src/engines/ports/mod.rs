@@ -1,18 +1,21 @@
 //! The port engines: which ports of a host are open, and which services they carry.
 //!
-//! [`scan_targets`] sweeps the TCP and UDP ports of any number of hosts, then has the services of the open ports found out: by
-//! nmap where there is one, else by own probes. [`scan_host`] and [`scan_host_thorough`] are the same
-//! for one host that has a name. All tell an [`Observer`] about progress and keep what was found when
-//! they are ended early. May depend on `crate::api` and `crate::fleet` only. Whoever calls has made
-//! sure that the targets are in scope.
+//! [`scan_targets`] sweeps the TCP and UDP ports of any number of hosts, then has the services of the
+//! open ports found out: by own probes, and by nmap, where there is one, what those could not tell.
+//! [`scan_streamed`] is the same and keeps no report once it was told; [`scan_host`] and
+//! [`scan_host_thorough`] are the same for one host that has a name. All tell an [`Observer`] about
+//! progress and keep what was found when they are ended early. May depend on `crate::api` and
+//! `crate::fleet` only. Whoever calls has made sure that the targets are in scope.
 
 mod error;
 #[cfg(test)]
 mod fake_nmap;
 mod inputs;
 mod limits;
+mod listen;
 mod nmap;
 mod nmap_xml;
+mod open;
 mod options;
 pub mod output;
 mod plan;
@@ -43,4 +46,4 @@ pub use portset::{PortSet, PortSetError};
 pub use profile::SettingsError;
 pub use report::{Checkpoint, HostState, Reason, ScanReport, ScanRun, SweepStats};
 pub use scan::{scan_host, scan_host_thorough};
-pub use targets::scan_targets;
+pub use targets::{scan_streamed, scan_targets};

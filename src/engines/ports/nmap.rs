@@ -134,7 +134,9 @@ pub(super) async fn detect_with_nmap(
     let args = arguments(report.addr, &ports, options);
     let run = execute(nmap, &args, options, observer, &progress).await?;
     report.engine = format!("{} + nmap {}", report.engine, nmap.version);
-    report.command = format!("{}; {}", report.command, command_line(&args));
+    let both = [std::mem::take(&mut report.command), command_line(&args)];
+    let both = both.into_iter().filter(|command| !command.is_empty());
+    report.command = both.collect::<Vec<_>>().join("; ");
     report.incomplete |= !run.complete;
     if let Some(host) = host_of(run, report.addr) {
         report.merge_services(host);

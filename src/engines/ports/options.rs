@@ -105,10 +105,12 @@ pub trait Observer: Send + Sync {
     /// timed out and will be made again.
     fn progress(&self, progress: &Progress);
 
-    /// A port was found open; its service is not known yet.
-    fn open(&self, _addr: IpAddr, _port: &OpenPort) {}
+    /// A port was found open; its service is not known yet. `port` makes what there is to say of it, for
+    /// those who want to hear it: a large network has very many.
+    fn open(&self, _addr: IpAddr, _port: &dyn Fn() -> OpenPort) {}
 
-    /// Everything about a host is known. What of it is in the report of the whole, too.
+    /// Everything about a host is known that the scan will find out. Told once of each host that the
+    /// run is about ([`ScanRun::hosts`](super::ScanRun::hosts)).
     fn host(&self, _report: &ScanReport) {}
 
     /// A scan that ends now could go on from here. Told about once a second.

@@ -76,7 +76,7 @@ impl Observer for OneSweep<'_> {
         self.all.observer.progress(&sum);
     }
 
-    fn open(&self, addr: IpAddr, port: &OpenPort) {
+    fn open(&self, addr: IpAddr, port: &dyn Fn() -> OpenPort) {
         self.all.observer.open(addr, port);
     }
 
@@ -142,7 +142,7 @@ impl Observer for Watch<'_> {
         });
     }
 
-    fn open(&self, addr: IpAddr, port: &OpenPort) {
+    fn open(&self, addr: IpAddr, port: &dyn Fn() -> OpenPort) {
         self.steps.observer.open(addr, port);
     }
 

@@ -143,7 +143,8 @@ impl HostTally {
 /// What a scan of several hosts found.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ScanRun {
-    /// Each host, by address. Of more than 65,536 targets only those with an open port.
+    /// Each host, by address. Of more than 65,536 targets only those with an open port. None of a scan
+    /// that is [streamed](super::scan_streamed).
     pub hosts: Vec<ScanReport>,
     /// Which engines did it.
     pub engine: String,
@@ -178,8 +179,8 @@ pub struct ScanReport {
     pub addr: IpAddr,
     /// Which engines did it: `connect`, `connect + nmap 7.93`, `nmap 7.93`.
     pub engine: String,
-    /// The scan as a command line (nmap's own, or in its manner). Of a scan of many hosts empty where
-    /// no port is open: the run has it.
+    /// The scan as a command line (nmap's own, or in its manner). Of a scan of many hosts only what
+    /// nmap was asked about this one: the run has the rest.
     pub command: String,
     /// The name that the DNS has for the address, escaped; only where a port is open.
     pub hostname: Option<String>,

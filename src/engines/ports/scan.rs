@@ -43,7 +43,7 @@ pub async fn scan_host_thorough(
     observer: &dyn Observer,
 ) -> Result<(ScanReport, Option<NmapError>), ScanError> {
     let targets = Targets::from(addr);
-    let (mut run, failure) = scan_named(&targets, Some(target), options, nmap, observer).await?;
+    let (mut run, failure) = scan_named(&targets, target, options, nmap, observer).await?;
     // Of one target there is always a report.
     let report = run.hosts.pop().ok_or(ScanError::WorkerLost)?;
     Ok((report, failure))
@@ -87,12 +87,12 @@ fn by_state(reasons: &[Reason]) -> PortCounts {
 }
 
 impl ScanReport {
-    /// Takes what a sweep found on this host, whose ports were `ports` in number.
+    /// Takes what a sweep found on this host, whose ports were `ports` in number. `open` is sorted.
     pub(super) fn take_sweep(
         &mut self,
         swept: &Sweep,
         tally: &HostTally,
-        mut open: Vec<u16>,
+        open: Vec<u16>,
         ports: usize,
     ) {
         self.reasons = tally.reasons(swept.refusal);
@@ -103,8 +103,6 @@ impl ScanReport {
                 None => "host or network unreachable".to_owned(),
             });
         }
-        open.sort_unstable();
-        open.dedup();
         self.open = open.into_iter().map(open_port).collect();
         self.incomplete = swept.incomplete && (self.counts.total() as usize) < ports;
         self.rtt = tally.rtt;

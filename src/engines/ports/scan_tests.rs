@@ -84,8 +84,8 @@ impl Observer for Watch {
         self.calls.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn open(&self, _: IpAddr, port: &OpenPort) {
-        self.opened.lock().unwrap().push(port.port);
+    fn open(&self, _: IpAddr, port: &dyn Fn() -> OpenPort) {
+        self.opened.lock().unwrap().push(port().port);
     }
 
     fn host(&self, report: &ScanReport) {

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use crate::api::PortState;
 
 use super::limits::Groups;
 use super::nmap::{Nmap, NmapError, detect_with_nmap};
+use super::open::Open;
 use super::progress::{Steps, Sweeps, Watch};
 use super::rate::Rates;
 use super::report::{HostTally, ScanReport, ScanRun, Sweep, describe};
@@ -42,33 +43,42 @@ pub async fn scan_targets(
     nmap: Option<&Nmap>,
     observer: &dyn Observer,
 ) -> Result<ScanRun, ScanError> {
-    let (run, _) = scan_named(targets, None, options, nmap, observer).await?;
+    let scan = Scan::new(targets, options, nmap, observer)?;
+    let (run, _) = scan.run().await?;
     Ok(run)
 }
 
-/// As [`scan_targets`]. `name` is the single target as given. An nmap that failed is told of in the
+/// As [`scan_targets`], but the run has no hosts: what is found out about each is told to the observer
+/// and forgotten, so that a large network takes little more memory than a small one.
+///
+/// # Errors
+/// As [`scan_targets`].
+pub async fn scan_streamed(
+    targets: &Targets,
+    options: &ScanOptions,
+    nmap: Option<&Nmap>,
+    observer: &dyn Observer,
+) -> Result<ScanRun, ScanError> {
+    let scan = Scan {
+        keep: false,
+        ..Scan::new(targets, options, nmap, observer)?
+    };
+    let (run, _) = scan.run().await?;
+    Ok(run)
+}
+
+/// As [`scan_targets`], of the single target of that name. An nmap that failed is told of in the
 /// second value.
 pub(super) async fn scan_named(
     targets: &Targets,
-    name: Option<&str>,
+    name: &str,
     options: &ScanOptions,
     nmap: Option<&Nmap>,
     observer: &dyn Observer,
 ) -> Result<(ScanRun, Option<NmapError>), ScanError> {
-    let (plan, udp) = plans(targets, options)?;
-    let start = Instant::now();
     let scan = Scan {
-        rates: Arc::new(Rates::new(options, targets.len())),
-        plan: Arc::new(plan),
-        udp,
-        reverse: options.dns.then(Reverse::of_system),
-        name,
-        options,
-        nmap,
-        start,
-        // Zero = no limit.
-        deadline: (!options.max_time.is_zero()).then(|| start + options.max_time),
-        observer,
+        name: Some(name),
+        ..Scan::new(targets, options, nmap, observer)?
     };
     scan.run().await
 }
@@ -102,10 +112,9 @@ struct Scan<'a> {
     start: Instant,
     deadline: Option<Instant>,
     observer: &'a dyn Observer,
+    /// The run has all reports in the end.
+    keep: bool,
 }
-
-/// Open ports by number of the host.
-type Open = BTreeMap<u64, Vec<u16>>;
 
 /// What both sweeps found.
 struct Found {
@@ -115,7 +124,31 @@ struct Found {
     udp: udp::Swept,
 }
 
-impl Scan<'_> {
+impl<'a> Scan<'a> {
+    fn new(
+        targets: &Targets,
+        options: &'a ScanOptions,
+        nmap: Option<&'a Nmap>,
+        observer: &'a dyn Observer,
+    ) -> Result<Self, ScanError> {
+        let (plan, udp) = plans(targets, options)?;
+        let start = Instant::now();
+        Ok(Self {
+            rates: Arc::new(Rates::new(options, targets.len())),
+            plan: Arc::new(plan),
+            udp,
+            reverse: options.dns.then(Reverse::of_system),
+            name: None,
+            options,
+            nmap,
+            start,
+            // Zero = no limit.
+            deadline: (!options.max_time.is_zero()).then(|| start + options.max_time),
+            observer,
+            keep: true,
+        })
+    }
+
     async fn run(&self) -> Result<(ScanRun, Option<NmapError>), ScanError> {
         let started_at = Utc::now();
         let (engine, mut notes) = self.engine();
@@ -136,9 +169,8 @@ impl Scan<'_> {
             ..ScanRun::default()
         };
         run.command = describe(&run.engine, targets, self.options);
-        let (done, rest) = self.reports(&mut found, &run);
-        run.hosts = done;
-        let failure = self.services(rest, &mut run, sweeps.sum()).await;
+        let rest = self.reports(&mut found, &mut run);
+        let failure = self.services(rest, found, &mut run, sweeps.sum()).await;
         notes.extend(failure.as_ref().map(|error| format!("nmap: {error}")));
         if self.reverse.as_ref().is_some_and(Reverse::gave_up) {
             notes.push("the resolver does not answer: some hosts have no name".to_owned());
@@ -152,7 +184,7 @@ impl Scan<'_> {
 
     /// Sweeps TCP and UDP at the same time.
     async fn sweep(&self, engine: Engine, sweeps: &Sweeps<'_>) -> Result<Found, ScanError> {
-        let mut open = Open::new();
+        let mut open = Open::default();
         let (observe_tcp, observe_udp) = (sweeps.tcp(), sweeps.udp());
         let udp = udp::sweep(
             &self.udp,
@@ -188,10 +220,13 @@ impl Scan<'_> {
         let targets = self.plan.targets();
         let found = |addr: IpAddr, port| {
             // An engine tells of nothing but what is in the plan.
-            if let Some(host) = targets.place(addr) {
-                open.entry(host).or_default().push(port);
-                self.observer.open(addr, &open_port(port));
+            let new = targets
+                .place(addr)
+                .is_some_and(|host| open.insert(host, port));
+            if new {
+                self.observer.open(addr, &|| open_port(port));
             }
+            new
         };
         let (plan, rates) = (Arc::clone(&self.plan), Arc::clone(&self.rates));
         let (options, deadline) = (self.options, self.deadline);
@@ -255,41 +290,37 @@ impl Scan<'_> {
         }
     }
 
-    /// The reports after the sweeps: those that are complete, of which the observer has heard, and
-    /// those of hosts of which there is more to find out.
-    fn reports(
-        &self,
-        found: &mut Found,
-        run: &ScanRun,
-    ) -> (Vec<ScanReport>, VecDeque<(u64, ScanReport)>) {
-        let (mut done, mut rest) = (Vec::new(), VecDeque::new());
+    /// Tells of the hosts of which everything is known after the sweeps; returns the others.
+    fn reports(&self, found: &mut Found, run: &mut ScanRun) -> Vec<u64> {
+        let mut rest = Vec::new();
         let targets = self.plan.targets();
         let hosts: Vec<u64> = match Groups::of(targets.len()).are_single() {
             true => (0..targets.len()).collect(),
             false => {
-                let hosts = found.open.keys().chain(found.udp.open.keys());
-                hosts
-                    .copied()
-                    .collect::<BTreeSet<u64>>()
-                    .into_iter()
-                    .collect()
+                let udp = found.udp.open.keys().copied();
+                let hosts = found.open.hosts().chain(udp).collect::<BTreeSet<u64>>();
+                hosts.into_iter().collect()
             }
         };
         for host in hosts {
-            let Some(addr) = targets.nth(host) else {
-                continue;
-            };
-            let report = self.report(host, addr, found, run);
-            let services = self.options.services && report.open_tcp().next().is_some();
-            let more = services || (self.reverse.is_some() && !report.open.is_empty());
-            if run.incomplete || !more {
-                self.observer.host(&report);
-                done.push(report);
-            } else {
-                rest.push_back((host, report));
+            let tcp = found.open.of(host).next().is_some();
+            let udp = found.udp.open.contains_key(&host);
+            let more = (self.options.services && tcp) || (self.reverse.is_some() && (tcp || udp));
+            if more && !run.incomplete {
+                rest.push(host);
+            } else if let Some(report) = self.report(host, found, run) {
+                self.done(report, run);
             }
         }
-        (done, rest)
+        rest
+    }
+
+    /// Everything about a host is known.
+    fn done(&self, report: ScanReport, run: &mut ScanRun) {
+        self.observer.host(&report);
+        if self.keep {
+            run.hosts.push(report);
+        }
     }
 
     /// What a sweep counted of a host; of many hosts, the open ports only.
@@ -305,12 +336,15 @@ impl Scan<'_> {
         })
     }
 
-    fn report(&self, host: u64, addr: IpAddr, found: &mut Found, run: &ScanRun) -> ScanReport {
+    /// What the sweeps found on a host.
+    fn report(&self, host: u64, found: &mut Found, run: &ScanRun) -> Option<ScanReport> {
+        let addr = self.plan.targets().nth(host)?;
         let single = run.targets == 1;
-        let ports = found.open.remove(&host).unwrap_or_default();
+        let ports: Vec<u16> = found.open.of(host).collect();
         let udp = found.udp.open.remove(&host).unwrap_or_default();
-        let command = match single || !ports.is_empty() || !udp.is_empty() {
+        let command = match single {
             true => describe(&run.engine, &addr, self.options),
+            // The run has it.
             false => String::new(),
         };
         let mut report = ScanReport::start(addr, command);
@@ -326,21 +360,22 @@ impl Scan<'_> {
             report.stats = run.stats;
         }
         report.finish(self.start);
-        report
+        Some(report)
     }
 
-    /// Finds out the services and names of these hosts, of several at the same time, and puts their
-    /// reports to the others. Returns the first failure of nmap.
+    /// Finds out the services and names of these hosts, of several at the same time, and tells of them.
+    /// Returns the first failure of nmap.
     async fn services(
         &self,
-        mut rest: VecDeque<(u64, ScanReport)>,
+        rest: Vec<u64>,
+        mut found: Found,
         run: &mut ScanRun,
         swept: Progress,
     ) -> Option<NmapError> {
         let ports = match self.options.services {
             true => rest
                 .iter()
-                .map(|(_, report)| report.open_tcp().count() as u64)
+                .map(|host| found.open.of(*host).count() as u64)
                 .sum(),
             false => 0,
         };
@@ -356,11 +391,13 @@ impl Scan<'_> {
         };
         let mut failure = None;
         let mut running = FuturesUnordered::new();
+        let mut rest = rest.into_iter();
         loop {
             while running.len() < at_once
-                && let Some((host, report)) = rest.pop_front()
+                && let Some(host) = rest.next()
             {
-                running.push(self.rest_of(host, report, &steps));
+                let report = self.report(host, &mut found, run);
+                running.extend(report.map(|report| self.rest_of(host, report, &steps)));
             }
             let Some((report, failed)) = running.next().await else {
                 break;
@@ -370,8 +407,7 @@ impl Scan<'_> {
             if report.engine.len() > run.engine.len() {
                 run.engine.clone_from(&report.engine);
             }
-            self.observer.host(&report);
-            run.hosts.push(report);
+            self.done(report, run);
         }
         failure
     }

@@ -21,17 +21,18 @@ mod worker;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::limits::FdBudget;
+use super::listen::{Message, UnderWay, listen};
 use super::rate::Rates;
 use super::report::{Checkpoint, Sweep};
 use super::{Observer, Plan, Progress, ScanError, ScanOptions};
 
 use shared::{Fatal, Shared};
-use worker::{Message, Tally, Worker};
+use worker::{Tally, Worker};
 
 /// More attempts than this in flight do not help any path that we have seen.
 const MOST_IN_FLIGHT: usize = 16_384;
@@ -42,65 +43,30 @@ const MOST_WORKERS: usize = 4;
 /// Probes that make a further thread worth its start.
 const PROBES_A_WORKER: u64 = 2048;
 
-/// How often the observer is asked whether the scan shall end.
-const ASK_EVERY: Duration = Duration::from_millis(50);
-
-/// How often the observer is told where the scan could go on.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
-
-/// Sweeps a plan. `found` hears of each open port at once.
+/// Sweeps a plan. `found` hears of each open port at once, and says whether that is news.
 pub(super) async fn sweep(
     plan: Arc<Plan>,
     options: &ScanOptions,
     rates: Arc<Rates>,
     deadline: Option<Instant>,
     observer: &dyn Observer,
-    mut found: impl FnMut(IpAddr, u16),
+    found: impl FnMut(IpAddr, u16) -> bool,
 ) -> Result<Sweep, ScanError> {
     let mut running = Running::start(plan, options, rates)?;
+    let messages = &mut running.messages;
+    let tallies = listen(messages, &*running.shared, deadline, observer, found).await;
+    if tallies.len() < running.shared.workers {
+        return Err(ScanError::WorkerLost);
+    }
     let mut result = Sweep {
         refusal: "conn-refused",
         ..Sweep::default()
     };
-    let mut tick = tokio::time::interval(ASK_EVERY);
-    let mut told_at = Instant::now();
-    let mut finished = 0;
-    loop {
-        let message = tokio::select! {
-            message = running.messages.recv() => message,
-            _ = tick.tick() => {
-                if observer.cancelled() || deadline.is_some_and(|at| Instant::now() >= at) {
-                    running.shared.stop();
-                }
-                if told_at.elapsed() >= CHECKPOINT_EVERY {
-                    told_at = Instant::now();
-                    observer.checkpoint(&running.checkpoint());
-                }
-                continue;
-            }
-        };
-        match message {
-            Some(Message::Open(addr, port)) => {
-                found(addr, port);
-                // Progress is told when there was enough of it, not for each port.
-                continue;
-            }
-            Some(Message::Progress) => {}
-            Some(Message::Finished(tally)) => {
-                finished += 1;
-                result.add(&tally);
-            }
-            None => break,
-        }
-        observer.progress(&running.progress());
-    }
-    if finished < running.shared.workers {
-        return Err(ScanError::WorkerLost);
-    }
+    tallies.iter().for_each(|tally| result.add(tally));
     running.verdict()?;
-    let progress = running.progress();
+    let progress = running.shared.progress();
     result.incomplete = progress.done < progress.total;
-    result.checkpoint = result.incomplete.then(|| running.checkpoint());
+    result.checkpoint = result.incomplete.then(|| running.shared.checkpoint());
     result.hosts = running.shared.hosts.tallies();
     Ok(result)
 }
@@ -115,7 +81,7 @@ impl Sweep {
 /// A sweep under way. Its threads end soon after it is dropped.
 struct Running {
     shared: Arc<Shared>,
-    messages: UnboundedReceiver<Message>,
+    messages: UnboundedReceiver<Message<Tally>>,
 }
 
 impl Running {
@@ -149,25 +115,6 @@ impl Running {
         Ok(running)
     }
 
-    fn progress(&self) -> Progress {
-        let shared = &self.shared;
-        Progress {
-            done: shared.decided.load(Ordering::Relaxed),
-            total: shared.plan.len(),
-            open: shared.open.load(Ordering::Relaxed),
-            sent: shared.sent.load(Ordering::Relaxed),
-            answered: shared.answered.load(Ordering::Relaxed),
-        }
-    }
-
-    fn checkpoint(&self) -> Checkpoint {
-        Checkpoint {
-            seed: self.shared.plan.seed(),
-            place: self.shared.lowest(),
-            total: self.shared.plan.len(),
-        }
-    }
-
     fn verdict(&self) -> Result<(), ScanError> {
         let Some(fatal) = self.shared.fatal() else {
             return Ok(());
@@ -185,6 +132,30 @@ impl Running {
             },
             Fatal::Poll(errno) => ScanError::Start(errno.into()),
         })
+    }
+}
+
+impl UnderWay for Shared {
+    fn stop(&self) {
+        self.stop();
+    }
+
+    fn progress(&self) -> Progress {
+        Progress {
+            done: self.decided.load(Ordering::Relaxed),
+            total: self.plan.len(),
+            open: self.open.load(Ordering::Relaxed),
+            sent: self.sent.load(Ordering::Relaxed),
+            answered: self.answered.load(Ordering::Relaxed),
+        }
+    }
+
+    fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            seed: self.plan.seed(),
+            place: self.lowest(),
+            total: self.plan.len(),
+        }
     }
 }
 
@@ -246,7 +217,7 @@ mod tests {
         while running.shared.resource_waits.load(Ordering::Relaxed) < 3 {
             std::thread::yield_now();
         }
-        assert_eq!(running.progress().done, 0);
+        assert_eq!(running.shared.progress().done, 0);
         drop(hoard);
         let mut open = Vec::new();
         while let Some(message) = running.messages.blocking_recv() {
@@ -254,7 +225,7 @@ mod tests {
                 open.push((addr, port));
             }
         }
-        assert_eq!(running.progress().done, 15);
+        assert_eq!(running.shared.progress().done, 15);
         // Other programs may have ports of the same numbers on other addresses.
         for listener in &listeners {
             let addr = listener.local_addr().unwrap();

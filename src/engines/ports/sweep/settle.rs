@@ -9,7 +9,8 @@ use super::hosts::NoWay;
 use super::queue::{For, Task};
 use super::shared::HOPELESS_WAITS;
 use super::socket::{Answer, Origin, Socket};
-use super::worker::{Flight, Message, RESOURCE_WAIT, Worker};
+use super::worker::{Flight, RESOURCE_WAIT, Worker};
+use crate::engines::ports::listen::Message;
 
 impl Worker {
     /// An attempt that could not even begin.

@@ -1,4 +1,4 @@
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,6 +9,7 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::engines::ports::listen::Message;
 use crate::engines::ports::rate::Leave;
 use crate::engines::ports::report::SweepStats;
 use crate::engines::ports::scan::socket_addr;
@@ -18,17 +19,6 @@ use super::shared::{Fatal, Shared};
 use super::socket::{Answer, Socket};
 use super::timers::{Timer, Timers};
 use crate::engines::ports::rtt::FIRST_TIMEOUT;
-
-/// What a worker tells the scan.
-#[derive(Debug)]
-pub enum Message {
-    /// A port of a host is open.
-    Open(IpAddr, u16),
-    /// The sweep got further (the numbers are in [`Shared`]).
-    Progress,
-    /// The worker has nothing more to do.
-    Finished(Tally),
-}
 
 /// What a worker went through.
 #[derive(Debug, Clone, Copy, Default)]
@@ -58,7 +48,7 @@ pub(super) struct Flight {
 pub struct Worker {
     pub(super) shared: Arc<Shared>,
     number: usize,
-    pub(super) messages: UnboundedSender<Message>,
+    pub(super) messages: UnboundedSender<Message<Tally>>,
     epoll: OwnedFd,
     slots: Vec<Slot>,
     /// Slots without an attempt in flight, the last used on top.
@@ -124,7 +114,7 @@ impl Worker {
     pub fn new(
         shared: Arc<Shared>,
         number: usize,
-        messages: UnboundedSender<Message>,
+        messages: UnboundedSender<Message<Tally>>,
     ) -> std::io::Result<Self> {
         let now = Instant::now();
         let hosts = usize::try_from(shared.plan.targets().len()).unwrap_or(MOST_PARKED);

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use super::block::Taken;
 use super::mmsg::BATCH;
 use super::wire::{self, Answer, IcmpError, Said, Unreachable};
-use super::worker::{Family, Message, Worker};
+use super::worker::{Family, Worker};
+use crate::engines::ports::listen::Message;
 
 /// ICMP is rare: it is looked for every so many turns.
 pub const ICMP_EVERY: u32 = 16;
@@ -95,7 +96,7 @@ impl Worker {
             self.rtt = self.rtt.sample(rtt);
             self.pace.sample(rtt, now);
         }
-        host.answer(late);
+        self.shared.hosts.answer(target, late);
         self.loss.answered += 1;
         self.loss.late += u32::from(late);
         self.stats.late_answers += u64::from(late);
@@ -129,12 +130,8 @@ impl Worker {
             .iter()
             .enumerate()
             .find_map(|(at, block)| Some((at, block.index(place)?)));
-        if error.own && error.why == Unreachable::Host && self.shared.hosts.exact() {
-            self.shared
-                .hosts
-                .of(target)
-                .absent
-                .store(true, Ordering::Relaxed);
+        if error.own && error.why == Unreachable::Host {
+            self.shared.hosts.is_absent(target);
         }
         if let Some((at, index)) = found {
             self.shared.answered.fetch_add(1, Ordering::Relaxed);

@@ -1,10 +1,10 @@
-use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::engines::ports::limits::Groups;
 use crate::engines::ports::report::HostTally;
 
+use super::neighbours::{Neighbour, READ_EVERY};
 use super::wire::Unreachable;
 
 /// What the workers know of each host, in bounded memory: of very many targets neighbours share a
@@ -13,6 +13,35 @@ use super::wire::Unreachable;
 pub struct Hosts {
     states: Box<[Host]>,
     groups: Groups,
+    /// Hosts of which it is not known yet whether they are there, and to which packets have gone.
+    felt: AtomicU32,
+}
+
+/// Whether a host is there, while packets are sent with care: those for addresses that nobody has are
+/// kept by the kernel for seconds, and fill the way out for all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    /// Nobody has asked.
+    Open,
+    /// Packets have gone there, and nothing was heard yet.
+    Felt,
+    /// The same, and the kernel is asking who has the address.
+    Asked,
+    /// It is there, or a router takes what is for it.
+    There,
+    /// Nobody has the address.
+    Absent,
+}
+
+/// Whether a packet may go to a host while packets are sent with care.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Care {
+    /// It may go.
+    Go,
+    /// To be asked again at this time, nanoseconds since the start.
+    Later(u64),
+    /// There is nobody.
+    Absent,
 }
 
 /// What is known of one host.
@@ -34,10 +63,8 @@ pub struct Host {
     answered: AtomicU32,
     /// Those of them that came only after the probe had been sent again.
     late: AtomicU32,
-    /// Our address to there; 0 = not known yet.
-    source: AtomicU32,
-    /// Nobody has this address on our own network.
-    pub absent: AtomicBool,
+    /// Whether anybody has this address on our own network: see [`Presence`].
+    presence: AtomicU8,
     /// Packets sent while nothing was heard of it, and when the first of them was sent.
     unheard: AtomicU32,
     first: AtomicU64,
@@ -50,6 +77,7 @@ impl Hosts {
         Self {
             states: (0..groups.len()).map(|_| Host::default()).collect(),
             groups,
+            felt: AtomicU32::new(0),
         }
     }
 
@@ -69,6 +97,107 @@ impl Hosts {
         self.states.len() == 1
     }
 
+    /// Whether a packet may go to a target, of which `look` tells what the kernel knows. At most `most`
+    /// hosts are felt for at the same time.
+    pub fn care(
+        &self,
+        target: u64,
+        now: u64,
+        most: u32,
+        look: impl FnOnce() -> Option<Neighbour>,
+    ) -> Care {
+        let host = self.of(target);
+        let unheard = host.unheard.load(Ordering::Acquire);
+        match host.presence() {
+            Presence::There => return Care::Go,
+            Presence::Absent => return Care::Absent,
+            Presence::Open if unheard == 0 => {
+                return match self.felt.load(Ordering::Relaxed) < most {
+                    true => Care::Go,
+                    false => Care::Later(now + READ_EVERY),
+                };
+            }
+            Presence::Open | Presence::Felt | Presence::Asked => {}
+        }
+        let first = host.first.load(Ordering::Relaxed);
+        let asked = now.saturating_sub(first);
+        if asked < LOOK_AFTER {
+            return Care::Later(first + LOOK_AFTER);
+        }
+        match (look(), host.presence()) {
+            (None, _) => {
+                if host.becomes(Presence::Felt, Presence::Open) {
+                    self.felt.fetch_sub(1, Ordering::Relaxed);
+                }
+                match host.leave_carefully(now) {
+                    Ok(()) => Care::Go,
+                    Err(when) => Care::Later(when),
+                }
+            }
+            (Some(Neighbour::There), _)
+            | (Some(Neighbour::Elsewhere), Presence::Open | Presence::Felt) => {
+                self.settle(host, Presence::There);
+                Care::Go
+            }
+            // The kernel forgets whom it did not find.
+            (Some(_), _) if asked >= PATIENCE => {
+                self.settle(host, Presence::Absent);
+                Care::Absent
+            }
+            (Some(_), _) => {
+                host.presence
+                    .store(Presence::Asked as u8, Ordering::Relaxed);
+                Care::Later((first + PATIENCE).min(now + READ_EVERY))
+            }
+        }
+    }
+
+    /// A packet goes to a target. Says whether the host is felt for by it: then [`Self::care`] is to be
+    /// asked about it until it has an answer, as others wait for that.
+    pub fn goes(&self, target: u64, now: u64, careful: bool) -> bool {
+        let host = self.of(target);
+        if host.answered.load(Ordering::Relaxed) > 0 {
+            return false;
+        }
+        // Before it can be seen that there is a first one.
+        let first =
+            host.first
+                .compare_exchange(0, now.max(1), Ordering::Relaxed, Ordering::Relaxed);
+        let felt = first.is_ok() && careful && self.feel(host);
+        host.unheard.fetch_add(1, Ordering::Release);
+        felt
+    }
+
+    /// An answer came from a target; `late` when the probe had been sent again before.
+    pub fn answer(&self, target: u64, late: bool) {
+        let host = self.of(target);
+        host.late.fetch_add(u32::from(late), Ordering::Relaxed);
+        if host.answered.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.settle(host, Presence::There);
+        }
+    }
+
+    /// Nobody has the address of a target.
+    pub fn is_absent(&self, target: u64) {
+        if self.exact() {
+            self.settle(self.of(target), Presence::Absent);
+        }
+    }
+
+    /// It is known whether a host is there.
+    fn settle(&self, host: &Host, presence: Presence) {
+        let before = host.presence.swap(presence as u8, Ordering::Relaxed);
+        let felt = [Presence::Felt as u8, Presence::Asked as u8].contains(&before);
+        self.felt.fetch_sub(u32::from(felt), Ordering::Relaxed);
+    }
+
+    /// A host is felt for from now on, unless more is known of it.
+    fn feel(&self, host: &Host) -> bool {
+        let felt = host.becomes(Presence::Open, Presence::Felt);
+        self.felt.fetch_add(u32::from(felt), Ordering::Relaxed);
+        felt
+    }
+
     /// What was found, by group of targets.
     pub fn tallies(&self) -> Vec<HostTally> {
         self.states.iter().map(Host::tally).collect()
@@ -85,10 +214,27 @@ const ENOUGH: u32 = 20;
 const LEAST_RATE: f64 = 100.0;
 
 impl Host {
-    /// An answer came; `late` when the probe had been sent again before.
-    pub fn answer(&self, late: bool) {
-        self.answered.fetch_add(1, Ordering::Relaxed);
-        self.late.fetch_add(u32::from(late), Ordering::Relaxed);
+    fn presence(&self) -> Presence {
+        match self.presence.load(Ordering::Relaxed) {
+            0 => Presence::Open,
+            1 => Presence::Felt,
+            2 => Presence::Asked,
+            3 => Presence::There,
+            _ => Presence::Absent,
+        }
+    }
+
+    /// Goes over from one to the other; only one of several threads does.
+    fn becomes(&self, from: Presence, to: Presence) -> bool {
+        let (from, to) = (from as u8, to as u8);
+        self.presence
+            .compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Nobody has its address.
+    pub fn absent(&self) -> bool {
+        self.presence() == Presence::Absent
     }
 
     /// Answers and those of them that were late.
@@ -117,9 +263,8 @@ impl Host {
         true
     }
 
-    /// Whether a packet may go to a host of which nothing was heard, while packets for hosts that do
-    /// not exist fill the way out; else when.
-    pub fn leave_carefully(&self, now: u64) -> Result<(), u64> {
+    /// The same where the kernel does not tell: ever more packets, as time goes by without an answer.
+    fn leave_carefully(&self, now: u64) -> Result<(), u64> {
         let unheard = self.unheard.load(Ordering::Relaxed);
         if unheard == 0 || self.answered.load(Ordering::Relaxed) > 0 {
             return Ok(());
@@ -131,27 +276,6 @@ impl Host {
         match u64::from(unheard) < allowed {
             true => Ok(()),
             false => Err(first + (periods + 1) * PATIENCE),
-        }
-    }
-
-    /// A packet goes there.
-    pub fn goes(&self, now: u64) {
-        if self.answered.load(Ordering::Relaxed) == 0
-            && self.unheard.fetch_add(1, Ordering::Relaxed) == 0
-        {
-            self.first.store(now, Ordering::Relaxed);
-        }
-    }
-
-    /// Our address to there, asked for by `find` the first time.
-    pub fn source(&self, find: impl FnOnce() -> Option<Ipv4Addr>) -> Option<Ipv4Addr> {
-        match self.source.load(Ordering::Relaxed) {
-            0 => {
-                let found = find()?;
-                self.source.store(found.to_bits(), Ordering::Relaxed);
-                Some(found)
-            }
-            known => Some(Ipv4Addr::from_bits(known)),
         }
     }
 
@@ -211,6 +335,10 @@ const UNHEARD: u32 = 2;
 /// address (arp(7), `mcast_solicit` and `retrans_time_ms`), and then says that nobody does.
 /// Nanoseconds.
 const PATIENCE: u64 = 3_500_000_000;
+
+/// The kernel's table is looked at so long after the first packet: an answer to it comes sooner from
+/// most, and what was read of the table is then no older than the packet. Nanoseconds.
+const LOOK_AFTER: u64 = READ_EVERY;
 
 /// How much of missed time may be made up for, nanoseconds.
 const CREDIT: u64 = 10_000_000;
@@ -276,7 +404,7 @@ mod tests {
         let hosts = Hosts::new(2);
         let host = hosts.of(1);
         for n in 0..1000 {
-            host.answer(n % 2 == 0);
+            hosts.answer(1, n % 2 == 0);
         }
         assert!(host.slow_down(Duration::from_secs(2)));
         assert!(host.slow_down(Duration::from_secs(9)));
@@ -295,16 +423,58 @@ mod tests {
         let host = hosts.of(0);
         for now in [7, 8] {
             assert!(host.leave_carefully(now).is_ok());
-            host.goes(now);
+            hosts.goes(0, now, true);
         }
         assert_eq!(host.leave_carefully(9), Err(7 + PATIENCE));
         for _ in 2..8 {
             assert!(host.leave_carefully(7 + PATIENCE).is_ok());
-            host.goes(7 + PATIENCE);
+            hosts.goes(0, 7 + PATIENCE, true);
         }
         assert_eq!(host.leave_carefully(8 + PATIENCE), Err(7 + 2 * PATIENCE));
-        host.answer(false);
+        hosts.answer(0, false);
         assert!(host.leave_carefully(9).is_ok());
+    }
+
+    #[test]
+    fn addresses_that_nobody_has_are_felt_for_a_few_at_a_time() {
+        let hosts = Hosts::new(4);
+        let never = || -> Option<Neighbour> { panic!("looked") };
+        for target in [0, 1] {
+            assert_eq!(hosts.care(target, 0, 2, never), Care::Go);
+            assert!(hosts.goes(target, 1, true));
+        }
+        assert_eq!(hosts.care(2, 1, 2, never), Care::Later(1 + READ_EVERY));
+        // The first packet has just gone.
+        assert_eq!(hosts.care(0, 1, 2, never), Care::Later(1 + LOOK_AFTER));
+        let silent = || Some(Neighbour::Silent);
+        let later = hosts.care(0, 1 + LOOK_AFTER, 2, silent);
+        assert_eq!(later, Care::Later(1 + LOOK_AFTER + READ_EVERY));
+        // One of them answers: there is room for the next one, which a router takes.
+        hosts.answer(1, false);
+        assert_eq!(hosts.care(1, 2, 2, never), Care::Go);
+        assert_eq!(hosts.care(2, 2, 2, never), Care::Go);
+        assert!(hosts.goes(2, 2, true));
+        let elsewhere = || Some(Neighbour::Elsewhere);
+        assert_eq!(hosts.care(2, 2 + LOOK_AFTER, 2, elsewhere), Care::Go);
+        // The kernel asked for the first one, found nobody, and has forgotten about it.
+        assert_eq!(hosts.care(0, 1 + PATIENCE, 2, elsewhere), Care::Absent);
+        assert_eq!(hosts.care(0, 0, 2, never), Care::Absent);
+        assert!(hosts.of(0).absent() && !hosts.of(1).absent());
+        assert_eq!(hosts.felt.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn where_the_kernel_does_not_tell_time_does() {
+        let hosts = Hosts::new(1);
+        hosts.goes(0, 1, false);
+        assert_eq!(hosts.care(0, 1 + LOOK_AFTER, 9, || None), Care::Go);
+        assert!(!hosts.goes(0, 1 + LOOK_AFTER, true));
+        assert_eq!(
+            hosts.care(0, 1 + LOOK_AFTER, 9, || None),
+            Care::Later(1 + PATIENCE)
+        );
+        hosts.is_absent(0);
+        assert_eq!(hosts.care(0, 0, 9, || None), Care::Absent);
     }
 
     #[test]

@@ -11,8 +11,11 @@ mod block;
 mod cookie;
 mod hear;
 mod hosts;
+mod leave;
 mod mmsg;
+mod neighbours;
 mod pace;
+mod routes;
 mod shared;
 mod socket;
 mod wire;
@@ -22,18 +25,19 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use socket2::Domain;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+use super::listen::{Message, UnderWay, listen};
 use super::rate::Rates;
 use super::report::{Checkpoint, Sweep};
 use super::{Observer, Plan, Progress, ScanError, ScanOptions};
 
 use shared::Shared;
 use socket::RawSockets;
-use worker::{Message, Worker};
+use worker::{Last, Worker};
 
 /// More threads than this do not help: each batch is the kernel's work for the most part, and its
 /// locks are the limit.
@@ -41,12 +45,6 @@ const MOST_WORKERS: usize = 4;
 
 /// Probes that make a further thread worth its start.
 const PROBES_A_WORKER: u64 = 4096;
-
-/// How often the observer is asked whether the scan shall end.
-const ASK_EVERY: Duration = Duration::from_millis(50);
-
-/// How often there is a checkpoint.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 
 /// Whether this process may open raw sockets.
 ///
@@ -56,73 +54,40 @@ pub(super) fn permitted() -> io::Result<()> {
     RawSockets::open(Domain::IPV4).map(drop)
 }
 
-/// Sweeps the ports of a plan. `found` hears of each open port at once.
+/// Sweeps the ports of a plan. `found` hears of each open port at once, and says whether that is news.
 pub(super) async fn sweep(
     plan: Arc<Plan>,
     options: &ScanOptions,
     rates: Arc<Rates>,
     deadline: Option<Instant>,
     observer: &dyn Observer,
-    mut found: impl FnMut(IpAddr, u16),
+    found: impl FnMut(IpAddr, u16) -> bool,
 ) -> Result<Sweep, ScanError> {
     let mut running =
         Running::start(Arc::clone(&plan), options, rates).map_err(ScanError::Start)?;
+    let messages = &mut running.messages;
+    let finished = listen(messages, &running.way, deadline, observer, found).await;
+    let way = &running.way;
+    if finished.len() < way.low.len() {
+        return Err(ScanError::WorkerLost);
+    }
     let mut result = Sweep {
         refusal: "reset",
         ..Sweep::default()
     };
-    let mut tick = tokio::time::interval(ASK_EVERY);
-    let mut finished = 0;
-    let mut checkpoint_at = Instant::now() + CHECKPOINT_EVERY;
     let mut rtts = None;
-    let mut known = std::collections::HashSet::new();
-    loop {
-        let message = tokio::select! {
-            message = running.messages.recv() => message,
-            _ = tick.tick() => {
-                if observer.cancelled() || deadline.is_some_and(|at| Instant::now() >= at) {
-                    running.stop();
-                }
-                continue;
-            }
-        };
-        match message {
-            Some(Message::Open(addr, port)) => {
-                if known.insert((addr, port)) {
-                    found(addr, port);
-                }
-            }
-            Some(Message::Late(addr, port, target)) => {
-                if known.insert((addr, port)) {
-                    running.shared.hosts.of(target).was_open();
-                    found(addr, port);
-                }
-            }
-            Some(Message::Progress) => {}
-            Some(Message::Finished(stats, rtt)) => {
-                finished += 1;
-                result.stats.add(&stats);
-                rtts = rtts.max(rtt);
-            }
-            None => break,
-        }
-        observer.progress(&running.progress());
-        if Instant::now() >= checkpoint_at {
-            checkpoint_at = Instant::now() + CHECKPOINT_EVERY;
-            observer.checkpoint(&running.checkpoint());
-        }
+    for (stats, rtt) in &finished {
+        result.stats.add(stats);
+        rtts = rtts.max(*rtt);
     }
-    if finished < running.low.len() {
-        return Err(ScanError::WorkerLost);
-    }
-    if let Some(source) = running.shared.take_fatal() {
+    if let Some(source) = way.shared.take_fatal() {
         let addr = plan.targets().nth(0).unwrap_or(IpAddr::from([0, 0, 0, 0]));
         return Err(ScanError::NotPermitted { addr, source });
     }
-    let checkpoint = running.checkpoint();
+    let checkpoint = way.checkpoint();
     result.incomplete = checkpoint.place < checkpoint.total;
     result.checkpoint = result.incomplete.then_some(checkpoint);
-    result.hosts = running.shared.hosts.tallies();
+    result.hosts = way.shared.hosts.tallies();
     for host in &mut result.hosts {
         // Without a memory of single probes the time is that of all hosts.
         host.rtt = rtts;
@@ -132,8 +97,13 @@ pub(super) async fn sweep(
 
 /// A sweep under way. Its threads end soon after it is dropped.
 struct Running {
+    way: Way,
+    messages: UnboundedReceiver<Message<Last>>,
+}
+
+/// What is known of a sweep under way.
+struct Way {
     shared: Arc<Shared>,
-    messages: UnboundedReceiver<Message>,
     /// The first undecided place of each worker.
     low: Vec<Arc<AtomicU64>>,
 }
@@ -148,9 +118,11 @@ impl Running {
         let shared = Arc::new(shared);
         let (sender, messages) = unbounded_channel();
         let mut running = Self {
-            shared: Arc::clone(&shared),
+            way: Way {
+                shared: Arc::clone(&shared),
+                low: Vec::new(),
+            },
             messages,
-            low: Vec::new(),
         };
         let (v4, v6) = families(&plan);
         for number in 0..workers {
@@ -163,14 +135,16 @@ impl Running {
                 open(v6, Domain::IPV6)?,
                 Arc::clone(&low),
             )?;
-            running.low.push(low);
+            running.way.low.push(low);
             std::thread::Builder::new()
                 .name(format!("syn-{number}"))
                 .spawn(move || worker.run())?;
         }
         Ok(running)
     }
+}
 
+impl UnderWay for Way {
     fn stop(&self) {
         self.shared.stop.store(true, Ordering::Relaxed);
     }
@@ -196,11 +170,15 @@ impl Running {
             total: self.shared.plan.len(),
         }
     }
+
+    fn was_open(&self, target: u64) {
+        self.shared.hosts.of(target).was_open();
+    }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.stop();
+        self.way.stop();
     }
 }
 

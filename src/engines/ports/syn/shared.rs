@@ -9,6 +9,7 @@ use crate::engines::ports::{Plan, ScanOptions};
 
 use super::cookie::Cookies;
 use super::hosts::Hosts;
+use super::routes::Sources;
 
 /// What the workers of one sweep share.
 #[derive(Debug)]
@@ -33,9 +34,13 @@ pub struct Shared {
     next: AtomicU64,
     /// The sweep shall end now.
     pub stop: AtomicBool,
-    /// The way out was full: of packets, most likely, for addresses that nobody has, which the kernel
-    /// keeps until it knows.
+    /// Our addresses.
+    pub sources: Sources,
+    /// Packets may be for addresses that nobody has, which the kernel keeps until it knows: targets are
+    /// on a network of ours, or the way out was full.
     pub careful: AtomicBool,
+    /// So many hosts may be felt for at the same time.
+    pub most_felt: u32,
     /// Probes decided.
     pub decided: AtomicU64,
     /// Ports found open.
@@ -55,6 +60,10 @@ pub struct Shared {
 /// So many packets must be forbidden, and none let out, before the sweep is given up.
 const FORBIDDEN: u64 = 16;
 
+/// Hosts that one worker feels for: the buffer of a socket (`net.core.wmem_default`) has room for some
+/// 270 packets that wait, and the kernel's table for 1,024 addresses (`gc_thresh3`).
+const FELT_A_WORKER: u32 = 200;
+
 /// Probes of a block at most and at least.
 const MOST_PROBES: u64 = 1 << 16;
 const LEAST_PROBES: u64 = 256;
@@ -66,6 +75,8 @@ impl Shared {
     /// A sweep by so many workers that has not begun.
     pub fn new(plan: Arc<Plan>, rates: Arc<Rates>, options: &ScanOptions, workers: u64) -> Self {
         let start = options.resume.map_or(0, |checkpoint| checkpoint.place);
+        let sources = Sources::new(plan.targets());
+        let careful = sources.on_link(plan.targets());
         Self {
             block: block_len(&plan, options, workers),
             hosts: Hosts::new(plan.targets().len()),
@@ -77,7 +88,9 @@ impl Shared {
             scope_id: options.scope_id,
             next: AtomicU64::new(start),
             stop: AtomicBool::new(false),
-            careful: AtomicBool::new(false),
+            sources,
+            careful: AtomicBool::new(careful),
+            most_felt: FELT_A_WORKER.saturating_mul(u32::try_from(workers).unwrap_or(1)),
             decided: AtomicU64::new(start),
             open: AtomicU64::new(0),
             sent: AtomicU64::new(0),

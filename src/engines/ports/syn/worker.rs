@@ -1,5 +1,6 @@
+use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,40 +10,36 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::engines::ports::Probe;
-use crate::engines::ports::rate::Leave;
+use crate::engines::ports::listen::Message;
 use crate::engines::ports::report::SweepStats;
 use crate::engines::ports::rtt::{FIRST_TIMEOUT, MIN_TIMEOUT, RttEstimator};
 
 use super::block::Block;
 use super::hear::ICMP_EVERY;
 use super::hosts::Loss;
+use super::leave::Leaves;
 use super::mmsg::{self, BATCH, Incoming, Outgoing};
+use super::neighbours::Neighbours;
 use super::pace::Pace;
+use super::routes::Routes;
 use super::shared::Shared;
-use super::socket::{RawSockets, Routes};
+use super::socket::RawSockets;
 use super::wire::{self, Syn, Unreachable};
 
-/// What a worker tells.
-#[derive(Debug)]
-pub enum Message {
-    /// A port is open.
-    Open(IpAddr, u16),
-    /// A port of this target was taken to be silent, or is told of once more; it is open.
-    Late(IpAddr, u16, u64),
-    /// The sweep got further (the numbers are in [`Shared`]).
-    Progress,
-    /// The worker has nothing more to do.
-    Finished(SweepStats, Option<Duration>),
-}
+/// What a worker has to say in the end: what it went through, and the round-trip time.
+pub type Last = (SweepStats, Option<Duration>);
 
 /// One thread of a sweep: it sends a batch, takes what has come, and so on. Each has raw sockets and a
 /// port of its own, so that it alone hears the answers to what it sent and shares nothing.
 pub struct Worker {
     pub(super) shared: Arc<Shared>,
-    pub(super) messages: UnboundedSender<Message>,
+    pub(super) messages: UnboundedSender<Message<Last>>,
     pub(super) v4: Option<RawSockets>,
     pub(super) v6: Option<RawSockets>,
     pub(super) routes: Routes,
+    pub(super) neighbours: Neighbours,
+    /// Hosts that are felt for, and when to ask about each again, nanoseconds since the start.
+    pub(super) felt: VecDeque<(Probe, u64)>,
     /// Those that are under way, the oldest first.
     pub(super) blocks: Vec<Block>,
     /// The first place that this worker has not decided; the checkpoint is made from it.
@@ -76,9 +73,6 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(50);
 /// Wait for room in the way out.
 const RESOURCE_WAIT: Duration = Duration::from_millis(1);
 
-/// A shorter wait than this costs more than it is worth.
-const SHORT: Duration = Duration::from_micros(50);
-
 /// How often the scan hears of progress.
 const REPORT_EVERY: Duration = Duration::from_millis(20);
 
@@ -103,13 +97,15 @@ impl Worker {
     /// A worker with these sockets.
     pub fn new(
         shared: Arc<Shared>,
-        messages: UnboundedSender<Message>,
+        messages: UnboundedSender<Message<Last>>,
         v4: Option<RawSockets>,
         v6: Option<RawSockets>,
         low: Arc<AtomicU64>,
     ) -> io::Result<Self> {
         Ok(Self {
             routes: Routes::open()?,
+            neighbours: Neighbours::default(),
+            felt: VecDeque::new(),
             shared,
             messages,
             v4,
@@ -145,13 +141,14 @@ impl Worker {
         }
         let rtt = self.rtt.smoothed();
         // The scan may be gone already; then nobody wants to know.
-        let _ = self.messages.send(Message::Finished(self.stats, rtt));
+        let _ = self.messages.send(Message::Finished((self.stats, rtt)));
     }
 
     /// Sends one batch.
     fn send(&mut self) -> Turn {
         let now = Instant::now();
-        let mut passed_over = 0;
+        self.feel(now);
+        let (mut passed_over, mut held) = (0, 0);
         let mut earliest: Option<Instant> = None;
         let mut turn = None;
         while self.outgoing.iter().all(|packets| packets.len() < BATCH) {
@@ -168,26 +165,26 @@ impl Worker {
                 self.blocks[at].take(index, now);
                 continue;
             };
-            let absent = &self.shared.hosts.of(probe.host).absent;
-            if absent.load(Ordering::Relaxed) {
-                self.unreachable(at, index, probe.host, Unreachable::Host, now);
-                continue;
-            }
             match self.leave(&probe, now) {
-                Ok(not_before) => {
+                Leaves::Now => {
                     self.put(at, index, &probe, now);
-                    passed_over = 0;
-                    if let Some(when) = not_before {
-                        // Sent alone, and at its time.
-                        std::thread::sleep(when.saturating_duration_since(Instant::now()));
-                        break;
-                    }
+                    (passed_over, held) = (0, 0);
                 }
-                Err((when, all)) => {
+                Leaves::At(when) => {
+                    self.put(at, index, &probe, now);
+                    // Sent alone, and at its time.
+                    std::thread::sleep(when.saturating_duration_since(Instant::now()));
+                    break;
+                }
+                Leaves::Never => {
+                    self.unreachable(at, index, probe.host, Unreachable::Host, now);
+                }
+                Leaves::Later { when, all, known } => {
                     earliest = Some(earliest.map_or(when, |earliest| earliest.min(when)));
-                    passed_over += 1;
+                    held += 1;
+                    passed_over += u32::from(known);
                     let pending = self.blocks[at].pass_over(index);
-                    if all || passed_over >= pending.min(MOST_PASSED_OVER) {
+                    if all || held >= pending || passed_over >= MOST_PASSED_OVER {
                         turn = earliest.map(Turn::Wait);
                         break;
                     }
@@ -225,28 +222,6 @@ impl Worker {
         Some((self.blocks.len() - 1, 0))
     }
 
-    /// Whether a packet may go to a host, and not before which time if that is to come; else when to
-    /// ask again, and whether that holds for all hosts.
-    fn leave(&self, probe: &Probe, now: Instant) -> Result<Option<Instant>, (Instant, bool)> {
-        let host = self.shared.hosts.of(probe.host);
-        let only_one = self.shared.hosts.only_one();
-        let clock = self.shared.clock(now);
-        let careful = self.shared.careful.load(Ordering::Relaxed) && self.shared.hosts.exact();
-        let carefully = match careful {
-            true => host.leave_carefully(clock),
-            false => Ok(()),
-        };
-        if let Err(next) = carefully.and_then(|()| host.leave(clock)) {
-            return Err((self.shared.began + Duration::from_nanos(next), only_one));
-        }
-        match self.shared.rates.leave(probe.host, 1, now) {
-            Leave::Now => Ok(None),
-            Leave::At(when) => Ok((when > now + SHORT).then_some(when)),
-            Leave::HostLater(when) => Err((when, only_one)),
-            Leave::AllLater(when) => Err((when, true)),
-        }
-    }
-
     /// Puts a probe into the batch.
     fn put(&mut self, at: usize, index: u32, probe: &Probe, now: Instant) {
         let mut packet = Outgoing {
@@ -256,7 +231,7 @@ impl Worker {
         };
         let family = match (probe.addr, &self.v4, &self.v6) {
             (IpAddr::V4(to), Some(sockets), _) => {
-                let Some(from) = self.source(probe.host, to) else {
+                let Some(from) = self.shared.sources.to(to, &self.routes) else {
                     return self.unreachable(at, index, probe.host, Unreachable::Network, now);
                 };
                 wire::syn_v4(&mut packet, from, to, self.syn(probe, sockets.port));
@@ -283,15 +258,6 @@ impl Worker {
         }
     }
 
-    /// Our address to a host. Hosts that share a state do not share a way.
-    fn source(&self, host: u64, to: Ipv4Addr) -> Option<Ipv4Addr> {
-        let find = || self.routes.source_to(to).ok();
-        match self.shared.hosts.exact() {
-            true => self.shared.hosts.of(host).source(find),
-            false => find(),
-        }
-    }
-
     /// Sends what was put into the batch of a family; says whether there was anything.
     fn flush(&mut self, family: Family) -> bool {
         let packets = std::mem::take(&mut self.outgoing[family as usize]);
@@ -307,11 +273,7 @@ impl Worker {
                 Ok(count) => {
                     self.stats.attempts += count as u64;
                     self.shared.sent.fetch_add(count as u64, Ordering::Relaxed);
-                    let clock = self.shared.clock(Instant::now());
-                    let left = self.probes[family as usize].iter().skip(at).take(count);
-                    for (_, target) in left {
-                        self.shared.hosts.of(*target).goes(clock);
-                    }
+                    self.left(family, at, count);
                     at += count.max(1);
                 }
                 Err(error) if mmsg::is_short_of_room(&error) => {
@@ -426,11 +388,11 @@ impl Worker {
         let block = self.blocks.remove(at);
         for index in block.silent() {
             if let Some(probe) = self.shared.plan.at(block.start + u64::from(index)) {
-                self.shared
-                    .hosts
-                    .of(probe.host)
-                    .silent
-                    .fetch_add(1, Ordering::Relaxed);
+                let host = self.shared.hosts.of(probe.host);
+                match host.absent() {
+                    true => host.has_no_way(Unreachable::Host),
+                    false => drop(host.silent.fetch_add(1, Ordering::Relaxed)),
+                }
             }
         }
         self.shared

@@ -144,7 +144,7 @@ impl Swept {
         match verdict {
             Verdict::Open(port) => {
                 host.is_open();
-                told.open(probe.addr, &port);
+                told.open(probe.addr, &|| (*port).clone());
                 self.open.entry(probe.host).or_default().push(*port);
             }
             Verdict::Closed => host.is_closed(),

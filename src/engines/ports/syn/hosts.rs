@@ -145,8 +145,7 @@ impl Hosts {
                 Care::Absent
             }
             (Some(_), _) => {
-                host.presence
-                    .store(Presence::Asked as u8, Ordering::Relaxed);
+                host.becomes(Presence::Felt, Presence::Asked);
                 Care::Later((first + PATIENCE).min(now + READ_EVERY))
             }
         }
@@ -215,7 +214,7 @@ const LEAST_RATE: f64 = 100.0;
 
 impl Host {
     fn presence(&self) -> Presence {
-        match self.presence.load(Ordering::Relaxed) {
+        match self.presence.load(Ordering::Acquire) {
             0 => Presence::Open,
             1 => Presence::Felt,
             2 => Presence::Asked,
@@ -228,7 +227,7 @@ impl Host {
     fn becomes(&self, from: Presence, to: Presence) -> bool {
         let (from, to) = (from as u8, to as u8);
         self.presence
-            .compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed)
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
     }
 

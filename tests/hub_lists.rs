@@ -101,6 +101,48 @@ async fn lists_are_sorted_and_exported() {
     bed.end().await;
 }
 
+/// What an agent does not say is not made up.
+#[tokio::test]
+async fn scans_show_their_host_and_its_udp_ports() {
+    let bed = Bed::start().await;
+    let id = bed.add_one("127.0.0.1").await;
+    let udp = json!({ "open": 1, "closed": 2, "filtered": 17, "unreachable": 0 });
+    let result = json!({
+        "ports_scanned": 1000, "udp_counts": udp, "hostname": "db.example.org",
+        "host_state": "up", "host_state_reason": "udp-response",
+        "open_ports": [{ "port": 53, "protocol": "udp", "service_name": "domain" }],
+    });
+    let none = json!({ "ports_scanned": 10, "hostname": null, "udp_counts": null });
+    for (kind, result) in [("kage", result), ("kaze", none)] {
+        let body = json!({ "eggrecord_id": id, "target": "127.0.0.1", "result": result });
+        let path = format!("/api/daemon/{kind}/scan?agent=any@a");
+        let (status, answer) = bed.post(&path, body).await;
+        assert_eq!(status, 200, "{answer}");
+    }
+    let fields = ["hostname", "host_state", "host_state_reason", "udp_counts"];
+    let lines = raw(&bed, "/api/scans?format=jsonl&sort=created").await;
+    let scans: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let told = fields.map(|field| scans[0][field].clone());
+    let wanted = ["db.example.org", "up", "udp-response"].map(Value::from);
+    assert_eq!((&told[..3], &told[3]), (&wanted[..], &udp));
+    assert!(fields.iter().all(|field| scans[1].get(field).is_none()));
+    let one = bed
+        .get(&format!("/api/scans/{}", text(&scans[0]["id"])))
+        .await;
+    assert_eq!(one.1, scans[0]);
+    let table = raw(&bed, "/api/scans?format=csv&sort=created").await;
+    let rows: Vec<_> = table.lines().collect();
+    assert!(
+        rows[1].ends_with(",53/udp/domain,db.example.org,up,udp-response,20"),
+        "{table}"
+    );
+    assert!(rows[2].ends_with(",10,,,,,"), "{table}");
+    bed.end().await;
+}
+
 #[tokio::test]
 async fn what_a_list_does_not_know_is_refused() {
     let bed = closed().await;

@@ -358,7 +358,10 @@ fn reconctl_shows_scans() {
     let list: Value = serde_json::from_str(&stdout(&ctl(&["targets", "list", "--json"]))).unwrap();
     let body = json!({
         "eggrecord_id": list["targets"][0]["id"], "target": "127.0.0.1",
-        "result": { "ports_scanned": 22, "open_ports": [{
+        "result": { "ports_scanned": 22, "hostname": "a.example.org", "host_state": "up",
+            "host_state_reason": "syn-ack",
+            "udp_counts": { "open": 1, "closed": 2, "filtered": 3, "unreachable": 0 },
+            "open_ports": [{
             "port": 443, "service_name": "https", "service_product": "nginx",
             "service_info": "evil\u{1b}[31m\u{202e}banner",
             "tls": { "version": "TLSv1.3", "cipher": "TLS_AES_128_GCM_SHA256", "certificate": {
@@ -402,6 +405,9 @@ fn reconctl_shows_scans() {
             "TLSv1.3",
             "CN=a (self-signed)",
             "22 scanned",
+            "hostname  a.example.org",
+            "host      up (syn-ack)",
+            "6 scanned: 1 open, 2 closed, 3 without an answer",
         ] {
             assert!(shown.contains(part), "{part}: {shown}");
         }

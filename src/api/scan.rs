@@ -293,6 +293,15 @@ pub struct Scan {
     /// The address that was scanned.
     #[serde(default)]
     pub ip_address: Option<String>,
+    /// The name that the DNS has for the address; absent when the agent did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// `up`, `assumed-up` (it gave no answer at all) or `unreachable`; absent when the agent did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_state: Option<String>,
+    /// What says so, in nmap's words (`syn-ack`, `udp-response`; `user-set`: nothing did).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_state_reason: Option<String>,
     /// Kind of scan.
     pub scan_type: String,
     /// `NAME@HOST` of the agent that did it, when known.
@@ -316,6 +325,9 @@ pub struct Scan {
     /// How many ended in which state.
     #[serde(default)]
     pub port_counts: PortCounts,
+    /// How many UDP ports ended in which state (`filtered` gave no answer); absent when none was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub udp_counts: Option<PortCounts>,
     /// The open ports.
     pub open_ports: Vec<ScanPort>,
 }

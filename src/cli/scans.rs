@@ -6,7 +6,7 @@ use super::pages::{self, Amount, List};
 use super::table::{display, table};
 use super::targets::{ExportTo, copy_csv, export, json_line, time};
 use super::{Failure, Global, Outcome, output};
-use crate::api::{ExitCode, Scan, ScanList, ScanPort, TlsFacts};
+use crate::api::{ExitCode, PortCounts, Scan, ScanList, ScanPort, TlsFacts};
 
 /// Where the hub has them.
 const PATH: &str = "/api/scans";
@@ -183,6 +183,8 @@ fn head(scan: &Scan) -> String {
     let mut lines = vec![
         ("target", scan.target.clone()),
         ("address", scan.ip_address.clone().unwrap_or_default()),
+        ("hostname", scan.hostname.clone().unwrap_or_default()),
+        ("host", host(scan)),
         ("type", scan.scan_type.clone()),
         ("agent", scan.agent.clone().unwrap_or_default()),
         ("engine", scan.engine.clone()),
@@ -199,6 +201,7 @@ fn head(scan: &Scan) -> String {
                 scan.port_counts.unreachable
             ),
         ),
+        ("UDP", scan.udp_counts.as_ref().map(udp).unwrap_or_default()),
         ("id", scan.id.to_string()),
     ];
     lines.retain(|(_, value)| !value.is_empty());
@@ -206,6 +209,26 @@ fn head(scan: &Scan) -> String {
         .iter()
         .map(|(name, value)| format!("{name:<9} {}\n", display(value)))
         .collect()
+}
+
+/// Whether it is there, and what says so.
+fn host(scan: &Scan) -> String {
+    match (&scan.host_state, &scan.host_state_reason) {
+        (Some(state), Some(reason)) => format!("{state} ({reason})"),
+        (Some(state), None) => state.clone(),
+        (None, _) => String::new(),
+    }
+}
+
+fn udp(counts: &PortCounts) -> String {
+    format!(
+        "{} scanned: {} open, {} closed, {} without an answer (open or filtered), {} unreachable",
+        counts.total(),
+        counts.open,
+        counts.closed,
+        counts.filtered,
+        counts.unreachable
+    )
 }
 
 fn port_row(port: &ScanPort) -> Vec<String> {

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::super::error::ApiError;
 use super::super::extract::Object;
-use super::super::store::{Attempt, NewScan, Run};
+use super::super::store::{Attempt, HostFacts, NewScan, Run};
 use super::fields::{Fields, OBJECT_MAX, is_nothing};
 use crate::api::{PortCounts, ScanPort, WorkKind};
 
@@ -42,8 +42,12 @@ struct RawResult {
     reason: Value,
     error: Value,
     ip_address: Value,
+    hostname: Value,
+    host_state: Value,
+    host_state_reason: Value,
     ports_scanned: Value,
     port_counts: Value,
+    udp_counts: Value,
     open_ports: Value,
     scan_duration: Value,
     engine: Value,
@@ -171,9 +175,12 @@ impl Fields {
 
     fn scan(&mut self, raw: RawResult, now: DateTime<Utc>) -> NewScan {
         let ports = self.ports(raw.open_ports);
-        let open = u32::try_from(ports.len()).unwrap_or(u32::MAX);
-        let counted = !raw.port_counts.is_null();
-        let counts = self.counts(raw.port_counts, open);
+        let only_open = PortCounts {
+            open: u32::try_from(ports.len()).unwrap_or(u32::MAX),
+            ..PortCounts::default()
+        };
+        let counts = self.counts("result.port_counts", raw.port_counts);
+        let udp_counts = self.counts("result.udp_counts", raw.udp_counts);
         let address = self
             .text("result.ip_address", &raw.ip_address)
             .and_then(|text| match text.parse::<IpAddr>() {
@@ -196,6 +203,11 @@ impl Fields {
             id: Uuid::now_v7(),
             target: String::new(),
             ip_address: address,
+            host: HostFacts {
+                name: self.text("result.hostname", &raw.hostname),
+                state: self.text("result.host_state", &raw.host_state),
+                reason: self.text("result.host_state_reason", &raw.host_state_reason),
+            },
             agent: None,
             engine: self.text("result.engine", &raw.engine).unwrap_or_default(),
             scan_command: self
@@ -204,13 +216,14 @@ impl Fields {
             started_at: started_at.or_else(|| started(finished_at, duration)),
             finished_at,
             scan_duration: duration,
-            ports_scanned: match scanned as u32 {
+            ports_scanned: match (scanned as u32, counts) {
                 // It does not say: that so many are open says nothing of how many were asked.
-                0 if !counted => 0,
+                (0, None) => 0,
                 // Bounded above.
-                scanned => scanned.max(counts.total()),
+                (scanned, counts) => scanned.max(counts.unwrap_or(only_open).total()),
             },
-            port_counts: counts,
+            port_counts: counts.unwrap_or(only_open),
+            udp_counts: udp_counts.filter(|counts| !counts.is_zero()),
             web: ports.iter().any(is_web),
             open_ports: ports,
             rest: rest([
@@ -222,13 +235,9 @@ impl Fields {
         }
     }
 
-    fn counts(&mut self, value: Value, open: u32) -> PortCounts {
-        let only_open = PortCounts {
-            open,
-            ..PortCounts::default()
-        };
+    fn counts(&mut self, field: &str, value: Value) -> Option<PortCounts> {
         if value.is_null() {
-            return only_open;
+            return None;
         }
         let parsed = Object::<PortCounts>::deserialize(value);
         let sound = |c: &PortCounts| {
@@ -237,14 +246,14 @@ impl Fields {
                 .all(|n| *n <= 65_536)
         };
         match parsed {
-            Ok(Object(counts)) if sound(&counts) => counts,
+            Ok(Object(counts)) if sound(&counts) => Some(counts),
             _ => {
                 self.wrong(
-                    "result.port_counts",
+                    field,
                     "value",
                     "must be an object of open, closed, filtered and unreachable, up to 65536 each",
                 );
-                only_open
+                None
             }
         }
     }

@@ -71,12 +71,17 @@ impl Row for Scan {
         "scan_duration",
         "ports_scanned",
         "open_ports",
+        "hostname",
+        "host_state",
+        "host_state_reason",
+        "udp_ports_scanned",
     ];
 
     /// Open ports stand in one cell, as `22/tcp/ssh 443/tcp/https`.
     fn cells(&self) -> Vec<String> {
         let port = |p: &ScanPort| format!("{}/{}/{}", p.port, p.protocol, p.service);
         let ports: Vec<_> = self.open_ports.iter().map(port).collect();
+        let udp = self.udp_counts;
         vec![
             self.id.to_string(),
             self.eggrecord_id.to_string(),
@@ -90,6 +95,11 @@ impl Row for Scan {
             self.scan_duration.to_string(),
             self.ports_scanned.to_string(),
             ports.join(" "),
+            self.hostname.clone().unwrap_or_default(),
+            self.host_state.clone().unwrap_or_default(),
+            self.host_state_reason.clone().unwrap_or_default(),
+            udp.map(|counts| counts.total().to_string())
+                .unwrap_or_default(),
         ]
     }
 }

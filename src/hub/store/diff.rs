@@ -250,8 +250,13 @@ impl Sight {
     fn of(scan: &NewScan) -> Self {
         let ports = Ports::of(&scan.scan_command);
         let open = scan.open_ports.iter().map(|port| port.protocol.clone());
+        let mut protocols: BTreeSet<_> =
+            protocols(&scan.scan_command, &ports).chain(open).collect();
+        if scan.udp_counts.is_some_and(|udp| udp.unreachable > 0) {
+            protocols.remove("udp");
+        }
         Self {
-            protocols: protocols(&scan.scan_command, &ports).chain(open).collect(),
+            protocols,
             whole: scan.rest["incomplete"] != true && scan.port_counts.unreachable == 0,
             looked: Looked {
                 scanned: scan.ports_scanned,

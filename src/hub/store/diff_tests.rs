@@ -3,6 +3,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::api::{PortCounts, TlsFacts};
+use crate::hub::store::HostFacts;
 
 fn port(number: u16) -> ScanPort {
     ScanPort {
@@ -57,6 +58,7 @@ fn scan(command: &str, scanned: u32, open_ports: Vec<ScanPort>) -> NewScan {
         id: Uuid::nil(),
         target: "10.0.0.1".to_owned(),
         ip_address: None,
+        host: HostFacts::default(),
         agent: None,
         engine: "connect".to_owned(),
         scan_command: command.to_owned(),
@@ -65,6 +67,7 @@ fn scan(command: &str, scanned: u32, open_ports: Vec<ScanPort>) -> NewScan {
         scan_duration: 0.0,
         ports_scanned: scanned,
         port_counts: PortCounts::default(),
+        udp_counts: None,
         open_ports,
         web: false,
         rest: json!({}),
@@ -223,6 +226,29 @@ fn what_a_scan_did_not_look_at_stays_known() {
     assert_eq!(all[..5].concat(), NOTHING, "443 is known all the time");
     assert_eq!(all[5], ["port_closed 443/tcp"]);
     assert_eq!(all[6], NOTHING, "once");
+}
+
+#[test]
+fn udp_ports_that_cannot_be_reached_are_not_closed() {
+    let dns = ScanPort {
+        protocol: "udp".to_owned(),
+        ..port(53)
+    };
+    let command = "connect -sT -sU -p T:22,80,U:53";
+    let with_udp = |open, unreachable| NewScan {
+        udp_counts: Some(PortCounts {
+            unreachable,
+            ..PortCounts::default()
+        }),
+        ..scan(command, 2, open)
+    };
+    let all = told(vec![
+        with_udp(vec![port(22), dns.clone()], 0),
+        with_udp(Vec::new(), 1),
+        with_udp(Vec::new(), 0),
+    ]);
+    assert_eq!(all[0], ["port_closed 22/tcp"], "what UDP met is UDP's");
+    assert_eq!(all[1], ["port_closed 53/udp"]);
 }
 
 #[test]

@@ -42,8 +42,9 @@ pub use targets::{
     address,
 };
 pub use types::{
-    Answer, Attempt, Claim, Claimed, Counts, Created, Daemon, EventQuery, Idempotency, NewChange,
-    NewEvent, NewRecord, NewScan, Page, PutOff, Record, Run, ScanQuery, Submission, Submitted,
+    Answer, Attempt, Claim, Claimed, Counts, Created, Daemon, EventQuery, HostFacts, Idempotency,
+    NewChange, NewEvent, NewRecord, NewScan, Page, PutOff, Record, Run, ScanQuery, Submission,
+    Submitted,
 };
 
 /// Why a store did not do what it was asked.

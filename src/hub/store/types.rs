@@ -201,6 +201,8 @@ pub struct NewScan {
     pub target: String,
     /// Address as scanned.
     pub ip_address: Option<IpAddr>,
+    /// What it says of the host.
+    pub host: HostFacts,
     /// `NAME@HOST`, when known.
     pub agent: Option<String>,
     /// Which engine did it.
@@ -217,12 +219,25 @@ pub struct NewScan {
     pub ports_scanned: u32,
     /// How many ended in which state.
     pub port_counts: PortCounts,
+    /// The same of UDP, when it asked any.
+    pub udp_counts: Option<PortCounts>,
     /// The open ports, by number.
     pub open_ports: Vec<ScanPort>,
     /// Whether one of them speaks HTTP.
     pub web: bool,
     /// The rest of the result.
     pub rest: Value,
+}
+
+/// What a scan says of the host itself, as far as it does.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostFacts {
+    /// The name that the DNS has for its address.
+    pub name: Option<String>,
+    /// `up`, `assumed-up` or `unreachable`.
+    pub state: Option<String>,
+    /// What says so.
+    pub reason: Option<String>,
 }
 
 impl NewScan {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::contract;
 use super::history::{add, changes, day, scan};
-use crate::api::{Scan, WorkKind};
+use crate::api::{PortCounts, Scan, WorkKind};
 use crate::hub::store::*;
 
 const KAZE: &str = "kaze_port_scan";
@@ -139,6 +139,47 @@ async fn parts_make_one_row_that_the_whole_takes_over(store: &dyn Store) {
     assert_eq!(events(store, "scan_completed").await, 1);
     assert_eq!(store.counts(minute(3)).await.unwrap().scans, 1);
     assert_eq!(store.scan_totals().await.unwrap().get(KAZE), Some(&1));
+}
+
+/// Open ports of UDP are counted apart, as their agent does.
+async fn parts_tell_of_the_host_and_of_udp(store: &dyn Store) {
+    let (id, _) = leased(store).await;
+    let with_udp = |seq, ports: &[u16], name: Option<&str>| {
+        let mut part = part(id, 1, seq, ports, 1);
+        let scan = part.outcome.as_mut().unwrap();
+        for port in &mut scan.open_ports {
+            port.protocol = if port.port == 53 { "udp" } else { "tcp" }.to_owned();
+        }
+        scan.udp_counts = Some(PortCounts {
+            closed: 3,
+            ..PortCounts::default()
+        });
+        scan.host = HostFacts {
+            name: name.map(str::to_owned),
+            state: Some("up".to_owned()),
+            reason: Some("udp-response".to_owned()),
+        };
+        part
+    };
+    let shown = async || {
+        let scan = scans(store).await.swap_remove(0);
+        let udp = scan.udp_counts.unwrap();
+        (scan.hostname, scan.port_counts.open, udp.open, udp.closed)
+    };
+    let name = Some("a.example.org".to_owned());
+    submit(store, with_udp(Some(1), &[53], Some("a.example.org"))).await;
+    assert_eq!(shown().await, (name.clone(), 0, 1, 3));
+    submit(store, with_udp(Some(2), &[22], None)).await;
+    assert_eq!(shown().await, (name, 1, 1, 3), "what was said stays said");
+    assert_eq!(scans(store).await[0].host_state.as_deref(), Some("up"));
+    submit(store, with_udp(None, &[22, 53], None)).await;
+    assert_eq!(
+        shown().await,
+        (None, 0, 0, 3),
+        "the whole has the last word"
+    );
+    let reason = scans(store).await[0].host_state_reason.clone();
+    assert_eq!(reason.as_deref(), Some("udp-response"));
 }
 
 async fn a_part_is_not_the_work(store: &dyn Store) {
@@ -315,6 +356,7 @@ async fn all_at_once_in_any_order_end_as_the_whole(store: &dyn Store) {
 
 contract!(
     parts_make_one_row_that_the_whole_takes_over,
+    parts_tell_of_the_host_and_of_udp,
     a_part_is_not_the_work,
     the_whole_is_compared_with_the_last_whole,
     a_late_part_changes_nothing,

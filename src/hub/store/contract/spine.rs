@@ -86,6 +86,7 @@ pub(in crate::hub::store) fn scan(id: Uuid, caller: &str, now: DateTime<Utc>) ->
             id: Uuid::now_v7(),
             target: "10.0.0.1".to_owned(),
             ip_address: "10.0.0.1".parse().ok(),
+            host: HostFacts::default(),
             agent: Some("kaze@a".to_owned()),
             engine: "connect".to_owned(),
             scan_command: "connect".to_owned(),
@@ -98,6 +99,7 @@ pub(in crate::hub::store) fn scan(id: Uuid, caller: &str, now: DateTime<Utc>) ->
                 closed: 21,
                 ..PortCounts::default()
             },
+            udp_counts: None,
             open_ports: vec![port],
             web: true,
             rest: json!({}),

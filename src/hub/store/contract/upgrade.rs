@@ -212,7 +212,10 @@ async fn nothing_is_lost(store: &dyn Store) {
         .await
         .unwrap();
     assert_eq!(scans.items.len(), 3);
-    assert_eq!(scans.items[0].open_ports[0].port, 443);
+    let first = &scans.items[0];
+    assert_eq!(first.open_ports[0].port, 443);
+    assert_eq!((&first.hostname, first.udp_counts), (&None, None));
+    assert_eq!(store.scan(first.id).await.unwrap().as_ref(), Some(first));
     let events = store
         .events(EventQuery {
             after: 0,

@@ -41,6 +41,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("migrations/0010_scan_order.sql"),
     ),
     (11, "runs", include_str!("migrations/0011_runs.sql")),
+    (12, "hosts", include_str!("migrations/0012_hosts.sql")),
 ];
 
 /// Connections of one hub. A server has 100 by default, and each is a process.

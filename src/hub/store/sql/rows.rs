@@ -126,11 +126,15 @@ pub(super) fn work(row: &DbRow) -> Result<Option<(Uuid, TargetWork)>> {
 
 /// A row of `nmap`.
 pub(super) fn scan(row: &DbRow) -> Result<Scan> {
+    let udp_counts: Option<&str> = get(row, "udp_counts")?;
     Ok(Scan {
         id: get(row, "id")?,
         eggrecord_id: get(row, "record_id")?,
         target: get(row, "target")?,
         ip_address: get(row, "ip_address")?,
+        hostname: get(row, "hostname")?,
+        host_state: get(row, "host_state")?,
+        host_state_reason: get(row, "host_state_reason")?,
         scan_type: get(row, "scan_type")?,
         agent: get(row, "agent")?,
         engine: get(row, "engine")?,
@@ -140,6 +144,7 @@ pub(super) fn scan(row: &DbRow) -> Result<Scan> {
         scan_duration: get(row, "scan_duration")?,
         ports_scanned: count(row, "ports_scanned")?,
         port_counts: from_json(get(row, "port_counts")?)?,
+        udp_counts: udp_counts.map(from_json).transpose()?,
         open_ports: from_json(get(row, "open_ports")?)?,
     })
 }

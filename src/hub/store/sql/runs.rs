@@ -14,7 +14,7 @@ use super::dialect::{self, Conn, DbRow, failed};
 use super::idempotency;
 use super::rows::{self, code, get, micros, to_json};
 use super::work;
-use crate::api::{ScanPort, WorkKind};
+use crate::api::{PortCounts, ScanPort, WorkKind};
 use crate::hub::store::{
     Admit, Answer, Claim, Claimed, Idempotency, NewEvent, NewScan, Record, RenderScan, Result, Run,
     StoreError, Submission, Submitted,
@@ -174,18 +174,20 @@ async fn write(
     run: Written,
     ports: &[ScanPort],
 ) -> Result<()> {
-    let mut counts = scan.port_counts;
-    counts.open = u32::try_from(ports.len()).unwrap_or(u32::MAX);
+    let (counts, udp_counts) = counts(scan, ports);
     sqlx::query(
         "INSERT INTO nmap (id, record_id, target, ip_address, scan_type, caller, agent, engine,
              scan_status, scan_command, started_at, finished_at, scan_duration, ports_scanned,
-             port_counts, open_ports, open_ports_count, result, created_at, run, partial_seq)
+             port_counts, open_ports, open_ports_count, result, created_at, run, partial_seq,
+             hostname, host_state, host_state_reason, udp_counts)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'running', $9, $10, $11, $12, $13, $14, $15, $16,
-             $17, $18, $19, $20)
+             $17, $18, $19, $20, $21, $22, $23, $24)
          ON CONFLICT (id) DO UPDATE
          SET caller = $6, agent = $7, engine = $8, scan_status = 'running', scan_command = $9,
              finished_at = $11, scan_duration = $12, ports_scanned = $13, port_counts = $14,
-             open_ports = $15, open_ports_count = $16, result = $17, partial_seq = $20",
+             open_ports = $15, open_ports_count = $16, result = $17, partial_seq = $20,
+             hostname = coalesce($21, nmap.hostname), host_state = $22, host_state_reason = $23,
+             udp_counts = $24",
     )
     .bind(run.row)
     .bind(s.record_id)
@@ -207,10 +209,30 @@ async fn write(
     .bind(micros(s.now))
     .bind(run.id)
     .bind(i64::from(run.seq))
+    .bind(&scan.host.name)
+    .bind(&scan.host.state)
+    .bind(&scan.host.reason)
+    .bind(udp_counts.as_ref().map(to_json).transpose()?)
     .execute(c)
     .await
     .map(drop)
     .map_err(failed)
+}
+
+/// What the part says, with all ports that are known to be open. Who tells of UDP apart counts its
+/// open ports apart, too.
+fn counts(scan: &NewScan, ports: &[ScanPort]) -> (PortCounts, Option<PortCounts>) {
+    let open = |udp| {
+        let ports = ports.iter().filter(|port| (port.protocol == "udp") == udp);
+        u32::try_from(ports.count()).unwrap_or(u32::MAX)
+    };
+    let (mut counts, mut udp_counts) = (scan.port_counts, scan.udp_counts);
+    counts.open = open(false);
+    match &mut udp_counts {
+        Some(counts) => counts.open = open(true),
+        None => counts.open = counts.open.saturating_add(open(true)),
+    }
+    (counts, udp_counts)
 }
 
 /// Who holds the lease has begun anew: what was under way before never came to its end.

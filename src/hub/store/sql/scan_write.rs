@@ -24,14 +24,16 @@ static CHANGES: LazyLock<String> =
 const INSERT: &str =
     "INSERT INTO nmap (id, record_id, target, ip_address, scan_type, caller, agent,
          engine, scan_status, scan_command, started_at, finished_at, scan_duration, ports_scanned,
-         port_counts, open_ports, open_ports_count, result, created_at, known, run)
+         port_counts, open_ports, open_ports_count, result, created_at, known, run,
+         hostname, host_state, host_state_reason, udp_counts)
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-             $20, $35)
+             $20, $35, $36, $37, $38, $39)
      ON CONFLICT (id) DO UPDATE
      SET target = $3, ip_address = $4, caller = $6, agent = $7, engine = $8, scan_status = $9,
          scan_command = $10, started_at = $11, finished_at = $12, scan_duration = $13,
          ports_scanned = $14, port_counts = $15, open_ports = $16, open_ports_count = $17,
-         result = $18, created_at = $19, known = $20, partial_seq = NULL";
+         result = $18, created_at = $19, known = $20, partial_seq = NULL,
+         hostname = $36, host_state = $37, host_state_reason = $38, udp_counts = $39";
 
 /// As `work::finish`; nothing when the scan is of no kind of work.
 const FINISH: &str = "INSERT INTO work (record_id, kind, due_at, last_done_at)
@@ -67,6 +69,7 @@ const KEY: &str = "INSERT INTO idempotency (key, route, body_sha256, status, ans
 #[derive(Debug, Default)]
 pub(super) struct Columns {
     port_counts: String,
+    udp_counts: Option<String>,
     open_ports: String,
     rest: String,
 }
@@ -79,6 +82,7 @@ impl Columns {
         };
         Ok(Self {
             port_counts: to_json(&scan.port_counts)?,
+            udp_counts: scan.udp_counts.as_ref().map(to_json).transpose()?,
             open_ports: to_json(&scan.open_ports)?,
             rest: to_json(&scan.rest)?,
         })
@@ -143,6 +147,10 @@ pub(super) async fn write(
         .bind(i64::from(answer.status))
         .bind(&answer.body)
         .bind(s.run.map(|run| run.id))
+        .bind(&scan.host.name)
+        .bind(&scan.host.state)
+        .bind(&scan.host.reason)
+        .bind(columns.udp_counts)
         .execute(&mut *c)
         .await;
     if let Err(problem) = written {

@@ -289,7 +289,8 @@ pub(in super::super) fn listed(query: &ScanQuery) -> Listing<'_> {
         table: "nmap",
         // The rest of a result may be as long as all of these together, and is not shown.
         columns: "id, record_id, target, ip_address, scan_type, agent, engine, scan_status, \
-                  started_at, finished_at, scan_duration, ports_scanned, port_counts, open_ports",
+                  started_at, finished_at, scan_duration, ports_scanned, port_counts, open_ports, \
+                  hostname, host_state, host_state_reason, udp_counts",
         size: "octet_length(open_ports)",
         of: Of {
             target: query.target.as_deref(),

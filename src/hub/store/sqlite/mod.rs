@@ -52,6 +52,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("migrations/0011_scan_order.sql"),
     ),
     (12, "runs", include_str!("migrations/0012_runs.sql")),
+    (13, "hosts", include_str!("migrations/0013_hosts.sql")),
 ];
 
 /// The write-ahead log keeps no more than this when it is empty.

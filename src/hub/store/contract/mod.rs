@@ -9,6 +9,7 @@ mod late;
 mod lists;
 mod networks;
 mod ops;
+mod paths;
 mod results;
 mod runs;
 mod samples;

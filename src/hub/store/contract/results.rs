@@ -1,4 +1,4 @@
-//! Spiders, enumerations, assessments, findings, progress.
+//! Spiders, assessments, findings, progress; paths are in `paths`.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn send_spider(
     answer.unwrap().body
 }
 
-async fn send_paths(store: &dyn Store, result: Delivered<Enumeration>) -> String {
+pub(super) async fn send_paths(store: &dyn Store, result: Delivered<Enumeration>) -> String {
     let answer = store.submit_enumeration(result, None, render()).await;
     answer.unwrap().body
 }
@@ -33,7 +33,11 @@ async fn assess(store: &dyn Store, id: Uuid, risk: RiskLevel, now: DateTime<Utc>
     assert!(answer.unwrap().body.starts_with("Stored"));
 }
 
-async fn claim(store: &dyn Store, kind: WorkKind, now: DateTime<Utc>) -> Vec<(Uuid, i64)> {
+pub(super) async fn claim(
+    store: &dyn Store,
+    kind: WorkKind,
+    now: DateTime<Utc>,
+) -> Vec<(Uuid, i64)> {
     let claim = Claim {
         kind,
         limit: 10,
@@ -45,7 +49,7 @@ async fn claim(store: &dyn Store, kind: WorkKind, now: DateTime<Utc>) -> Vec<(Uu
     claimed.iter().map(|c| (c.record.id, c.priority)).collect()
 }
 
-async fn events(store: &dyn Store, kind: &str) -> Vec<Event> {
+pub(super) async fn events(store: &dyn Store, kind: &str) -> Vec<Event> {
     let query = EventQuery {
         after: 0,
         limit: 1000,
@@ -54,7 +58,7 @@ async fn events(store: &dyn Store, kind: &str) -> Vec<Event> {
     all.into_iter().filter(|e| e.kind == kind).collect()
 }
 
-async fn changes(store: &dyn Store) -> Vec<(Value, Value)> {
+pub(super) async fn changes(store: &dyn Store) -> Vec<(Value, Value)> {
     let all = events(store, "change_detected").await;
     all.iter()
         .map(|e| (e.data["type"].clone(), e.data["subject"].clone()))
@@ -187,83 +191,6 @@ async fn both_scan_and_requests_give_priority(store: &dyn Store) {
     assert!(!due.contains(&(ids[3], 1)));
     let due = claim(store, kind, after(week + 1)).await;
     assert_eq!(due, [(ids[3], 1)], "the priority stays");
-}
-
-async fn a_path_seen_again_is_not_another(store: &dyn Store) {
-    let id = add(store, &["10.0.0.1"]).await[0];
-    let send = |list: &[(&str, Option<u16>)], minutes| {
-        send_paths(store, delivered(id, 30, after(minutes), paths(list)))
-    };
-    let first = [("/", Some(200)), ("/old", Some(200)), ("/no", Some(404))];
-    assert!(send(&first, 0).await.starts_with("Stored(3)"));
-    assert!(
-        changes(store).await.is_empty(),
-        "there is nothing to compare"
-    );
-    let second = [
-        ("/", None),
-        ("/admin", Some(403)),
-        ("/old", Some(404)),
-        ("/no", Some(200)),
-        ("/nor", Some(404)),
-    ];
-    assert!(send(&second, 1).await.starts_with("Stored(5)"));
-    let summary = store.summary(id).await.unwrap().unwrap();
-    assert_eq!(summary.counts.paths, 5);
-    let root = summary.paths.iter().find(|p| p.path == "/").unwrap();
-    assert_eq!(root.status, Some(200), "what is not said stays");
-    assert_eq!((root.discovered_at, root.last_seen_at), (t0(), after(1)));
-    let told = changes(store).await;
-    let wanted = [
-        ("path_appeared", "/admin"),
-        ("path_disappeared", "/old"),
-        ("path_appeared", "/no"),
-    ];
-    assert_eq!(told, wanted.map(|(kind, path)| (json!(kind), json!(path))));
-    assert_eq!(events(store, "enumeration_completed").await.len(), 2);
-    let month = 30 * 24 * 60;
-    assert!(
-        claim(store, WorkKind::SuzuEnum, after(month))
-            .await
-            .is_empty()
-    );
-    assert_eq!(
-        claim(store, WorkKind::SuzuEnum, after(month + 1))
-            .await
-            .len(),
-        1
-    );
-    assert_eq!(
-        claim(store, WorkKind::KumoSpider, t0()).await.len(),
-        1,
-        "it is no spidering"
-    );
-}
-
-/// Some tools name paths alone: they neither come nor go by that.
-async fn a_path_without_a_status_is_as_it_was(store: &dyn Store) {
-    let id = add(store, &["10.0.0.1"]).await[0];
-    let send = |list: &[(&str, Option<u16>)], minutes| {
-        send_paths(store, delivered(id, 30, after(minutes), paths(list)))
-    };
-    send(&[("/no", Some(404)), ("/", None)], 0).await;
-    for minutes in 1..4 {
-        send(&[("/no", None), ("/", None)], minutes).await;
-    }
-    assert!(changes(store).await.is_empty());
-    send(&[("/no", Some(200))], 4).await;
-    send(&[("/no", None)], 5).await;
-    let told = changes(store).await;
-    assert_eq!(told, [(json!("path_appeared"), json!("/no"))]);
-}
-
-async fn a_first_path_after_none_appeared(store: &dyn Store) {
-    let id = add(store, &["10.0.0.1"]).await[0];
-    send_paths(store, delivered(id, 30, t0(), paths(&[]))).await;
-    let long = format!("/{}", "x".repeat(4000));
-    let found = paths(&[(&long, Some(200))]);
-    send_paths(store, delivered(id, 30, after(1), found)).await;
-    assert_eq!(changes(store).await.len(), 1);
 }
 
 async fn technologies_that_differ_are_changes(store: &dyn Store) {
@@ -494,9 +421,6 @@ contract!(
     a_spider_is_due_after_half_a_year,
     failed_results_back_off,
     both_scan_and_requests_give_priority,
-    a_path_seen_again_is_not_another,
-    a_path_without_a_status_is_as_it_was,
-    a_first_path_after_none_appeared,
     technologies_that_differ_are_changes,
     a_risk_that_moves_is_a_change,
     what_a_later_run_replaced_goes,

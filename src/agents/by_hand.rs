@@ -13,7 +13,7 @@ use crate::runtime::{Context, Options, Phase, Show, WorkError, lookup, text};
 use super::scan::PortScanner;
 
 /// Scans all that the command line names, at once.
-pub async fn once_all<S: PortScanner>(
+pub async fn once<S: PortScanner>(
     scanner: &S,
     settings: &ScanSettings,
     options: &Options,

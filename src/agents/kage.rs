@@ -1,9 +1,7 @@
 use crate::api::{Personality, WorkKind};
 use crate::engines::ports::{Nmap, find_nmap};
 use crate::fleet::{AgentKind, NmapUse, Settings};
-use crate::runtime::{
-    Agent, Config, Context, CycleReport, Options, Outbox, Show, Shown, WorkError,
-};
+use crate::runtime::{Agent, Config, Context, CycleReport, Options, Outbox, Show, WorkError};
 
 use super::engine;
 use super::scan::{self, PortScanner};
@@ -59,17 +57,13 @@ impl Agent for Kage {
         scan::cycle(self, ctx, outbox).await
     }
 
-    async fn once(&mut self, target: &str, ctx: &Context) -> Result<Shown, WorkError> {
-        scan::once(self, target, ctx).await
-    }
-
-    async fn once_all(
+    async fn once(
         &mut self,
         options: &Options,
         ctx: &Context,
         show: &dyn Show,
     ) -> Result<(), Vec<WorkError>> {
-        scan::once_all(self, options, ctx, show).await
+        scan::once(self, options, ctx, show).await
     }
 }
 

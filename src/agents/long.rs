@@ -16,7 +16,7 @@ use crate::engines::ports::{
 use crate::runtime::{Context, HubError, Submitted, Task, WorkError, text};
 
 use super::resume::{Kept, Which, merged, number};
-use super::scan::{self, PortScanner, Watch};
+use super::scan::{self, PortScanner};
 
 #[cfg(test)]
 #[path = "long_tests.rs"]
@@ -70,7 +70,7 @@ async fn one<S: PortScanner>(
 /// A scan under way.
 struct Long<'a> {
     task: &'a Task<'a>,
-    watch: Watch<'a>,
+    ctx: &'a Context,
     /// Where this process began.
     begun: Kept,
     start: Instant,
@@ -122,10 +122,7 @@ impl<'a> Long<'a> {
         };
         Self {
             task,
-            watch: Watch {
-                ctx,
-                by_hand: false,
-            },
+            ctx,
             begun,
             start,
             tell_every,
@@ -160,7 +157,7 @@ impl<'a> Long<'a> {
             .await
             .map_err(|e| WorkError::Failed(format!("{addr}: {e}")))?;
         if let Some(error) = failure {
-            self.watch.ctx.vitals.update(|f| f.errors += 1);
+            self.ctx.vitals.update(|f| f.errors += 1);
             let target = text::display(target, 120);
             tracing::warn!(%error, TARGET = %target, "nmap failed; own probes stand");
         }
@@ -329,7 +326,14 @@ fn found(task: &Task<'_>, which: &Which<'_>) -> Option<Kept> {
 
 impl Observer for Long<'_> {
     fn progress(&self, progress: &Progress) {
-        self.watch.progress(progress);
+        self.ctx.heart.beat();
+        if progress.total > 0 {
+            // A percentage needs no more than the 52 bits that a float has.
+            #[allow(clippy::cast_precision_loss)]
+            let percent = progress.done as f64 * 100.0 / progress.total as f64;
+            let vitals = &self.ctx.vitals;
+            vitals.update(|f| f.progress_percent = Some(percent));
+        }
         self.now().progress = *progress;
     }
 
@@ -349,9 +353,5 @@ impl Observer for Long<'_> {
         self.keep(self.begun.at(*checkpoint, &now.progress, open, spent));
         now.kept_at = Instant::now();
         now.keep_after = KEEP_EVERY.max(began.elapsed() * KEEP_SHARE);
-    }
-
-    fn cancelled(&self) -> bool {
-        self.watch.cancelled()
     }
 }

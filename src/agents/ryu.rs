@@ -1,9 +1,7 @@
 use crate::api::{Personality, WorkKind};
 use crate::engines::ports::Nmap;
 use crate::fleet::{AgentKind, Settings};
-use crate::runtime::{
-    Agent, Config, Context, CycleReport, Options, Outbox, Show, Shown, WorkError,
-};
+use crate::runtime::{Agent, Config, Context, CycleReport, Options, Outbox, Show, WorkError};
 
 use super::engine;
 use super::scan::{self, PortScanner};
@@ -30,17 +28,13 @@ impl Agent for Ryu {
         scan::cycle(self, ctx, outbox).await
     }
 
-    async fn once(&mut self, target: &str, ctx: &Context) -> Result<Shown, WorkError> {
-        scan::once(self, target, ctx).await
-    }
-
-    async fn once_all(
+    async fn once(
         &mut self,
         options: &Options,
         ctx: &Context,
         show: &dyn Show,
     ) -> Result<(), Vec<WorkError>> {
-        scan::once_all(self, options, ctx, show).await
+        scan::once(self, options, ctx, show).await
     }
 }
 

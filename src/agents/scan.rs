@@ -1,19 +1,14 @@
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use serde_json::json;
 
 use crate::api::{EggRecord, Personality, ScanResult, ScanSubmission, WorkKind};
-use crate::engines::ports::output::HostScan;
-use crate::engines::ports::{
-    Nmap, Observer, Progress, ScanOptions, ScanReport, scan_host_thorough,
-};
+use crate::engines::ports::{Nmap, ScanOptions};
 use crate::fleet::{ScanSettings, Settings};
 use crate::runtime::{
-    Config, Context, CycleReport, Done, LeasedWork, Options, Outbox, Phase, Show, Shown, Task,
-    WorkError, lease_cycle, resolve_in_scope, text,
+    Config, Context, CycleReport, Done, LeasedWork, Options, Outbox, Show, Task, WorkError,
+    lease_cycle, text,
 };
 
 use super::{by_hand, long};
@@ -57,29 +52,8 @@ pub async fn cycle<S: PortScanner>(
     CycleReport { wait }
 }
 
-/// A scan by hand of one target.
-pub async fn once<S: PortScanner>(
-    scanner: &S,
-    target: &str,
-    ctx: &Context,
-) -> Result<Shown, WorkError> {
-    let config = ctx.config();
-    let addr = resolve_in_scope(target, &config.scope, &ctx.heart)
-        .await
-        .map_err(|e| WorkError::Failed(format!("{e}; --scope says what may be touched")))?;
-    let report = scan(scanner, target, addr, &config, ctx).await?;
-    let names = BTreeMap::from([(addr.to_canonical(), target.to_owned())]);
-    let host = HostScan::of(&report, &names, S::KIND.as_str());
-    let item = serde_json::to_value(&host).map_err(|e| WorkError::Failed(e.to_string()))?;
-    Ok(Shown {
-        list: "scans",
-        text: by_hand::table(&host),
-        item,
-    })
-}
-
 /// A scan by hand of all targets that the command line names.
-pub async fn once_all<S: PortScanner>(
+pub async fn once<S: PortScanner>(
     scanner: &S,
     options: &Options,
     ctx: &Context,
@@ -87,7 +61,7 @@ pub async fn once_all<S: PortScanner>(
 ) -> Result<(), Vec<WorkError>> {
     let config = ctx.config();
     let settings = of(&config.agent.settings).map_err(|e| vec![WorkError::Failed(e)])?;
-    by_hand::once_all(scanner, &settings, options, ctx, show).await
+    by_hand::once(scanner, &settings, options, ctx, show).await
 }
 
 struct Leased<'a, S>(&'a mut S);
@@ -150,56 +124,5 @@ pub(super) fn submission(
         target: target.to_owned(),
         scan_type: kind.to_string(),
         result,
-    }
-}
-
-/// Sweep and services. Should nmap fail, our own probes have done its part.
-async fn scan<S: PortScanner>(
-    scanner: &S,
-    target: &str,
-    addr: IpAddr,
-    config: &Config,
-    ctx: &Context,
-) -> Result<ScanReport, WorkError> {
-    let settings = of(&config.agent.settings).map_err(WorkError::Failed)?;
-    let options = ScanOptions::of(&settings, config.max_rate)
-        .map_err(|e| WorkError::Failed(e.to_string()))?;
-    let watch = Watch {
-        ctx,
-        by_hand: config.by_hand,
-    };
-    let (report, failure) = scan_host_thorough(addr, target, &options, scanner.nmap(), &watch)
-        .await
-        .map_err(|e| WorkError::Failed(format!("{addr}: {e}")))?;
-    if let Some(error) = failure {
-        ctx.vitals.update(|f| f.errors += 1);
-        tracing::warn!(%error, TARGET = %text::display(target, 120), "nmap failed; own probes stand");
-    }
-    Ok(report)
-}
-
-/// Turns the engine's progress into heartbeats and status lines.
-pub(super) struct Watch<'a> {
-    pub(super) ctx: &'a Context,
-    pub(super) by_hand: bool,
-}
-
-impl Observer for Watch<'_> {
-    fn progress(&self, progress: &Progress) {
-        self.ctx.heart.beat();
-        if progress.total > 0 {
-            // A percentage needs no more than the 52 bits that a float has.
-            #[allow(clippy::cast_precision_loss)]
-            let percent = progress.done as f64 * 100.0 / progress.total as f64;
-            self.ctx
-                .vitals
-                .update(|f| f.progress_percent = Some(percent));
-        }
-    }
-
-    fn cancelled(&self) -> bool {
-        // A daemon finishes the task in hand (the runtime drops it when time is up); a person who
-        // presses Ctrl-C wants what there is.
-        self.by_hand && self.ctx.control.phase() == Phase::Stop
     }
 }

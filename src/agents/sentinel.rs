@@ -1,7 +1,9 @@
 use std::time::{Duration, Instant};
 
 use crate::fleet::{AgentKind, SentinelSettings, Settings};
-use crate::runtime::{Agent, Config, Context, CycleReport, Outbox, Shown, WorkError, rss_bytes};
+use crate::runtime::{
+    Agent, Config, Context, CycleReport, Options, Outbox, Show, WorkError, rss_bytes,
+};
 
 /// The test agent: it logs, counts pretended jobs, and misbehaves when told to, so that supervision
 /// can be tried and shown without a network.
@@ -85,12 +87,18 @@ impl Agent for Sentinel {
         }
     }
 
-    async fn once(&mut self, target: &str, _: &Context) -> Result<Shown, WorkError> {
-        Ok(Shown {
-            list: "checks",
-            item: serde_json::json!({ "target": target, "touched": false }),
-            text: format!("{target}: nothing is sent by the test agent"),
-        })
+    async fn once(
+        &mut self,
+        options: &Options,
+        _: &Context,
+        show: &dyn Show,
+    ) -> Result<(), Vec<WorkError>> {
+        for target in &options.target {
+            let item = serde_json::json!({ "target": target, "touched": false });
+            let text = || format!("{target}: nothing is sent by the test agent");
+            show.item("checks", &item, text);
+        }
+        Ok(())
     }
 }
 

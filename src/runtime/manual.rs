@@ -8,18 +8,7 @@ use super::signals::Signals;
 use super::{Agent, ConfigSource, Context, Control, Options, Phase, WorkError, logging};
 use crate::api::ExitCode;
 
-/// What there is to show of one target.
-#[derive(Debug)]
-pub struct Shown {
-    /// Name of the list in the JSON envelope (`scans`).
-    pub list: &'static str,
-    /// One element of it.
-    pub item: serde_json::Value,
-    /// The same for people.
-    pub text: String,
-}
-
-/// Works on each target in turn and prints what was found; Ctrl-C keeps what there is.
+/// Works on all targets and prints what was found; Ctrl-C keeps what there is.
 pub async fn once<A: Agent>(source: &ConfigSource, options: &Options) -> ExitCode {
     // Lines on standard error, and only what matters: standard output is the result.
     let _ = logging::init(source.name().as_str(), A::KIND.as_str());
@@ -41,7 +30,7 @@ pub async fn once<A: Agent>(source: &ConfigSource, options: &Options) -> ExitCod
         Err(error) => return complain::<A>(ExitCode::Failure, &error.to_string()),
     }
     let screen = Screen::new(options);
-    let done = agent.once_all(options, &ctx, &screen).await;
+    let done = agent.once(options, &ctx, &screen).await;
     let mut code = ExitCode::Ok;
     for error in done.err().unwrap_or_default() {
         match error {

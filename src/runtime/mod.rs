@@ -47,7 +47,7 @@ pub use credentials::Credentials;
 pub use cycle::{Done, LeasedWork, Task, WorkError, lease_cycle};
 pub use heart::Heart;
 pub use hub::{HubClient, HubError, Submitted};
-pub use manual::{Show, Shown};
+pub use manual::Show;
 pub use options::Options;
 pub use outbox::Outbox;
 pub use process::{host_name, rss_bytes};

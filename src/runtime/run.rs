@@ -43,44 +43,17 @@ pub trait Agent: Sized {
         std::future::ready(())
     }
 
-    /// Works on one target by hand.
-    ///
-    /// # Errors
-    /// The target could not be worked on.
-    fn once(
-        &mut self,
-        target: &str,
-        ctx: &Context,
-    ) -> impl Future<Output = Result<manual::Shown, WorkError>>;
-
     /// Works by hand on all targets that the command line names; what there is to show of each is
-    /// given to `show` as soon as it is known. One after the other, unless an agent knows better.
+    /// given to `show` as soon as it is known.
     ///
     /// # Errors
     /// Some target could not be worked on, for these reasons.
-    fn once_all(
+    fn once(
         &mut self,
         options: &Options,
         ctx: &Context,
         show: &dyn manual::Show,
-    ) -> impl Future<Output = Result<(), Vec<WorkError>>> {
-        async move {
-            let mut failed = Vec::new();
-            for target in &options.target {
-                match self.once(target, ctx).await {
-                    Ok(shown) => show.item(shown.list, &shown.item, || shown.text),
-                    Err(error) => failed.push(error),
-                }
-                if ctx.control.phase() == Phase::Stop {
-                    break;
-                }
-            }
-            match failed.is_empty() {
-                true => Ok(()),
-                false => Err(failed),
-            }
-        }
-    }
+    ) -> impl Future<Output = Result<(), Vec<WorkError>>>;
 }
 
 /// What a cycle says to the loop.

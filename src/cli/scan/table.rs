@@ -59,7 +59,8 @@ fn rows(table: &mut Table, host: &HostScan) {
     }
 }
 
-/// `3 of 256 hosts have open ports, 9 answered, 244 did not: assumed up`, and the ports by state.
+/// `3 of 256 hosts have open ports, 9 answered but have none, 244 did not answer (assumed up)`, and the
+/// ports by state.
 fn summary(results: &Results) -> String {
     let run = &results.run;
     let with = results
@@ -79,14 +80,23 @@ fn summary(results: &Results) -> String {
             grouped(targets)
         ),
     };
-    for (number, what) in [
-        (count(HostStatus::Up), "answered without one"),
-        (count(HostStatus::AssumedUp), "did not answer (assumed up)"),
-        (count(HostStatus::Unreachable), "cannot be reached"),
+    let silent = "did not answer (assumed up)";
+    for (number, what, alone) in [
+        (
+            count(HostStatus::Up),
+            "answered but have none",
+            "answered, but no port is open",
+        ),
+        (count(HostStatus::AssumedUp), silent, silent),
+        (
+            count(HostStatus::Unreachable),
+            "cannot be reached",
+            "cannot be reached",
+        ),
     ] {
         match (number, run.targets) {
             (0, _) => {}
-            (_, 1) => text.push_str(&format!("{}: {what}", results.hosts[0].ip_address)),
+            (_, 1) => text.push_str(&format!("{}: {alone}", results.hosts[0].ip_address)),
             (number, _) => text.push_str(&format!(", {} {what}", grouped(number))),
         }
     }

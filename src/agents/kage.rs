@@ -1,5 +1,5 @@
 use crate::api::{Personality, WorkKind};
-use crate::engines::ports::{Nmap, find_nmap};
+use crate::engines::ports::{Nmap, ScanOptions, find_nmap};
 use crate::fleet::{AgentKind, NmapUse, Settings};
 use crate::runtime::{Agent, Config, Context, CycleReport, Options, Outbox, Show, WorkError};
 
@@ -29,6 +29,13 @@ impl Agent for Kage {
             NmapUse::Auto | NmapUse::Always => find_nmap().await,
         };
         match (&nmap, wanted) {
+            // By hand the scan itself says so.
+            (Some(_), _) if !config.by_hand && !nmap_keeps_to(config) => tracing::warn!(
+                "services by own probes: nmap cannot keep to {} packets/s, this agent's share of \
+                 scope.max_rate (or max_rate_total); it needs {}",
+                config.max_rate,
+                Nmap::LEAST_RATE
+            ),
             (Some(nmap), _) => tracing::info!("services by own probes and nmap {}", nmap.version),
             (None, NmapUse::Always) => {
                 return Err(
@@ -65,6 +72,13 @@ impl Agent for Kage {
     ) -> Result<(), Vec<WorkError>> {
         scan::once(self, options, ctx, show).await
     }
+}
+
+/// Whether nmap can keep to the caps of this agent.
+fn nmap_keeps_to(config: &Config) -> bool {
+    let settings = scan::of(&config.agent.settings).ok();
+    let options = settings.and_then(|s| ScanOptions::of(&s, config.max_rate).ok());
+    options.is_none_or(|options| Nmap::keeps_to(&options))
 }
 
 impl PortScanner for Kage {

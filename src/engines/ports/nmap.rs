@@ -1,4 +1,5 @@
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 
 use super::nmap_xml::{NmapHost, NmapRun, NmapXmlError, parse_nmap_xml};
+use super::rate::RateLimiter;
 use super::report::ScanReport;
 use super::{Observer, PortSet, Progress, ScanOptions};
 
@@ -57,6 +59,11 @@ const MOST_OUTPUT: usize = 64 << 20;
 /// Kept of what nmap writes to standard error.
 const MOST_STDERR: usize = 4096;
 
+/// Connections that nmap makes to a port at most to find out what it carries, at the intensity that it
+/// is given: to see whether it is open, for each of its probes that may be sent there, for each once more
+/// inside TLS, and for its scripts of the category `version`.
+const MOST_A_PORT: u32 = 48;
+
 /// How often the observer is asked whether the scan shall end.
 const ASK_EVERY: Duration = Duration::from_millis(100);
 
@@ -97,6 +104,45 @@ fn version_in(text: &str) -> Option<String> {
     rest.split_whitespace().next().map(str::to_owned)
 }
 
+impl Nmap {
+    /// The lowest cap that it can keep to, packets a second.
+    pub const LEAST_RATE: u32 = 2 * MOST_A_PORT;
+
+    /// Whether it can keep to the caps of a scan.
+    pub fn keeps_to(options: &ScanOptions) -> bool {
+        let caps = [options.max_rate, options.max_rate_total];
+        caps.into_iter().all(|cap| ports_a_run(cap).is_some())
+    }
+
+    /// The nmap of a scan, unless it could not keep to its caps, and what there is to say about that.
+    pub(super) fn within<'a>(
+        options: &ScanOptions,
+        nmap: Option<&'a Self>,
+    ) -> (Option<&'a Self>, Vec<String>) {
+        match nmap {
+            Some(_) if options.services && !Self::keeps_to(options) => {
+                let least = Self::LEAST_RATE;
+                let note =
+                    format!("nmap is not asked: it cannot keep to less than {least} packets/s");
+                (None, vec![note])
+            }
+            nmap => (nmap, Vec::new()),
+        }
+    }
+}
+
+/// How many ports one nmap may be asked about at these packets a second (0: no cap), `None` when it
+/// could not keep to them even for one. It heeds `--max-rate` only while it looks which ports are open:
+/// when it talks to services, all its connections may come at once. So they must not be more than half
+/// a second's (`RateLimiter::silence`).
+fn ports_a_run(max_rate: u32) -> Option<NonZeroUsize> {
+    let ports = match max_rate {
+        0 => usize::MAX,
+        rate => usize::try_from(rate / Nmap::LEAST_RATE).unwrap_or(usize::MAX),
+    };
+    NonZeroUsize::new(ports)
+}
+
 /// Has nmap find out which services the open ports of a report carry whose product or version is not
 /// known yet, and puts that into the report. Ports of which nmap knows no more keep what is there.
 /// Facts of TLS are not nmap's to find.
@@ -111,16 +157,17 @@ pub(super) async fn detect_with_nmap(
     nmap: &Nmap,
     report: &mut ScanReport,
     options: &ScanOptions,
+    limiter: &RateLimiter,
     observer: &dyn Observer,
 ) -> Result<(), NmapError> {
     let unknown = report.open.iter().filter(|open| {
         open.protocol == "tcp"
             && (open.service_product.is_empty() || open.service_version.is_empty())
     });
-    let ports: PortSet = unknown.map(|open| open.port).collect();
-    if ports.is_empty() {
+    let ports: Vec<u16> = unknown.map(|open| open.port).collect();
+    let Some(most) = ports_a_run(options.max_rate).filter(|_| !ports.is_empty()) else {
         return Ok(());
-    }
+    };
     let start = Instant::now();
     let open = report.open.len() as u64;
     let scanned = u64::from(report.counts.total());
@@ -131,15 +178,28 @@ pub(super) async fn detect_with_nmap(
         ..Progress::default()
     };
     let progress = |_events: u64| observer.progress(&at(scanned));
-    let args = arguments(report.addr, &ports, options);
-    let run = execute(nmap, &args, options, observer, &progress).await?;
-    report.engine = format!("{} + nmap {}", report.engine, nmap.version);
-    let both = [std::mem::take(&mut report.command), command_line(&args)];
-    let both = both.into_iter().filter(|command| !command.is_empty());
-    report.command = both.collect::<Vec<_>>().join("; ");
-    report.incomplete |= !run.complete;
-    if let Some(host) = host_of(run, report.addr) {
-        report.merge_services(host);
+    let end = (!options.max_time.is_zero()).then(|| start + options.max_time);
+    for (run, ports) in ports.chunks(most.get()).enumerate() {
+        let connections = u32::try_from(ports.len()).unwrap_or(u32::MAX);
+        let connections = connections.saturating_mul(MOST_A_PORT);
+        let args = arguments(report.addr, &ports.iter().copied().collect(), options);
+        limiter.silence(connections).await;
+        let found = execute(nmap, &args, end, observer, &progress).await;
+        limiter.silence(connections).await;
+        let found = found?;
+        if run == 0 {
+            report.engine = format!("{} + nmap {}", report.engine, nmap.version);
+        }
+        let both = [std::mem::take(&mut report.command), command_line(&args)];
+        let both = both.into_iter().filter(|command| !command.is_empty());
+        report.command = both.collect::<Vec<_>>().join("; ");
+        report.incomplete |= !found.complete;
+        if let Some(host) = host_of(found, report.addr) {
+            report.merge_services(host);
+        }
+        if report.incomplete {
+            break;
+        }
     }
     report.finish(start);
     observer.progress(&at(scanned + open));
@@ -214,7 +274,7 @@ fn command_line(args: &[String]) -> String {
 async fn execute(
     nmap: &Nmap,
     args: &[String],
-    options: &ScanOptions,
+    end: Option<Instant>,
     observer: &dyn Observer,
     progress: &dyn Fn(u64),
 ) -> Result<NmapRun, NmapError> {
@@ -244,7 +304,6 @@ async fn execute(
         };
         tokio::join!(collect(stdout, MOST_OUTPUT, on_chunk), last_of(stderr))
     });
-    let end = (!options.max_time.is_zero()).then(|| Instant::now() + options.max_time);
     let mut tick = tokio::time::interval(ASK_EVERY);
     let mut terminated: Option<Instant> = None;
     let (xml, stderr) = loop {
@@ -326,111 +385,5 @@ async fn last_of(from: impl AsyncRead + Unpin) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::engines::ports::Unobserved;
-    use crate::engines::ports::fake_nmap::fake_nmap as fake;
-    use crate::engines::ports::scan::open_port;
-
-    use super::*;
-
-    const START: &str = r#"<nmaprun scanner="nmap" args="x" version="7.93"><host><status state="up"/><address addr="127.0.0.1" addrtype="ipv4"/><ports>"#;
-    const SSH: &str = r#"<port protocol="tcp" portid="22"><state state="open" reason="syn-ack"/><service name="ssh" product="OpenSSH" conf="10"/></port>"#;
-    const END: &str = r#"</ports></host><runstats><finished time="1795244297" exit="success"/></runstats></nmaprun>"#;
-
-    fn report() -> ScanReport {
-        let mut report = ScanReport::start([127, 0, 0, 1].into(), String::new());
-        report.counts.open = 2;
-        report.open = vec![open_port(22), open_port(40_000)];
-        report
-    }
-
-    #[tokio::test]
-    async fn what_it_finds_goes_into_the_report() {
-        let dir = tempfile::tempdir().unwrap();
-        let nmap = fake(dir.path(), &format!("echo '{START}{SSH}{END}'"));
-        let mut report = report();
-        let options = ScanOptions::default();
-        detect_with_nmap(&nmap, &mut report, &options, &Unobserved)
-            .await
-            .unwrap();
-        assert_eq!(report.engine, "connect + nmap 7.93");
-        assert!(
-            report.command.ends_with("-p 22,40000 127.0.0.1"),
-            "{}",
-            report.command
-        );
-        assert_eq!(report.open[0].service_product, "OpenSSH");
-        assert_eq!(report.open[1].port, 40_000);
-        assert!(!report.incomplete);
-    }
-
-    #[tokio::test]
-    async fn a_failure_tells_status_and_words() {
-        let dir = tempfile::tempdir().unwrap();
-        let nmap = fake(
-            dir.path(),
-            &format!("echo '{START}{END}'; echo 'no  way' >&2; exit 3"),
-        );
-        let options = ScanOptions::default();
-        let mut report = report();
-        let before = report.clone();
-        let error = detect_with_nmap(&nmap, &mut report, &options, &Unobserved)
-            .await
-            .unwrap_err();
-        assert_eq!(error.to_string(), "nmap failed (exit status: 3): no way");
-        assert_eq!(report, before);
-        let nmap = fake(dir.path(), "echo hello");
-        let error = detect_with_nmap(&nmap, &mut report, &options, &Unobserved).await;
-        assert!(matches!(error, Err(NmapError::Output { .. })));
-    }
-
-    /// Calls the scan off as soon as this file is there.
-    struct CancelAt(PathBuf);
-
-    impl Observer for CancelAt {
-        fn progress(&self, _: &Progress) {}
-
-        fn cancelled(&self) -> bool {
-            self.0.exists()
-        }
-    }
-
-    #[tokio::test]
-    async fn what_it_wrote_before_it_was_ended_is_kept() {
-        let dir = tempfile::tempdir().unwrap();
-        let written = dir.path().join("written");
-        let script = format!(
-            "echo '{START}{SSH}'; : >'{}'; exec sleep 1000",
-            written.display()
-        );
-        let nmap = fake(dir.path(), &script);
-        let observer = CancelAt(written);
-        let options = ScanOptions::default();
-        let mut report = report();
-        detect_with_nmap(&nmap, &mut report, &options, &observer)
-            .await
-            .unwrap();
-        assert!(report.incomplete);
-        assert_eq!(report.open[0].service_product, "OpenSSH");
-    }
-
-    #[test]
-    fn arguments_hold_the_options() {
-        let options = ScanOptions {
-            max_rate: 300,
-            ..ScanOptions::default()
-        };
-        let ports = "80-82".parse().unwrap();
-        let args = arguments("::1".parse().unwrap(), &ports, &options).join(" ");
-        for part in ["-sV", "--max-rate 300", "-oX -", "-p 80-82", "-6 ::1"] {
-            assert!(args.contains(part), "{args}");
-        }
-    }
-
-    #[test]
-    fn versions() {
-        let text = "Nmap version 7.93 ( https://nmap.org )\nPlatform: x";
-        assert_eq!(version_in(text).as_deref(), Some("7.93"));
-        assert_eq!(version_in("sh: not found"), None);
-    }
-}
+#[path = "nmap_tests.rs"]
+mod tests;

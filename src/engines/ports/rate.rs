@@ -13,7 +13,8 @@ use super::limits::{FdBudget, Groups};
 ///
 /// Generic cell rate algorithms (ITU-T I.371), one a host and one for all. Leave is given up to
 /// [`AHEAD`] before its time and credit is kept for [`SLACK`], so that in a stretch of time T there
-/// are at most `0.99 × rate × (T + 10 ms) + 1` attempts: in no second more than the cap.
+/// are at most `0.99 × rate × (T + 8 ms) + 1` attempts: in no second more than the cap, even if they leave
+/// two milliseconds late.
 #[derive(Debug)]
 pub(crate) struct Rates {
     epoch: Instant,
@@ -31,7 +32,7 @@ pub(crate) struct Rates {
 }
 
 /// How much of missed time may be made up for, nanoseconds.
-const SLACK: u64 = 6_000_000;
+const SLACK: u64 = 4_000_000;
 
 /// How long before its time leave is given, nanoseconds. Who has it sleeps until then by a precise
 /// clock; who has it not need not be woken for each single attempt.
@@ -164,6 +165,24 @@ impl RateLimiter {
         }
     }
 
+    /// Keeps so long a silence as so many attempts would take. On both sides of a burst of at most half
+    /// a second's attempts, by somebody who asks for no leave, it keeps the caps.
+    pub(crate) async fn silence(&self, attempts: u32) {
+        let start = loop {
+            let now = Instant::now();
+            match self.rates.leave(self.host, attempts, now) {
+                Leave::Now => break now,
+                Leave::At(at) => break at,
+                Leave::HostLater(at) | Leave::AllLater(at) => {
+                    tokio::time::sleep_until(at.into()).await;
+                }
+            }
+        };
+        let interval = self.rates.host_interval.max(self.rates.total_interval);
+        let span = Duration::from_nanos(interval * u64::from(attempts));
+        tokio::time::sleep_until((start + span).into()).await;
+    }
+
     /// Waits until one more port may be probed for its service. Always `Some`: nobody closes the
     /// semaphore.
     pub(crate) async fn seat(&self) -> Option<SemaphorePermit<'_>> {
@@ -264,6 +283,18 @@ mod tests {
         assert_eq!(rates.leave(0, 1, now), Leave::Now);
         assert!(matches!(rates.leave(0, 1, now), Leave::HostLater(_)));
         assert_eq!(rates.leave(1, 1, now), Leave::Now);
+    }
+
+    #[tokio::test]
+    async fn a_silence_is_as_long_as_the_attempts_would_take() {
+        let limiter = Arc::new(rates(1000, 100, 1)).of(0);
+        limiter.take().await;
+        let start = Instant::now();
+        limiter.silence(10).await;
+        let least = Duration::from_millis(100);
+        assert!(start.elapsed() >= least, "the lower of both caps counts");
+        let free = Arc::new(rates(0, 0, 1)).of(0);
+        free.silence(u32::MAX).await;
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use tokio::sync::RwLock;
 
 use crate::api::PortState;
 
@@ -109,6 +110,11 @@ struct Scan<'a> {
     name: Option<&'a str>,
     options: &'a ScanOptions,
     nmap: Option<&'a Nmap>,
+    /// What there is to say before the scan begins.
+    notes: Vec<String>,
+    /// Held by who talks to services, alone by an nmap that must keep to a cap on all hosts: its
+    /// connections are nobody's to spread.
+    talking: RwLock<()>,
     start: Instant,
     deadline: Option<Instant>,
     observer: &'a dyn Observer,
@@ -133,7 +139,10 @@ impl<'a> Scan<'a> {
     ) -> Result<Self, ScanError> {
         let (plan, udp) = plans(targets, options)?;
         let start = Instant::now();
+        let (nmap, notes) = Nmap::within(options, nmap);
         Ok(Self {
+            notes,
+            talking: RwLock::new(()),
             rates: Arc::new(Rates::new(options, targets.len())),
             plan: Arc::new(plan),
             udp,
@@ -152,6 +161,7 @@ impl<'a> Scan<'a> {
     async fn run(&self) -> Result<(ScanRun, Option<NmapError>), ScanError> {
         let started_at = Utc::now();
         let (engine, mut notes) = self.engine();
+        notes.extend(self.notes.iter().cloned());
         let sweeps = Sweeps::new(self.observer, [self.plan.len(), self.udp.len()]);
         let mut found = self.sweep(engine, &sweeps).await?;
         let targets = self.plan.targets();
@@ -449,7 +459,13 @@ impl<'a> Scan<'a> {
         let Some(nmap) = self.nmap.filter(|_| !report.incomplete) else {
             return (report, None);
         };
-        let asked = detect_with_nmap(nmap, &mut report, &self.rest(), &watch).await;
+        let alone = match self.options.max_rate_total {
+            0 => None,
+            _ => Some(self.talking.write().await),
+        };
+        let (options, limiter) = (self.rest(), self.rates.of(host));
+        let asked = detect_with_nmap(nmap, &mut report, &options, &limiter, &watch).await;
+        drop(alone);
         if asked.is_ok() && !report.incomplete {
             self.probe(host, &mut report, &watch, Job::TlsFacts).await;
         }
@@ -457,6 +473,7 @@ impl<'a> Scan<'a> {
     }
 
     async fn probe(&self, host: u64, report: &mut ScanReport, watch: &Watch<'_>, job: Job) {
+        let _talking = self.talking.read().await;
         let start = Instant::now();
         let limiter = self.rates.of(host);
         let addr = report.addr.to_string();
@@ -467,7 +484,7 @@ impl<'a> Scan<'a> {
         report.finish(start);
     }
 
-    /// The options of an nmap for one host: the time that is left, and its share of the rate.
+    /// The options of an nmap for one host: the time that is left, and the lower of both caps.
     fn rest(&self) -> ScanOptions {
         let mut rest = self.options.clone();
         if let Some(deadline) = self.deadline {
@@ -475,15 +492,9 @@ impl<'a> Scan<'a> {
             let left = deadline.saturating_duration_since(Instant::now());
             rest.max_time = left.max(Duration::from_millis(1));
         }
-        let hosts = self.plan.targets().len().min(NMAPS_AT_ONCE as u64);
-        let share = u64::from(rest.max_rate_total) / hosts.max(1);
-        if rest.max_rate_total > 0 {
-            let share = u32::try_from(share).unwrap_or(u32::MAX).max(1);
-            rest.max_rate = match rest.max_rate {
-                0 => share,
-                rate => rate.min(share),
-            };
-        }
+        let caps = [rest.max_rate, rest.max_rate_total];
+        let caps = caps.into_iter().filter(|cap| *cap > 0);
+        rest.max_rate = caps.min().unwrap_or(0);
         rest
     }
 }

@@ -12,6 +12,7 @@ all of them listen. A connection that is reset or left is no error.
     half         sends 20 bytes of an HTTP answer that promises more, then resets
     silent       accepts, never says or reads anything, and its window is as small as can be
     ssh          says `SSH-2.0-OpenSSH_9.2p1` and closes
+    puzzle       answers any request with what no protocol says, and closes: a scanner tries all that it has
     http         answers any request with a small page
     banner       sends 100 MB of letters without a line end, as fast as they are taken
     drip         sends a byte of a banner every 100 ms, for ever
@@ -62,6 +63,7 @@ LETTERS = b"A" * (1 << 18)
 # mode: what it says at once, what it goes on with for ever, whether it waits for a request first
 TALK = {
     "ssh": (b"SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n", b"", False),
+    "puzzle": (b"\x02?\x03\r\n", b"", True),
     "http": (HTTP, b"", True),
     "garbage": (garbage(), b"", False),
     "escapes": (escapes(), b"", False),

@@ -110,12 +110,17 @@ pub enum HostState {
 }
 
 impl HostTally {
-    /// Why the ports are in which state. "No way" from a host that answers elsewhere is a filter that
-    /// says so (RFC 1812 §5.2.7.1).
-    pub(crate) fn reasons(&self, refusal: &'static str) -> Vec<Reason> {
-        let no_way = match self.open + self.closed {
-            0 => PortState::Unreachable,
-            _ => PortState::Filtered,
+    /// Whether the host itself answered.
+    pub(crate) fn answers(&self) -> bool {
+        self.open + self.closed > 0
+    }
+
+    /// Why the ports are in which state. "No way" from a host that answers, here or to the sweep of the
+    /// other protocol, is a filter that says so (RFC 1812 §5.2.7.1).
+    pub(crate) fn reasons(&self, refusal: &'static str, elsewhere: bool) -> Vec<Reason> {
+        let no_way = match self.answers() || elsewhere {
+            false => PortState::Unreachable,
+            true => PortState::Filtered,
         };
         let answer = match refusal {
             PORT_UNREACH => "udp-response",
@@ -361,22 +366,26 @@ mod tests {
             host_unreach: 2,
             ..HostTally::default()
         };
-        let reasons = |tally: &HostTally| {
-            let reasons = tally.reasons("conn-refused").into_iter();
+        let reasons = |tally: &HostTally, elsewhere| {
+            let reasons = tally.reasons("conn-refused", elsewhere).into_iter();
             reasons
                 .map(|r| (r.state, r.reason, r.ports))
                 .collect::<Vec<_>>()
         };
         assert_eq!(
-            reasons(&tally),
+            reasons(&tally, false),
             [
                 (PortState::Filtered, "no-response", 1),
                 (PortState::Unreachable, "host-unreach", 2)
             ]
         );
+        assert_eq!(
+            reasons(&tally, true)[1],
+            (PortState::Filtered, "host-unreach", 2)
+        );
         tally.closed = 5;
         assert_eq!(
-            reasons(&tally),
+            reasons(&tally, false),
             [
                 (PortState::Closed, "conn-refused", 5),
                 (PortState::Filtered, "no-response", 1),

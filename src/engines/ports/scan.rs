@@ -87,15 +87,17 @@ fn by_state(reasons: &[Reason]) -> PortCounts {
 }
 
 impl ScanReport {
-    /// Takes what a sweep found on this host, whose ports were `ports` in number. `open` is sorted.
+    /// Takes what a sweep found on this host, whose ports were `ports` in number. `open` is sorted;
+    /// `elsewhere`: it answered the other sweep.
     pub(super) fn take_sweep(
         &mut self,
         swept: &Sweep,
         tally: &HostTally,
+        elsewhere: bool,
         open: Vec<u16>,
         ports: usize,
     ) {
-        self.reasons = tally.reasons(swept.refusal);
+        self.reasons = tally.reasons(swept.refusal, elsewhere);
         self.counts = by_state(&self.reasons);
         if self.is_unreachable() {
             self.reason = Some(match swept.last_error {
@@ -113,10 +115,11 @@ impl ScanReport {
         &mut self,
         swept: &Sweep,
         tally: &HostTally,
+        elsewhere: bool,
         mut open: Vec<OpenPort>,
         ports: usize,
     ) {
-        self.udp_reasons = tally.reasons(swept.refusal);
+        self.udp_reasons = tally.reasons(swept.refusal, elsewhere);
         self.udp_counts = by_state(&self.udp_reasons);
         open.sort_unstable_by_key(|port| port.port);
         self.open.append(&mut open);

@@ -170,8 +170,8 @@ impl<'a> Scan<'a> {
         let mut run = ScanRun {
             engine: self.engine_name(engine),
             targets: targets.len(),
-            counts: counts(&found.tcp.hosts),
-            udp_counts: counts(&found.udp.sweep.hosts),
+            counts: counts(&found.tcp.hosts, &found.udp.sweep.hosts),
+            udp_counts: counts(&found.udp.sweep.hosts, &found.tcp.hosts),
             incomplete: found.tcp.incomplete || found.udp.sweep.incomplete,
             checkpoint: self.checkpoint(&found),
             stats,
@@ -360,11 +360,13 @@ impl<'a> Scan<'a> {
         let mut report = ScanReport::start(addr, command);
         report.engine.clone_from(&run.engine);
         report.started_at = run.started_at;
-        let tally = self.tally(host, &found.tcp, ports.len());
-        report.take_sweep(&found.tcp, &tally, ports, self.plan.ports());
+        let tcp_tally = self.tally(host, &found.tcp, ports.len());
+        let udp_tally = self.tally(host, &found.udp.sweep, udp.len());
+        let (tcp, all) = (&found.tcp, self.plan.ports());
+        report.take_sweep(tcp, &tcp_tally, udp_tally.answers(), ports, all);
         if !self.udp.is_empty() {
-            let tally = self.tally(host, &found.udp.sweep, udp.len());
-            report.take_udp(&found.udp.sweep, &tally, udp, self.udp.ports());
+            let (swept, all) = (&found.udp.sweep, self.udp.ports());
+            report.take_udp(swept, &udp_tally, tcp_tally.answers(), udp, all);
         }
         if single {
             report.stats = run.stats;
@@ -499,10 +501,15 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// How many ports ended in which state: open, closed, filtered, unreachable.
-fn counts(hosts: &[HostTally]) -> [u64; 4] {
+/// How many ports ended in which state: open, closed, filtered, unreachable. `others`: what the other
+/// sweep counted of the same hosts.
+fn counts(hosts: &[HostTally], others: &[HostTally]) -> [u64; 4] {
     let mut counts = [0; 4];
-    for reason in hosts.iter().flat_map(|tally| tally.reasons("")) {
+    let reasons = hosts.iter().enumerate().flat_map(|(host, tally)| {
+        let elsewhere = others.get(host).is_some_and(HostTally::answers);
+        tally.reasons("", elsewhere)
+    });
+    for reason in reasons {
         let state = match reason.state {
             PortState::Open => 0,
             PortState::Closed => 1,

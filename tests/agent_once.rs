@@ -22,6 +22,7 @@ fn once(agent: &str, arguments: &[&str]) -> Output {
 
 const KAZE: &str = env!("CARGO_BIN_EXE_recon-kaze");
 const KAGE: &str = env!("CARGO_BIN_EXE_recon-kage");
+const RYU: &str = env!("CARGO_BIN_EXE_recon-ryu");
 
 /// One port that is open and one that is not.
 fn ports(addr: IpAddr) -> (TcpListener, String) {
@@ -61,6 +62,39 @@ fn finds_what_is_open_and_nothing_else() {
             assert_eq!(scan["ports_scanned"], 2, "{scan}");
             assert_eq!(scan["target"], addr);
         }
+    }
+}
+
+/// A user namespace has no say in the network that it did not make: a program in it has no raw sockets,
+/// whoever runs the test.
+#[test]
+fn without_raw_sockets_every_scanner_connects_and_says_so_once() {
+    let unshared = Command::new("unshare").args(["--user", "true"]).status();
+    if !unshared.is_ok_and(|status| status.success()) {
+        return; // a machine that gives no user namespaces
+    }
+    let (open, ports) = ports("127.0.0.1".parse().unwrap());
+    let port = open.local_addr().unwrap().port();
+    for agent in [KAZE, KAGE, RYU] {
+        let root = tempfile::tempdir().unwrap();
+        let output = Command::new("unshare")
+            .args(["--user", agent, "--once", "--json", "--root"])
+            .arg(root.path())
+            .args(["--target", "127.0.0.1", "--ports", &ports])
+            .args(["--udp-ports", "", "--no-services"])
+            .env_remove("RECON_FLEET")
+            .output()
+            .unwrap();
+        let found = json(&output);
+        let scan = &found["scans"][0];
+        assert_eq!(scan["engine"], "connect", "{scan}");
+        assert_eq!(scan["open_ports"][0]["port"], port, "{scan}");
+        let notes = found["notes"].as_array().unwrap();
+        assert_eq!(notes.len(), 1, "{found}");
+        let note = notes[0].as_str().unwrap();
+        assert!(note.contains("CAP_NET_RAW is needed"), "{note}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(said.matches("CAP_NET_RAW").count(), 1, "{said}");
     }
 }
 

@@ -52,7 +52,7 @@ pub async fn once<S: PortScanner>(
     let done = scan_streamed(&settled.targets, &scan, scanner.nmap(), &watch).await;
     let run = done.map_err(|e| one(e.to_string()))?;
     for note in &run.notes {
-        eprintln!("{}", text::display(note, 300));
+        show.note(&text::display(note, 300));
     }
     if run.targets > 1 {
         let [open, closed, filtered, unreachable] = run.counts.map(text::grouped);

@@ -72,6 +72,9 @@ pub trait Show: Sync {
 
     /// One element of a list, written so.
     fn show(&self, list: &'static str, written: &str);
+
+    /// What the user should know of how it went: on standard error, and in the JSON document.
+    fn note(&self, note: &str);
 }
 
 impl dyn Show + '_ {
@@ -105,6 +108,7 @@ struct ScreenState {
     out: io::BufWriter<io::Stdout>,
     /// The list of the JSON document is begun.
     begun: bool,
+    notes: Vec<String>,
     failed: Option<io::Error>,
 }
 
@@ -119,6 +123,7 @@ impl Screen {
             state: Mutex::new(ScreenState {
                 out: io::BufWriter::new(io::stdout()),
                 begun: false,
+                notes: Vec::new(),
                 failed: None,
             }),
         }
@@ -131,10 +136,16 @@ impl Screen {
         if let Some(error) = state.failed {
             return Err(error);
         }
-        match (self.form == Form::Json, state.begun) {
-            (true, true) => writeln!(state.out, "\n  ]\n}}")?,
-            (true, false) => writeln!(state.out, "{{\n  \"results\": []\n}}")?,
-            (false, _) => {}
+        if self.form == Form::Json {
+            match state.begun {
+                true => write!(state.out, "\n  ]")?,
+                false => write!(state.out, "{{\n  \"results\": []")?,
+            }
+            if !state.notes.is_empty() {
+                let notes = serde_json::to_string(&state.notes)?;
+                write!(state.out, ",\n  \"notes\": {notes}")?;
+            }
+            writeln!(state.out, "\n}}")?;
         }
         state.out.flush()
     }
@@ -164,5 +175,11 @@ impl Show for Screen {
         if let Err(error) = self.write(&mut state, list, written) {
             state.failed = Some(error);
         }
+    }
+
+    fn note(&self, note: &str) {
+        eprintln!("{note}");
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.notes.push(note.to_owned());
     }
 }

@@ -35,6 +35,7 @@ pub struct Gathered {
     counts: RunCounts,
     udp_counts: RunCounts,
     engine: String,
+    notes: Vec<String>,
     /// The engine goes on from a checkpoint: it does not come by again by what was decided before.
     goes_on: bool,
     /// The engine got to its end.
@@ -55,6 +56,7 @@ impl Gathered {
             counts: RunCounts::default(),
             udp_counts: RunCounts::default(),
             engine: String::new(),
+            notes: Vec::new(),
             whole: false,
             goes_on: earlier.checkpoint.is_some(),
             earlier,
@@ -169,6 +171,7 @@ impl Gathered {
         self.counts = RunCounts::of(run.counts);
         self.udp_counts = RunCounts::of(run.udp_counts);
         self.engine.clone_from(&run.engine);
+        self.notes.clone_from(&run.notes);
         self.whole = !run.incomplete;
         self.earlier.checkpoint = run.checkpoint.or(self.earlier.checkpoint);
     }
@@ -235,6 +238,7 @@ impl Gathered {
                 finished_at: Utc::now(),
                 scan_duration: self.spent(),
                 incomplete,
+                notes: self.notes.clone(),
             },
             hosts,
         }

@@ -136,6 +136,9 @@ pub struct RunFacts {
     pub scan_duration: f64,
     /// It did not get to its end.
     pub incomplete: bool,
+    /// What the user should know of how it went: another engine than was asked for, nmap that failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// As [`PortCounts`], of all hosts.

@@ -130,6 +130,7 @@ fn results() -> Results {
             finished_at: time(3),
             scan_duration: 2.5,
             incomplete: false,
+            notes: Vec::new(),
         },
         hosts,
     }

@@ -119,6 +119,9 @@ fn plan(port: u16) -> (Vec<Probe>, usize) {
     (plan, known)
 }
 
+/// How long a service that is known to speak first is listened to.
+const GREETING: Duration = Duration::from_secs(2);
+
 type Running<'a> = Pin<Box<dyn Future<Output = (usize, Option<Finding>)> + Send + 'a>>;
 
 /// Finds out what a port carries. `None`: nothing beyond its number is known. A probe that gets no
@@ -226,7 +229,17 @@ async fn page(context: &Context<'_>, port: u16, deadline: Instant) -> Option<Fin
     }
     match http::explore(context, port, false, &answer, deadline).await {
         Some(finding) => Some(finding),
-        None => Some(of_banner(&answer, port)),
+        None => {
+            let heard = of_banner(&answer, port);
+            // It spoke first, and our request broke off what it would have said: on a port whose number
+            // says nothing this may be known before the one who listens is done with it.
+            match talk::says_more(&heard.service) {
+                true => listen(context, port, GREETING, deadline)
+                    .await
+                    .or(Some(heard)),
+                false => Some(heard),
+            }
+        }
     }
 }
 

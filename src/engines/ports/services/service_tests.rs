@@ -15,6 +15,9 @@ use crate::engines::ports::{
     Engine, NmapError, Observer, Progress, ScanOptions, Unobserved, scan_host, scan_host_thorough,
 };
 
+#[path = "ssh_tests.rs"]
+mod ssh;
+
 /// A server that handles each connection by `serve`, for as long as the test process lives.
 fn server(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -318,24 +321,6 @@ async fn a_mail_server_is_asked_what_it_can_do_and_for_its_certificate() {
     let tls = open.tls.unwrap();
     assert_eq!(tls.problems, ["self-signed"]);
     assert!(tls.certificate.is_some() && tls.chain.is_empty());
-}
-
-#[tokio::test]
-async fn ssh_tells_its_algorithms() {
-    const KEXINIT: &[u8] = include_bytes!("testdata/corpus/ssh-kexinit.bin");
-    let port = server(|mut stream| {
-        let _ = stream.write_all(b"SSH-2.0-OpenSSH_9.2p1\r\n");
-        // As OpenSSH does: nothing more before the client has said who it is.
-        if stream.read(&mut [0; 256]).is_ok_and(|len| len > 0) {
-            let _ = stream.write_all(KEXINIT);
-        }
-        let _ = stream.read_to_end(&mut Vec::new());
-    });
-    let open = probe(port).await;
-    assert!(open.service_details["ssh.kex"].contains("curve25519-sha256"));
-    assert!(open.service_details["ssh.hostkey"].contains("ssh-ed25519"));
-    assert!(open.service_details["ssh.cipher"].contains("aes256-ctr"));
-    assert!(open.service_details["ssh.mac"].contains("hmac-sha2-256"));
 }
 
 #[tokio::test]

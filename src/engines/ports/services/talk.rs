@@ -137,6 +137,11 @@ async fn shaken(
     }
 }
 
+/// Whether a service that spoke first is asked for more.
+pub fn says_more(service: &str) -> bool {
+    matches!(service, "ssh" | "vnc" | "mysql") || LINES.iter().any(|l| l.service == service)
+}
+
 /// Asks more of a service on any connection.
 pub async fn inside(
     context: &Context<'_>,

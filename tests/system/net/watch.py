@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Notes when each SYN arrives on `lan`, by the kernel's own clock. On SIGINT writes to FILE, in one
+"""Notes when each SYN, or datagram of UDP, arrives on `lan`, by the kernel's own clock. On SIGINT writes to FILE, in one
 line: how many there were, seconds from the first to the last, and the most in any 100 ms and in any
 second (sliding windows).
 
-    watch.py FILE
+    watch.py FILE [udp]
 """
 import ctypes
 import signal
@@ -20,6 +20,12 @@ FILTER = [
     (0x15, 0, 5, 0x86DD), (0x30, 0, 0, 20), (0x15, 0, 3, 6), (0x30, 0, 0, 67),
     (0x54, 0, 0, 0x12), (0x15, 1, 0, 2), (0x06, 0, 0, 0), (0x06, 0, 0, 96),
 ]
+# The same of UDP over IPv4 or IPv6 (no extension headers).
+UDP = [
+    (0x28, 0, 0, 0xFFFFF004), (0x15, 8, 0, 4), (0x28, 0, 0, 12), (0x15, 0, 2, 0x0800),
+    (0x30, 0, 0, 23), (0x15, 3, 4, 17), (0x15, 0, 3, 0x86DD), (0x30, 0, 0, 20),
+    (0x15, 0, 1, 17), (0x06, 0, 0, 96), (0x06, 0, 0, 0),
+]
 
 
 def most(times, window):
@@ -34,9 +40,10 @@ def most(times, window):
 
 def main():
     s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
-    program = b"".join(struct.pack("HBBI", *line) for line in FILTER)
+    lines = UDP if sys.argv[2:] == ["udp"] else FILTER
+    program = b"".join(struct.pack("HBBI", *line) for line in lines)
     buffer = ctypes.create_string_buffer(program)
-    s.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HxxxxxxP", len(FILTER), ctypes.addressof(buffer)))
+    s.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HxxxxxxP", len(lines), ctypes.addressof(buffer)))
     s.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 256 << 20)
     s.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     s.bind(("lan", 0))

@@ -145,6 +145,26 @@ impl HostTally {
     }
 }
 
+/// How many ports ended in which state: open, closed, filtered, unreachable. `others`: what the other
+/// sweep counted of the same hosts.
+pub(crate) fn counts(hosts: &[HostTally], others: &[HostTally]) -> [u64; 4] {
+    let mut counts = [0; 4];
+    let reasons = hosts.iter().enumerate().flat_map(|(host, tally)| {
+        let elsewhere = others.get(host).is_some_and(HostTally::answers);
+        tally.reasons("", elsewhere)
+    });
+    for reason in reasons {
+        let state = match reason.state {
+            PortState::Open => 0,
+            PortState::Closed => 1,
+            PortState::Filtered => 2,
+            PortState::Unreachable => 3,
+        };
+        counts[state] += u64::from(reason.ports);
+    }
+    counts
+}
+
 /// What a scan of several hosts found.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ScanRun {

@@ -8,14 +8,12 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::RwLock;
 
-use crate::api::PortState;
-
 use super::limits::Groups;
 use super::nmap::{Nmap, NmapError, detect_with_nmap};
 use super::open::Open;
 use super::progress::{Steps, Sweeps, Watch};
 use super::rate::Rates;
-use super::report::{HostTally, ScanReport, ScanRun, Sweep, describe};
+use super::report::{HostTally, ScanReport, ScanRun, Sweep, counts, describe};
 use super::reverse::Reverse;
 use super::scan::open_port;
 use super::services::{self, Job};
@@ -499,24 +497,4 @@ impl<'a> Scan<'a> {
         rest.max_rate = caps.min().unwrap_or(0);
         rest
     }
-}
-
-/// How many ports ended in which state: open, closed, filtered, unreachable. `others`: what the other
-/// sweep counted of the same hosts.
-fn counts(hosts: &[HostTally], others: &[HostTally]) -> [u64; 4] {
-    let mut counts = [0; 4];
-    let reasons = hosts.iter().enumerate().flat_map(|(host, tally)| {
-        let elsewhere = others.get(host).is_some_and(HostTally::answers);
-        tally.reasons("", elsewhere)
-    });
-    for reason in reasons {
-        let state = match reason.state {
-            PortState::Open => 0,
-            PortState::Closed => 1,
-            PortState::Filtered => 2,
-            PortState::Unreachable => 3,
-        };
-        counts[state] += u64::from(reason.ports);
-    }
-    counts
 }

@@ -23,6 +23,9 @@ pub enum Engine {
 pub struct ScanOptions {
     /// Which engine sends the probes of TCP.
     pub engine: Engine,
+    /// The SYN engine sends to IPv4 by packet sockets, past the machine's firewall, and hears by a
+    /// packet ring. Where that cannot be it uses raw IP sockets, with a note.
+    pub packet_ring: bool,
     /// TCP ports to try.
     pub ports: PortSet,
     /// UDP ports to try; none by default.
@@ -64,6 +67,7 @@ impl Default for ScanOptions {
     fn default() -> Self {
         Self {
             engine: Engine::Auto,
+            packet_ring: false,
             ports: PortSet::default(),
             udp_ports: std::iter::empty().collect(),
             concurrency: 0,

@@ -51,6 +51,8 @@ pub(crate) struct Sweep {
     pub stats: SweepStats,
     /// The last error that was no usual answer.
     pub last_error: Option<Errno>,
+    /// What there is to say about how it was made.
+    pub notes: Vec<String>,
 }
 
 impl SweepStats {

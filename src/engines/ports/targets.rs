@@ -162,6 +162,7 @@ impl<'a> Scan<'a> {
         notes.extend(self.notes.iter().cloned());
         let sweeps = Sweeps::new(self.observer, [self.plan.len(), self.udp.len()]);
         let mut found = self.sweep(engine, &sweeps).await?;
+        notes.append(&mut found.tcp.notes);
         let targets = self.plan.targets();
         let mut stats = found.tcp.stats;
         stats.add(&found.udp.sweep.stats);
@@ -288,7 +289,11 @@ impl<'a> Scan<'a> {
             return (Engine::Connect, Vec::new());
         }
         match (self.options.engine, syn::permitted()) {
-            (Engine::Connect, _) => (Engine::Connect, Vec::new()),
+            (Engine::Connect, _) => {
+                let note = "the packet ring is for the SYN engine: not used".to_owned();
+                let notes = self.options.packet_ring.then_some(note);
+                (Engine::Connect, notes.into_iter().collect())
+            }
             (_, Ok(())) => (Engine::Syn, Vec::new()),
             (_, Err(error)) => {
                 let note =

@@ -27,6 +27,9 @@ impl Worker {
     }
 
     fn receive_from(&mut self, family: Family, icmp: bool) {
+        if family == Family::V4 && !icmp && self.ring.is_some() {
+            return self.receive_from_ring();
+        }
         let mut incoming = std::mem::take(&mut self.incoming);
         loop {
             let sockets = match family {
@@ -65,6 +68,21 @@ impl Worker {
             }
         }
         self.incoming = incoming;
+    }
+
+    fn receive_from_ring(&mut self) {
+        // Out of the worker while it is read from: answers change the worker.
+        let (Some(mut ring), Some(sockets)) = (self.ring.take(), &self.v4) else {
+            return;
+        };
+        let our_port = sockets.port;
+        let now = Instant::now();
+        ring.receive(|packet| {
+            if let Some((from, answer)) = wire::answer_v4(packet) {
+                self.answer(from.into(), answer, our_port, now);
+            }
+        });
+        self.ring = Some(ring);
     }
 
     /// A TCP answer: counted when it acknowledges the sequence number of a probe of ours.

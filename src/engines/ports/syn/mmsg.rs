@@ -1,5 +1,5 @@
-//! `sendmmsg(2)` and `recvmmsg(2)`: many packets for one system call. The one place of the engines
-//! with `unsafe`, because no safe wrapper takes packets without copying them or allocating.
+//! `sendmmsg(2)` and `recvmmsg(2)`: many packets for one system call. With [`super::packet`] the place
+//! of the engines with `unsafe`, because no safe wrapper takes packets without copying them or allocating.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -114,6 +114,32 @@ impl Incoming {
 /// # Errors
 /// What the first packet met, when not even that one has left.
 pub fn send(socket: BorrowedFd<'_>, packets: &[Outgoing]) -> io::Result<usize> {
+    send_each(socket, packets, |index, addr| addr.put(&packets[index].to))
+}
+
+/// Sends packets by a packet socket, each to a neighbour (there must be as many); says how many of
+/// them, from the first on, have left.
+///
+/// # Errors
+/// What the first packet met, when not even that one has left.
+pub fn send_on_link(
+    socket: BorrowedFd<'_>,
+    packets: &[Outgoing],
+    neighbours: &[libc::sockaddr_ll],
+) -> io::Result<usize> {
+    let packets = &packets[..packets.len().min(neighbours.len())];
+    send_each(socket, packets, |index, addr| {
+        addr.link = neighbours[index];
+        len_of::<libc::sockaddr_ll>()
+    })
+}
+
+/// Sends packets, of each of which `put` writes the address and says its length.
+fn send_each(
+    socket: BorrowedFd<'_>,
+    packets: &[Outgoing],
+    put: impl Fn(usize, &mut Addr) -> libc::socklen_t,
+) -> io::Result<usize> {
     let packets = &packets[..packets.len().min(BATCH)];
     let mut addrs = [Addr::NONE; BATCH];
     // SAFETY: C structures of integers and pointers, for which zeros are valid.
@@ -124,7 +150,7 @@ pub fn send(socket: BorrowedFd<'_>, packets: &[Outgoing]) -> io::Result<usize> {
         slices[index].iov_base = packet.bytes.as_ptr().cast_mut().cast();
         slices[index].iov_len = packet.len.min(SEND_LEN);
         let header = &mut headers[index].msg_hdr;
-        header.msg_namelen = addrs[index].put(&packet.to);
+        header.msg_namelen = put(index, &mut addrs[index]);
         header.msg_name = (&raw mut addrs[index]).cast();
         header.msg_iov = &raw mut slices[index];
         header.msg_iovlen = 1;
@@ -173,11 +199,12 @@ pub fn checksum_at(socket: BorrowedFd<'_>, offset: libc::c_int) -> io::Result<()
     }
 }
 
-/// A socket address of either family.
+/// A socket address of any of these families.
 #[derive(Clone, Copy)]
 union Addr {
     v4: libc::sockaddr_in,
     v6: libc::sockaddr_in6,
+    link: libc::sockaddr_ll,
 }
 
 impl Addr {

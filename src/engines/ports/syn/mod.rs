@@ -5,7 +5,8 @@
 //! ([`cookie`]), and the plan tells which probe an address and port are. Each worker has sockets and a
 //! port of its own ([`socket`]), takes stretches of the plan ([`block`]), sends a batch, takes what has
 //! come, and sends again what got no answer, as often as the loss that it measures asks for
-//! ([`hosts`]). The kernel resets the connections that an open port offers, as it knows of none.
+//! ([`hosts`]). With `packet_ring` a packet socket stands in for the raw socket of IPv4 where it can
+//! ([`ring`], [`ways`], [`packet`]). The kernel resets the connections that an open port offers, as it knows of none.
 
 mod block;
 mod cookie;
@@ -14,10 +15,14 @@ mod hosts;
 mod leave;
 mod mmsg;
 mod neighbours;
+mod notes;
 mod pace;
+mod packet;
+mod ring;
 mod routes;
 mod shared;
 mod socket;
+mod ways;
 mod wire;
 mod worker;
 
@@ -35,6 +40,8 @@ use super::rate::Rates;
 use super::report::{Checkpoint, Sweep};
 use super::{Observer, Plan, Progress, ScanError, ScanOptions};
 
+use notes::Notes;
+use ring::Ring;
 use shared::Shared;
 use socket::RawSockets;
 use worker::{Last, Worker};
@@ -84,6 +91,7 @@ pub(super) async fn sweep(
         let addr = plan.targets().nth(0).unwrap_or(IpAddr::from([0, 0, 0, 0]));
         return Err(ScanError::NotPermitted { addr, source });
     }
+    result.notes = way.notes.take();
     let checkpoint = way.checkpoint();
     result.incomplete = checkpoint.place < checkpoint.total;
     result.checkpoint = result.incomplete.then_some(checkpoint);
@@ -106,6 +114,7 @@ struct Way {
     shared: Arc<Shared>,
     /// The first undecided place of each worker.
     low: Vec<Arc<AtomicU64>>,
+    notes: Notes,
 }
 
 impl Running {
@@ -121,18 +130,29 @@ impl Running {
             way: Way {
                 shared: Arc::clone(&shared),
                 low: Vec::new(),
+                notes: Notes::default(),
             },
             messages,
         };
         let (v4, v6) = families(&plan);
+        if options.packet_ring && v6 {
+            let note = "the packet ring is for IPv4: IPv6 was scanned over raw sockets";
+            running.way.notes.say(note.to_owned());
+        }
         for number in 0..workers {
             let low = Arc::new(AtomicU64::new(u64::MAX));
             let open = |wanted: bool, domain| wanted.then(|| RawSockets::open(domain)).transpose();
+            let mut v4 = open(v4, Domain::IPV4)?;
+            let ring = match &mut v4 {
+                Some(v4) if options.packet_ring => running.way.ring(v4)?,
+                _ => None,
+            };
             let worker = Worker::new(
                 Arc::clone(&shared),
                 sender.clone(),
-                open(v4, Domain::IPV4)?,
+                v4,
                 open(v6, Domain::IPV6)?,
+                ring,
                 Arc::clone(&low),
             )?;
             running.way.low.push(low);
@@ -141,6 +161,24 @@ impl Running {
                 .spawn(move || worker.run())?;
         }
         Ok(running)
+    }
+}
+
+impl Way {
+    /// A ring in the place of the raw socket, or why there is none in the notes.
+    fn ring(&self, v4: &mut RawSockets) -> io::Result<Option<Ring>> {
+        match Ring::open(v4.port, Arc::clone(&self.shared), self.notes.clone()) {
+            Ok(ring) => {
+                v4.send_only()?;
+                Ok(Some(ring))
+            }
+            Err(error) => {
+                self.notes.say(format!(
+                    "no packet ring ({error}): scanned over raw sockets"
+                ));
+                Ok(None)
+            }
+        }
     }
 }
 

@@ -115,6 +115,11 @@ impl Sources {
         !self.table.narrow.contains(&net) && ends.into_iter().all(same)
     }
 
+    /// Whether the neighbours of an address may take another way than it does.
+    pub fn is_narrow(&self, to: Ipv4Addr) -> bool {
+        self.table.narrow.contains(&(to.to_bits() >> 8))
+    }
+
     /// Whether any target is on a network of ours, so that the kernel has to ask who has its address.
     pub fn on_link(&self, targets: &Targets) -> bool {
         let meets = |(first, last): (IpAddr, IpAddr)| match (first, last) {

@@ -79,6 +79,20 @@ impl RawSockets {
         })
     }
 
+    /// From now on hears no TCP, for the sake of another socket that does: each that hears has the kernel
+    /// copy every packet. IPv4 only.
+    ///
+    /// # Errors
+    /// `socket(2)`'s.
+    pub fn send_only(&mut self) -> io::Result<()> {
+        self.tcp = Socket::new(
+            Domain::IPV4,
+            Type::RAW,
+            Some(Protocol::from(libc::IPPROTO_RAW)),
+        )?;
+        self.tcp.set_header_included_v4(true)
+    }
+
     /// To send SYNs, and to hear the answers.
     pub fn tcp(&self) -> BorrowedFd<'_> {
         self.tcp.as_fd()
@@ -91,6 +105,8 @@ impl RawSockets {
 }
 
 // Operations of classic BPF, as in bpf(4) and linux/bpf_common.h.
+const LOAD_BYTE: u16 = 0x30;
+const LOAD_HALF: u16 = 0x28;
 const LOAD_BYTE_AT_X: u16 = 0x50;
 const LOAD_HALF_AT_X: u16 = 0x48;
 /// X = 4 × (the low four bits of the byte): the length of an IPv4 header.
@@ -122,6 +138,25 @@ fn tcp_to(port: u16, with_header: bool) -> [SockFilter; 7] {
         SockFilter::new(JUMP_SET, 0, 1, 0x10),
         SockFilter::new(RETURN, 0, 0, WHOLE),
         SockFilter::new(RETURN, 0, 0, 0),
+    ]
+}
+
+/// Lets IPv4 packets through, from their header on, that [`tcp_to`] would let through to a raw socket.
+pub fn ipv4_tcp_to(port: u16) -> [SockFilter; 11] {
+    let [content, load, is_port, flags, is_ack, whole, none] = tcp_to(port, true);
+    [
+        SockFilter::new(LOAD_BYTE, 0, 0, 9),
+        SockFilter::new(JUMP_EQUAL, 0, 8, 6),
+        // No later fragments.
+        SockFilter::new(LOAD_HALF, 0, 0, 6),
+        SockFilter::new(JUMP_SET, 6, 0, 0x1fff),
+        content,
+        load,
+        is_port,
+        flags,
+        is_ack,
+        whole,
+        none,
     ]
 }
 

@@ -33,7 +33,8 @@ pub struct Syn {
     pub sequence: u32,
 }
 
-/// An IPv4 packet with its header (`IP_HDRINCL`): the kernel fills in length and header checksum.
+/// A whole IPv4 packet. For a raw socket (`IP_HDRINCL`) the kernel would fill in length and header
+/// checksum; a packet socket sends it as it is.
 pub fn syn_v4(packet: &mut Outgoing, from: Ipv4Addr, to: Ipv4Addr, syn: Syn) {
     let bytes = &mut packet.bytes;
     *bytes = [0; SEND_LEN];
@@ -50,6 +51,8 @@ pub fn syn_v4(packet: &mut Outgoing, from: Ipv4Addr, to: Ipv4Addr, syn: Syn) {
     let pseudo = sum(&bytes[12..20]) + u32::from(TCP) + TCP_LEN as u32;
     let checksum = fold(pseudo + sum(&bytes[IPV4_LEN..]));
     bytes[IPV4_LEN + 16..IPV4_LEN + 18].copy_from_slice(&checksum.to_be_bytes());
+    let checksum = fold(sum(&bytes[..IPV4_LEN]));
+    bytes[10..12].copy_from_slice(&checksum.to_be_bytes());
     packet.len = IPV4_LEN + TCP_LEN;
 }
 
@@ -277,6 +280,7 @@ mod tests {
         // RFC 1071: with the checksum in its place the sum is all ones.
         let whole = sum(&packet.bytes[12..44]) + 6 + 24;
         assert_eq!(fold(whole), 0);
+        assert_eq!(fold(sum(&packet.bytes[..20])), 0);
         assert_eq!(packet.bytes[33], SYN);
         let mut v6 = blank();
         syn_v6(&mut v6, PROBE);

@@ -21,6 +21,7 @@ use super::leave::Leaves;
 use super::mmsg::{self, BATCH, Incoming, Outgoing};
 use super::neighbours::Neighbours;
 use super::pace::Pace;
+use super::ring::Ring;
 use super::routes::Routes;
 use super::shared::Shared;
 use super::socket::RawSockets;
@@ -36,6 +37,8 @@ pub struct Worker {
     pub(super) messages: UnboundedSender<Message<Last>>,
     pub(super) v4: Option<RawSockets>,
     pub(super) v6: Option<RawSockets>,
+    /// Instead of the raw socket of IPv4, where it was asked for.
+    pub(super) ring: Option<Ring>,
     pub(super) routes: Routes,
     pub(super) neighbours: Neighbours,
     /// Hosts that are felt for, and when to ask about each again, nanoseconds since the start.
@@ -100,6 +103,7 @@ impl Worker {
         messages: UnboundedSender<Message<Last>>,
         v4: Option<RawSockets>,
         v6: Option<RawSockets>,
+        ring: Option<Ring>,
         low: Arc<AtomicU64>,
     ) -> io::Result<Self> {
         Ok(Self {
@@ -110,6 +114,7 @@ impl Worker {
             messages,
             v4,
             v6,
+            ring,
             blocks: Vec::new(),
             low,
             incoming: Incoming::default(),
@@ -269,7 +274,11 @@ impl Worker {
                 Family::V6 => &self.v6,
             };
             let Some(sockets) = sockets else { break };
-            match mmsg::send(sockets.tcp(), &packets[at..]) {
+            let result = match (family, &mut self.ring) {
+                (Family::V4, Some(ring)) => ring.send(sockets.tcp(), &packets[at..]),
+                _ => mmsg::send(sockets.tcp(), &packets[at..]),
+            };
+            match result {
                 Ok(count) => {
                     self.stats.attempts += count as u64;
                     self.shared.sent.fetch_add(count as u64, Ordering::Relaxed);
@@ -278,7 +287,9 @@ impl Worker {
                 }
                 Err(error) if mmsg::is_short_of_room(&error) => {
                     self.stats.resource_waits += 1;
-                    self.shared.careful.store(true, Ordering::Relaxed);
+                    if !self.ring.as_ref().is_some_and(Ring::was_on_link) {
+                        self.shared.careful.store(true, Ordering::Relaxed);
+                    }
                     self.put_back(family, at);
                     std::thread::sleep(RESOURCE_WAIT);
                     break;
@@ -432,7 +443,8 @@ impl Worker {
         let fds = sockets
             .into_iter()
             .flatten()
-            .flat_map(|s| [s.tcp(), s.icmp()]);
+            .flat_map(|s| [s.tcp(), s.icmp()])
+            .chain(self.ring.as_ref().map(Ring::fd));
         let fds: Vec<BorrowedFd<'_>> = fds.collect();
         let mut polled: Vec<PollFd<'_>> = fds
             .iter()

@@ -198,6 +198,23 @@ fn a_setting_that_systemd_does_not_read_is_an_error() {
 }
 
 #[test]
+fn a_packet_ring_is_pointed_out() {
+    let bed = host("[agents.kaze.config]\npacket_ring = true\n");
+    let report = verify(&bed);
+    one(
+        &report,
+        "warning",
+        "recon@kaze.service: with config.packet_ring its probes bypass nftables",
+    );
+    assert!(
+        !found(&report, "warning")
+            .iter()
+            .any(|text| text.contains("may use AF_PACKET")),
+        "{report}"
+    );
+}
+
+#[test]
 fn a_sandbox_that_was_opened_is_found() {
     let bed = host("");
     bed.write(

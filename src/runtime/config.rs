@@ -181,6 +181,7 @@ impl Options {
         }
         scan.services &= !self.no_services;
         scan.engine = self.engine.unwrap_or(scan.engine);
+        scan.packet_ring |= self.packet_ring;
         scan.max_rate_total = self.max_rate_total.unwrap_or(scan.max_rate_total);
         scan.retries = self.retries.unwrap_or(scan.retries);
         scan.max_time = self.max_time.unwrap_or(scan.max_time);

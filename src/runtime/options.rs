@@ -54,6 +54,10 @@ pub struct Options {
     /// What sends the probes of TCP.
     #[arg(long, value_enum)]
     pub engine: Option<EngineUse>,
+    /// Send IPv4 probes of the SYN engine by packet sockets, with less CPU: they bypass the machine's
+    /// firewall (nftables, IPAddressDeny=), and recon alone keeps them inside the scope.
+    #[arg(long)]
+    pub packet_ring: bool,
     /// Do not find out what listens on the open ports.
     #[arg(long)]
     pub no_services: bool,

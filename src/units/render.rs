@@ -165,6 +165,7 @@ fn drop_in(
             sandbox::identity(&mut file, agent);
             sandbox::privileges(&mut file, agent, &firewall);
             notes.extend(firewall.notes);
+            sandbox::packet_ring(&mut file, agent, notes);
         }
         Supervisor::User => sandbox::losses(agent, notes),
     }

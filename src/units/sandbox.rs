@@ -60,6 +60,25 @@ pub(super) fn losses(agent: &Agent, notes: &mut Vec<String>) {
     }
 }
 
+/// Adds what the packet ring needs, and says what it bypasses.
+pub(super) fn packet_ring(file: &mut UnitFile, agent: &Agent, notes: &mut Vec<String>) {
+    if !agent.settings.packet_ring() {
+        return;
+    }
+    file.comment("config.packet_ring: its probes bypass IPAddressDeny= and nftables.");
+    file.set("RestrictAddressFamilies", "AF_PACKET AF_NETLINK");
+    notes.push(
+        "with config.packet_ring its probes bypass nftables and IPAddressDeny=: recon alone keeps \
+         them inside the scope"
+            .to_owned(),
+    );
+    if !agent.capabilities.iter().any(|name| name == "CAP_NET_RAW") {
+        notes.push(
+            "config.packet_ring does nothing without CAP_NET_RAW among its capabilities".to_owned(),
+        );
+    }
+}
+
 /// Adds where the rest of the sandbox is wider than the template's.
 pub(super) fn relaxed(file: &mut UnitFile, agent: &Agent) {
     match agent.kind {

@@ -74,6 +74,10 @@ pub struct Args {
     /// What sends the probes of TCP: syn needs CAP_NET_RAW, connect nothing.
     #[arg(long, value_enum, conflicts_with = "resume")]
     engine: Option<EngineUse>,
+    /// Send IPv4 probes of the SYN engine by packet sockets, with less CPU: they bypass the machine's
+    /// firewall (nftables, IPAddressDeny=), and recon alone keeps them inside the scope.
+    #[arg(long, conflicts_with = "resume")]
+    packet_ring: bool,
     /// Most packets/s to one host (default: scope.max_rate); 0: no limit.
     #[arg(long, value_name = "N", conflicts_with = "resume")]
     max_rate: Option<u32>,

@@ -119,6 +119,7 @@ fn settings(args: &Args) -> ScanSettings {
     }
     settings.services = !args.no_services;
     settings.engine = args.engine.unwrap_or(settings.engine);
+    settings.packet_ring = args.packet_ring;
     settings.max_rate_total = args.max_rate_total.unwrap_or(0);
     settings.retries = args.retries.unwrap_or(settings.retries);
     settings

@@ -134,7 +134,8 @@ fn rights(agent: &Agent, unit: &Settings, found: &mut Vec<Finding>) {
     let allowed = families
         .first()
         .is_some_and(|first| !first.starts_with('~'));
-    if allowed && families.contains(&"AF_PACKET") {
+    // What the fleet file itself asks for is told with what else the units cannot hold back.
+    if allowed && families.contains(&"AF_PACKET") && !agent.settings.packet_ring() {
         let text = "may use AF_PACKET, which passes by the IP firewall: only the agent itself keeps to \
                     the scope";
         found.push(finding(Level::Warning, agent, text).fix("take AF_PACKET out of its drop-ins"));

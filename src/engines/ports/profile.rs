@@ -51,6 +51,7 @@ impl ScanOptions {
                 EngineUse::Connect => Engine::Connect,
                 EngineUse::Syn => Engine::Syn,
             },
+            packet_ring: settings.packet_ring,
             ports,
             udp_ports,
             concurrency: settings.concurrency as usize,

@@ -81,7 +81,7 @@ pub struct ScanSettings {
     pub udp_ports: String,
     /// Which engine sends the probes of TCP.
     pub engine: EngineUse,
-    /// IPv4 probes of the SYN engine go by packet sockets (AF_PACKET), with a fifth less CPU, and bypass
+    /// IPv4 probes of the SYN engine go by packet sockets (AF_PACKET), with a sixth less CPU, and bypass
     /// the machine's firewall: neither nftables nor systemd's IPAddressDeny= sees them, and recon alone
     /// keeps them inside the scope. Needs CAP_NET_RAW.
     pub packet_ring: bool,
@@ -227,7 +227,7 @@ pub struct AssessSettings {
     pub udp_ports: String,
     /// Which engine sends the probes of TCP.
     pub engine: EngineUse,
-    /// IPv4 probes of the SYN engine go by packet sockets (AF_PACKET), with a fifth less CPU, and bypass
+    /// IPv4 probes of the SYN engine go by packet sockets (AF_PACKET), with a sixth less CPU, and bypass
     /// the machine's firewall: neither nftables nor systemd's IPAddressDeny= sees them, and recon alone
     /// keeps them inside the scope. Needs CAP_NET_RAW.
     pub packet_ring: bool,

@@ -1,4 +1,4 @@
-//! The packet ring, for who has asked for it: IPv4 by a packet socket (`packet(7)`), which costs a fifth
+//! The packet ring, for who has asked for it: IPv4 by a packet socket (`packet(7)`), which costs a sixth
 //! less than raw IP sockets, and which passes by the machine's firewall, nftables and systemd's
 //! `IPAddressDeny=` alike. The scope is then held here alone.
 //!

@@ -84,9 +84,11 @@ test-chaos: postgres ## The long form of the hub's chaos test (CHAOS_RECORDS=100
 	CHAOS_RECORDS=$(or $(CHAOS_RECORDS),10000) CHAOS_RUNS=$(or $(CHAOS_RUNS),1) CHAOS_SEED=$(or $(CHAOS_SEED),1) \
 	    $(CARGO) test --locked --test hub_chaos -- --nocapture --test-threads 1
 
-# FUZZ_MS each, changed from answers of real services; no coverage, for which cargo-bolero is.
-fuzz: ## Every parser of what services and nmap say, ten minutes each (FUZZ_MS=600000).
-	BOLERO_RANDOM_ITERATIONS=1000000000000 BOLERO_RANDOM_TEST_TIME_MS=$(or $(FUZZ_MS),600000) $(CARGO) test --locked --release --lib services::fuzz -- --test-threads 2
+# FUZZ_MS each, as many at a time as there are processors, of inputs that are made from real ones; no
+# coverage, for which cargo-bolero is. Each says at its end how many inputs it had.
+fuzz: ## Every parser of what strangers say, ten minutes each (FUZZ=NAME, FUZZ_MS=600000, FUZZ_THREADS=N).
+	BOLERO_RANDOM_ITERATIONS=1000000000000 BOLERO_RANDOM_TEST_TIME_MS=$(or $(FUZZ_MS),600000) \
+	    $(CARGO) test --locked --release --lib fuzz_tests::$(FUZZ) -- --nocapture --test-threads $(or $(FUZZ_THREADS),$(shell nproc))
 
 bench: bench-ports bench-services bench-units bench-hub ## Benchmarks against peers (BENCH_OUT=DIR).
 

@@ -1,5 +1,7 @@
 //! Files of targets, read as they come: memory does not grow with the file.
 
+#[cfg(test)]
+mod fuzz_tests;
 mod hosts;
 mod objects;
 mod rows;

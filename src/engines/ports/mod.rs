@@ -10,6 +10,10 @@
 mod error;
 #[cfg(test)]
 mod fake_nmap;
+#[cfg(test)]
+pub(crate) mod fuzz;
+#[cfg(test)]
+mod fuzz_tests;
 mod inputs;
 mod limits;
 mod listen;

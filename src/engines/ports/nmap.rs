@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 
 use super::nmap_xml::{NmapHost, NmapRun, NmapXmlError, parse_nmap_xml};
+use super::output::visible;
 use super::rate::RateLimiter;
 use super::report::ScanReport;
 use super::{Observer, PortSet, Progress, ScanOptions};
@@ -381,7 +382,8 @@ async fn last_of(from: impl AsyncRead + Unpin) -> String {
     let text = collect(from, MOST_OUTPUT, |_| {}).await;
     let start = text.len().saturating_sub(MOST_STDERR);
     let lines = String::from_utf8_lossy(&text[start..]).into_owned();
-    lines.split_whitespace().collect::<Vec<_>>().join(" ")
+    let line = lines.split_whitespace().collect::<Vec<_>>().join(" ");
+    visible(&line).into_owned()
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use quick_xml::reader::Reader;
 
 use crate::api::{OpenPort, PortCounts, PortState};
 
-use super::services::over_tls;
+use super::output::visible;
+use super::services::{escaped, over_tls};
 
 /// What an nmap XML file (`-oX`, nmap.dtd) holds. Scripts, traceroutes and OS guesses are left out.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -80,7 +81,7 @@ pub fn parse_nmap_xml(text: &str) -> Result<NmapRun, NmapXmlError> {
             Err(error) => {
                 return Err(NmapXmlError::Broken {
                     at: reader.error_position(),
-                    what: error.to_string(),
+                    what: escaped(&error.to_string()),
                 });
             }
         }
@@ -112,7 +113,7 @@ impl Parser {
             "nmaprun" => {
                 self.seen = true;
                 self.run.version = attribute(element, "version");
-                self.run.args = attribute(element, "args");
+                self.run.args = visible(&raw(element, "args")).into_owned();
                 self.run.started_at = time(element, "start");
             }
             "finished" => {
@@ -182,7 +183,7 @@ impl Parser {
 
     fn text(&mut self, text: &str) {
         if let (true, Some(port)) = (self.in_cpe, self.port.as_mut()) {
-            port.port.service_cpe.push(text.trim().to_owned());
+            port.port.service_cpe.push(escaped(text.trim()));
         }
     }
 
@@ -240,7 +241,9 @@ impl Port {
         self.port.service_version = attribute(element, "version");
         self.port.service_info = attribute(element, "extrainfo");
         // nmap's own scale is 0 to 10; names from its table have 3.
-        let conf: f64 = attribute(element, "conf").parse().unwrap_or(3.0);
+        let conf = attribute(element, "conf").parse().ok();
+        // "nan" is a number to Rust, and stays one when it is clamped.
+        let conf = conf.filter(|conf: &f64| conf.is_finite()).unwrap_or(3.0);
         self.port.confidence = (conf / 10.0).clamp(0.0, 1.0);
     }
 }
@@ -264,8 +267,14 @@ fn add(counts: &mut PortCounts, state: PortState, count: u32) {
     *field = field.saturating_add(count);
 }
 
-/// Value of an attribute, "" when it is missing or broken.
+/// Value of an attribute, safe to show: much of it is what hosts said, and the file may be of anybody.
+/// "" when it is missing or broken.
 fn attribute(element: &BytesStart<'_>, name: &str) -> String {
+    escaped(&raw(element, name))
+}
+
+/// The same, as it is in the file.
+fn raw(element: &BytesStart<'_>, name: &str) -> String {
     let found = element.try_get_attribute(name).ok().flatten();
     found
         .and_then(|attribute| {

@@ -3,6 +3,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::plan::beginning;
 use super::table::{self, Ranking};
 
 /// A set of ports, 1 to 65535.
@@ -25,7 +26,7 @@ pub struct PortSet {
      write it like \"22,80,8000-8100\", \"{example}\" or \"-\" for all"
 )]
 pub struct PortSetError {
-    /// The whole list.
+    /// The list, its beginning when it is long.
     pub list: String,
     /// The part of it that does not read.
     pub part: String,
@@ -83,8 +84,8 @@ impl PortSet {
         let mut ranges = Vec::new();
         for part in text.split(',').map(str::trim) {
             ranges.extend(parse_part(part, ranking).ok_or_else(|| PortSetError {
-                list: text.to_owned(),
-                part: part.to_owned(),
+                list: beginning(text),
+                part: beginning(part),
                 ranked: ranking.len(),
                 example,
             })?);

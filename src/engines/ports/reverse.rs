@@ -92,7 +92,7 @@ impl Reverse {
 }
 
 /// A name as it may be shown. getnameinfo(3) gives the address where there is no name.
-fn tidy(name: &str) -> Option<String> {
+pub(super) fn tidy(name: &str) -> Option<String> {
     let name = name.trim_end_matches('.');
     let sound = !name.is_empty() && name.len() <= MOST_BYTES && name.parse::<IpAddr>().is_err();
     // A zone is the only thing with % in it, and belongs to an address.

@@ -5,6 +5,7 @@ use std::io::{self, BufRead};
 use quick_xml::events::{BytesStart, Event};
 
 use super::{Counted, Found};
+use crate::cli::table::display;
 
 /// A host of nmap's.
 #[derive(Default)]
@@ -86,7 +87,8 @@ pub(super) fn hosts<R: BufRead>(reader: Counted<R>) -> impl Iterator<Item = io::
                     over = true;
                     return Some(Ok(Found::bad(
                         position.line(),
-                        format!("is not XML: {error}"),
+                        // The parser quotes names of the file.
+                        format!("is not XML: {}", display(&error.to_string())),
                     )));
                 }
             }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 /// A text without what steers a terminal or turns text around: control characters (C0, DEL, C1), and
 /// the formatting characters of Unicode, as `\xNN` and `\u{N}`. That leaves only characters that
 /// XML 1.0 §2.2 allows, but for U+FFFE and U+FFFF, which go as well.
-pub(super) fn visible(text: &str) -> Cow<'_, str> {
+pub(in crate::engines::ports) fn visible(text: &str) -> Cow<'_, str> {
     if !text.chars().any(hides) {
         return Cow::Borrowed(text);
     }

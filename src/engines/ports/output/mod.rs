@@ -3,6 +3,8 @@
 
 mod csv;
 mod escape;
+#[cfg(test)]
+mod fuzz_tests;
 mod grepable;
 mod json;
 #[cfg(test)]
@@ -20,6 +22,7 @@ use crate::api::{OpenPort, PortCounts, ScanPort};
 
 use super::{HostState, PortSet, ScanReport};
 
+pub(super) use escape::visible;
 pub use json::line;
 
 /// A form of output for other programs.

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use super::{PortSet, table};
 
 use permutation::Permutation;
+pub(super) use targets::beginning;
 pub use targets::{Targets, TargetsError};
 
 /// Ports that are tried before the others: their answers tell the round-trip time early.

@@ -172,6 +172,16 @@ fn address(value: u128) -> IpAddr {
     IpAddr::V6(Ipv6Addr::from_bits(value)).to_canonical()
 }
 
+/// As much of a text as a message needs to say which one it is.
+pub fn beginning(text: &str) -> String {
+    const MOST: usize = 80;
+    let mut short: String = text.chars().take(MOST).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
 /// One part of a list; nothing when it is not one.
 fn parse_part(part: &str) -> Option<(u128, u128)> {
     if let Ok(addr) = part.parse::<IpAddr>() {
@@ -202,9 +212,9 @@ impl FromStr for Targets {
         let mut ranges = Vec::new();
         for part in text.split(',').map(str::trim) {
             let range = parse_part(part);
-            let (first, last) = range.ok_or_else(|| TargetsError::Unreadable(text.to_owned()))?;
+            let (first, last) = range.ok_or_else(|| TargetsError::Unreadable(beginning(part)))?;
             if last - first >= MOST {
-                return Err(TargetsError::TooMany(text.to_owned()));
+                return Err(TargetsError::TooMany(beginning(part)));
             }
             ranges.push((first, last));
         }

@@ -22,7 +22,7 @@ pub fn facts(der: &[u8]) -> Option<CertificateFacts> {
     Some(CertificateFacts {
         subject: show(&certificate.subject().to_string()),
         issuer: show(&certificate.issuer().to_string()),
-        serial_number: hex(certificate.raw_serial()),
+        serial_number: show(&hex(certificate.raw_serial())),
         not_before: time(validity.not_before)?,
         not_after: time(validity.not_after)?,
         subject_alt_names: alt_names(&certificate),
@@ -62,7 +62,7 @@ fn signature_algorithm(certificate: &X509Certificate<'_>) -> String {
     let registry = OidRegistry::default().with_crypto();
     match registry.get(oid) {
         Some(entry) => entry.sn().to_owned(),
-        None => oid.to_id_string(),
+        None => show(&oid.to_id_string()),
     }
 }
 

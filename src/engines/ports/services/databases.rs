@@ -193,17 +193,7 @@ fn mysql_product(is_maria: bool, version: &str) -> Finding {
         true => ("MariaDB", "cpe:/a:mariadb:mariadb"),
         false => ("MySQL", "cpe:/a:oracle:mysql"),
     };
-    let version = escape(version.as_bytes());
-    let cpe = match version.as_str() {
-        "" => cpe.to_owned(),
-        version => format!("{cpe}:{version}").to_ascii_lowercase(),
-    };
-    Finding {
-        product: product.to_owned(),
-        version,
-        cpe: vec![cpe],
-        ..Finding::named("mysql", 1.0)
-    }
+    Finding::named("mysql", 1.0).of_product(product, version, cpe)
 }
 
 /// `{buildInfo: 1, $db: "admin"}` as an OP_MSG (MongoDB wire protocol), which needs no login.
@@ -217,16 +207,8 @@ pub fn mongo_answer(answer: &[u8]) -> Option<Finding> {
         return None;
     }
     let version = bson_string(answer, b"version").unwrap_or_default();
-    let cpe = "cpe:/a:mongodb:mongodb";
-    Some(Finding {
-        product: "MongoDB".to_owned(),
-        cpe: vec![match version.as_str() {
-            "" => cpe.to_owned(),
-            version => format!("{cpe}:{version}").to_ascii_lowercase(),
-        }],
-        version,
-        ..Finding::named("mongodb", 1.0)
-    })
+    let named = Finding::named("mongodb", 1.0);
+    Some(named.of_product("MongoDB", &version, "cpe:/a:mongodb:mongodb"))
 }
 
 /// The first string element of that name in a BSON document, wherever it is.

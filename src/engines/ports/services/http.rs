@@ -107,7 +107,7 @@ fn host_header(context: &Context<'_>, port: u16) -> String {
 }
 
 /// Headers and body as promised by Content-Length are there; the wait for a pause is not needed.
-fn is_whole(answer: &[u8]) -> bool {
+pub fn is_whole(answer: &[u8]) -> bool {
     let Some((head, body)) = split(answer) else {
         return false;
     };

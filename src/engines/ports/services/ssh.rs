@@ -81,7 +81,9 @@ pub fn key_exchange(packet: &[u8]) -> Option<Vec<(&'static str, String)>> {
         rest = after;
     }
     let text = |index: usize| {
-        let names = lists[index].split(|byte| *byte == b',').take(64);
+        let names = lists[index].split(|byte| *byte == b',');
+        // RFC 4251 §6: a name is of at most 64 printable characters.
+        let names = names.filter(|name| name.len() <= 64).take(64);
         names.map(escape).collect::<Vec<_>>().join(" ")
     };
     Some(LISTS.map(|(index, name)| (name, text(index))).to_vec())

@@ -25,7 +25,7 @@ row() {
         --argjson min "$lo" --argjson max "$hi" --arg peer_name "$5" --argjson peer "$peer" \
         --argjson peer_min "$plo" --argjson peer_max "$phi" --argjson goal "$goal" \
         '{$work, $metric, $unit, $ours, min: $min, max: $max, $peer_name, $peer, peer_min: $peer_min,
-          peer_max: $peer_max, ratio: (if $peer == null then null else ($peer / $ours * 100 | round / 100) end),
+          peer_max: $peer_max, ratio: (if $peer == null or $ours == 0 then null else ($peer / $ours * 100 | round / 100) end),
           $goal, met: ($ours <= $goal)}' >>"$ROWS"
     printf '%-46s %10.4f (%.4f–%.4f) %s   %s %s   goal ≤ %s\n' "$1, $2" "$ours" "$lo" "$hi" "$3" \
         "$5" "$([[ $6 == - ]] || printf '%.4f (%.4f–%.4f)' "$peer" "$plo" "$phi")" "$goal"

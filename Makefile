@@ -85,10 +85,12 @@ test-chaos: postgres ## The long form of the hub's chaos test (CHAOS_RECORDS=100
 	    $(CARGO) test --locked --test hub_chaos -- --nocapture --test-threads 1
 
 # FUZZ_MS each, as many at a time as there are processors, of inputs that are made from real ones; no
-# coverage, for which cargo-bolero is. Each says at its end how many inputs it had.
+# coverage, for which cargo-bolero is. Each says at its end how many inputs it had. Our own code is
+# checked for overflows, which a release is not; the libraries are those of a release.
+FUZZ_PROFILE := --release $(addprefix --config profile.release.package.recon.,opt-level=1 overflow-checks=true debug-assertions=true)
 fuzz: ## Every parser of what strangers say, ten minutes each (FUZZ=NAME, FUZZ_MS=600000, FUZZ_THREADS=N).
 	BOLERO_RANDOM_ITERATIONS=1000000000000 BOLERO_RANDOM_TEST_TIME_MS=$(or $(FUZZ_MS),600000) \
-	    $(CARGO) test --locked --release --lib fuzz_tests::$(FUZZ) -- --nocapture --test-threads $(or $(FUZZ_THREADS),$(shell nproc))
+	    $(CARGO) test --locked $(FUZZ_PROFILE) --lib fuzz_tests::$(FUZZ) -- --nocapture --test-threads $(or $(FUZZ_THREADS),$(shell nproc))
 
 bench: bench-ports bench-services bench-units bench-hub ## Benchmarks against peers (BENCH_OUT=DIR).
 

@@ -25,7 +25,7 @@ fn nmap_xml() {
         let text = String::from_utf8_lossy(bytes);
         match parse_nmap_xml(&text) {
             Ok(run) => is_sound(&run, &text),
-            Err(error) => is_fit_to_show(&error.to_string(), 1000),
+            Err(error) => is_fit_to_show(&error.to_string(), 2000),
         }
     });
 }
@@ -81,7 +81,7 @@ fn port_lists() {
                     assert_eq!(PortSet::tcp(&set.to_string()).unwrap(), set);
                     assert!(set.without(&set).is_empty());
                 }
-                Err(error) => is_fit_to_show(&error.to_string(), 1000),
+                Err(error) => is_fit_to_show(&error.to_string(), 2000),
             }
         }
     });
@@ -100,7 +100,7 @@ fn target_lists() {
         let text = String::from_utf8_lossy(bytes);
         match text.parse::<Targets>() {
             Ok(targets) => has_its_places(&targets),
-            Err(error) => is_fit_to_show(&error.to_string(), 1000),
+            Err(error) => is_fit_to_show(&error.to_string(), 2000),
         }
         match Inputs::parse(&[&text]) {
             Ok(inputs) => {
@@ -109,7 +109,7 @@ fn target_lists() {
                     is_fit_to_show(name, 260);
                 }
             }
-            Err(error) => is_fit_to_show(&error.to_string(), 1000),
+            Err(error) => is_fit_to_show(&error.to_string(), 2000),
         }
     });
 }

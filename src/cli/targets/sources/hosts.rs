@@ -47,7 +47,7 @@ impl Host {
 
 fn attribute(element: &BytesStart<'_>, name: &str) -> Option<String> {
     let found = element.try_get_attribute(name).ok().flatten()?;
-    Some(found.value.into_owned())
+    Some(found.value.into_owned()).filter(|value| !value.trim().is_empty())
 }
 
 /// The hosts of a report.

@@ -28,7 +28,7 @@ pub(super) fn objects<R: BufRead>(
                 Err(error) => return Some(Err(error)),
             };
             let found = match serde_json::from_slice::<Seen>(&text) {
-                Ok(Seen { ip: Some(ip), .. }) => Found::new(line, ip),
+                Ok(Seen { ip: Some(ip), .. }) if !ip.trim().is_empty() => Found::new(line, ip),
                 Ok(Seen {
                     finished: Some(_), ..
                 }) => continue,

@@ -1,4 +1,5 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::LazyLock;
 
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
@@ -58,9 +59,10 @@ fn ip(bytes: &[u8]) -> Option<String> {
 
 /// The registered name, else the OID.
 fn signature_algorithm(certificate: &X509Certificate<'_>) -> String {
+    static REGISTRY: LazyLock<OidRegistry<'_>> =
+        LazyLock::new(|| OidRegistry::default().with_crypto());
     let oid = &certificate.signature_algorithm.algorithm;
-    let registry = OidRegistry::default().with_crypto();
-    match registry.get(oid) {
+    match REGISTRY.get(oid) {
         Some(entry) => entry.sn().to_owned(),
         None => show(&oid.to_id_string()),
     }

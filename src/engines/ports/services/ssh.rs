@@ -97,8 +97,9 @@ mod tests {
     fn the_lists_of_a_server() {
         let mut payload = vec![KEXINIT];
         payload.extend([0; 16]);
+        let long = "y".repeat(65);
         for list in [
-            "curve25519-sha256,x",
+            format!("curve25519-sha256,{long},x").as_str(),
             "ssh-ed25519",
             "a",
             "aes128-ctr",

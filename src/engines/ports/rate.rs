@@ -12,9 +12,10 @@ use super::limits::{FdBudget, Groups};
 /// probes.
 ///
 /// Generic cell rate algorithms (ITU-T I.371), one a host and one for all. Leave is given up to
-/// [`AHEAD`] before its time and credit is kept for [`SLACK`], so that in a stretch of time T there
-/// are at most `0.99 × rate × (T + 8 ms) + 1` attempts: in no second more than the cap, even if they leave
-/// two milliseconds late.
+/// [`AHEAD`] before its time and credit is kept for [`SLACK`], so that leave is given for at most
+/// `kept × (T + 8 ms) + 1` attempts in a stretch of time T. `kept` is less than the cap ([`interval`]), by
+/// as many attempts as may have leave and not have left: a thread that the system stops with leave in its
+/// hand sends in a later second than was meant, and in that, too, there are no more than the cap.
 #[derive(Debug)]
 pub(crate) struct Rates {
     epoch: Instant,
@@ -131,12 +132,14 @@ fn reserve(bucket: &AtomicU64, interval: u64, now: u64, latest: u64) -> Result<u
     }
 }
 
-/// Nanoseconds between attempts, one in a hundred longer than the cap would have it: that makes up
-/// for the slack.
+/// Nanoseconds between attempts: 1.3 % less often than the cap would have it, and at low rates four
+/// attempts a second less, or a quarter.
 fn interval(rate: u32) -> u64 {
+    let thousandths = u64::from(rate) * 1000;
+    let less = (thousandths / 4).min(4000).max(thousandths / 77);
     match rate {
         0 => 0,
-        rate => 1_010_000_000_u64.div_ceil(u64::from(rate)),
+        _ => 1_000_000_000_000_u64.div_ceil(thousandths - less),
     }
 }
 
@@ -226,7 +229,7 @@ mod tests {
         for (index, first) in grants.iter().enumerate().step_by(7) {
             for (further, last) in grants.iter().enumerate().skip(index).step_by(13) {
                 let stretch = (last - first + SLACK + AHEAD) as f64 / 1e9;
-                let most = f64::from(rate) * 0.990_1 * stretch + 1.000_1;
+                let most = 1e9 / interval(rate) as f64 * stretch + 1.000_1;
                 prop_assert!((further - index + 1) as f64 <= most);
             }
         }
@@ -249,14 +252,14 @@ mod tests {
     }
 
     #[test]
-    fn comes_within_a_hundredth_of_the_cap_and_not_above() {
+    fn comes_near_the_cap_and_not_above() {
         for rates in [rates(5000, 0, 1), rates(0, 5000, 1)] {
             let times: Vec<u64> = (0..1000).map(|ms| ms * 1_000_000).collect();
             let granted = grants(&rates, 0, &times)
                 .into_iter()
                 .filter(|at| *at < 1_000_000_000)
                 .count();
-            assert!((4945..=5000).contains(&granted), "{granted}");
+            assert!((4930..=4970).contains(&granted), "{granted}");
         }
     }
 
@@ -273,7 +276,7 @@ mod tests {
             }
         }
         assert!(sent.iter().all(|n| *n <= 100), "{sent:?}");
-        assert!((147..=151).contains(&(sent[0] + sent[1])), "{sent:?}");
+        assert!((144..=148).contains(&(sent[0] + sent[1])), "{sent:?}");
     }
 
     #[test]
@@ -295,6 +298,15 @@ mod tests {
         assert!(start.elapsed() >= least, "the lower of both caps counts");
         let free = Arc::new(rates(0, 0, 1)).of(0);
         free.silence(u32::MAX).await;
+    }
+
+    #[test]
+    fn stays_below_the_cap_by_what_may_be_late() {
+        let kept = |rate| (1e9 / interval(rate) as f64).round() as u32;
+        assert_eq!([4, 100, 300].map(kept), [3, 96, 296]);
+        assert_eq!([1000, 10_000].map(kept), [987, 9870]);
+        assert_eq!(interval(1), 1_333_333_334);
+        assert!(interval(u32::MAX) <= 1);
     }
 
     #[test]

@@ -49,26 +49,26 @@ pub(super) async fn listen<T>(
     mut found: impl FnMut(IpAddr, u16) -> bool,
 ) -> Vec<T> {
     let mut tick = tokio::time::interval(ASK_EVERY);
-    let mut told_at = Instant::now();
+    let mut checkpoints = Checkpoints::new(Instant::now());
     let mut finished = Vec::new();
     let mut batch = Vec::new();
     loop {
         let count = tokio::select! {
-            count = messages.recv_many(&mut batch, AT_A_TIME) => count,
+            count = messages.recv_many(&mut batch, AT_A_TIME) => match count {
+                0 => return finished,
+                count => count,
+            },
             _ = tick.tick() => {
                 if observer.cancelled() || deadline.is_some_and(|at| Instant::now() >= at) {
                     sweep.stop();
                 }
-                if told_at.elapsed() >= CHECKPOINT_EVERY {
-                    told_at = Instant::now();
-                    observer.checkpoint(&sweep.checkpoint());
+                if checkpoints.are_due(Instant::now()) {
+                    let checkpoint = sweep.checkpoint();
+                    checkpoints.next = Some((checkpoint, messages.len()));
                 }
-                continue;
+                0
             }
         };
-        if count == 0 {
-            return finished;
-        }
         for message in batch.drain(..) {
             match message {
                 Message::Open(addr, port) => {
@@ -83,6 +83,76 @@ pub(super) async fn listen<T>(
                 Message::Finished(last) => finished.push(last),
             }
         }
-        observer.progress(&sweep.progress());
+        if let Some(checkpoint) = checkpoints.after(count) {
+            observer.checkpoint(&checkpoint);
+        }
+        if count > 0 {
+            observer.progress(&sweep.progress());
+        }
+    }
+}
+
+/// When checkpoints are told: once in a while, and never before what was found on the way there.
+struct Checkpoints {
+    taken_at: Instant,
+    /// The next one, and how many messages were waiting when it was taken: the open ports that it is past
+    /// are among them or were heard of before.
+    next: Option<(Checkpoint, usize)>,
+}
+
+impl Checkpoints {
+    fn new(now: Instant) -> Self {
+        Self {
+            taken_at: now,
+            next: None,
+        }
+    }
+
+    /// Whether it is time to take one.
+    fn are_due(&mut self, now: Instant) -> bool {
+        let due =
+            self.next.is_none() && now.saturating_duration_since(self.taken_at) >= CHECKPOINT_EVERY;
+        if due {
+            self.taken_at = now;
+        }
+        due
+    }
+
+    /// So many messages more were heard; the checkpoint that may be told now.
+    fn after(&mut self, count: usize) -> Option<Checkpoint> {
+        let (_, before) = self.next.as_mut()?;
+        *before = before.saturating_sub(count);
+        let (checkpoint, _) = self.next.take_if(|(_, before)| *before == 0)?;
+        Some(checkpoint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_is_not_told_before_what_it_is_past() {
+        let now = Instant::now();
+        let mut checkpoints = Checkpoints::new(now);
+        assert!(!checkpoints.are_due(now) && checkpoints.after(5).is_none());
+        let later = now + CHECKPOINT_EVERY;
+        assert!(checkpoints.are_due(later));
+        let checkpoint = Checkpoint {
+            seed: 1,
+            place: 600,
+            total: 1000,
+        };
+        checkpoints.next = Some((checkpoint, 300));
+        assert_eq!(checkpoints.after(0), None);
+        assert_eq!(checkpoints.after(256), None);
+        // One at a time.
+        assert!(!checkpoints.are_due(later + CHECKPOINT_EVERY));
+        assert_eq!(checkpoints.after(256), Some(checkpoint));
+        assert_eq!(checkpoints.after(256), None);
+        assert!(checkpoints.are_due(later + CHECKPOINT_EVERY));
+        // Nothing was waiting.
+        checkpoints.next = Some((checkpoint, 0));
+        assert_eq!(checkpoints.after(0), Some(checkpoint));
     }
 }

@@ -19,7 +19,9 @@ pub enum SettingsError {
         error: PortSetError,
     },
     /// Nothing is left to try.
-    #[error("ports: exclude_ports leaves none of them")]
+    #[error(
+        "ports: none is left to scan: name some in ports or udp_ports that exclude_ports does not name"
+    )]
     NoPorts,
 }
 

@@ -51,7 +51,12 @@ fn table(text: &str) -> HashMap<Ipv4Addr, bool> {
         let flags = u32::from_str_radix(flags, 16).ok()?;
         Some((addr, flags & COMPLETE != 0))
     };
-    text.lines().skip(1).filter_map(entry).collect()
+    let mut known = HashMap::new();
+    for (addr, complete) in text.lines().skip(1).filter_map(entry) {
+        // It may be asked for on several interfaces, and be there on one.
+        *known.entry(addr).or_insert(false) |= complete;
+    }
+    known
 }
 
 #[cfg(test)]
@@ -65,6 +70,7 @@ IP address       HW type     Flags       HW address            Mask     Device
 10.0.0.1         0x1         0x2         02:00:00:00:00:05     *        eth0
 10.0.0.2         0x1         0x0         00:00:00:00:00:00     *        eth0
 10.0.0.3         0x1         0x6         02:00:00:00:00:07     *        eth0
+10.0.0.3         0x1         0x0         00:00:00:00:00:00     *        eth1
 garbage
 10.0.0.4         0x1
 ";

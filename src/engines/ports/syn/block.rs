@@ -1,4 +1,4 @@
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A stretch of the plan that one worker sends and sends again until it is decided: a bit for each
 /// probe, nothing more.
@@ -17,6 +17,8 @@ pub struct Block {
     pub round: u32,
     /// When the round was sent completely; until then `None`.
     pub sent_at: Option<Instant>,
+    /// How long its hosts may take to answer in this round, once that was looked at.
+    pub wait: Option<Duration>,
     /// When every `timed`-th probe of the first round was sent, microseconds after `began`.
     samples: Box<[u32]>,
     timed: u32,
@@ -58,6 +60,7 @@ impl Block {
             cursor: 0,
             round: 0,
             sent_at: None,
+            wait: None,
             samples: vec![u32::MAX; len.div_ceil(timed) as usize].into_boxed_slice(),
             began: now,
         }
@@ -150,6 +153,7 @@ impl Block {
         self.cursor = 0;
         self.round += 1;
         self.sent_at = None;
+        self.wait = None;
         true
     }
 
@@ -231,8 +235,6 @@ impl Bits {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use proptest::prelude::*;
 
     use super::*;

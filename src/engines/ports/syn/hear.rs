@@ -113,6 +113,7 @@ impl Worker {
             let rtt = Duration::from_micros(micros.into());
             self.rtt = self.rtt.sample(rtt);
             self.pace.sample(rtt, now);
+            host.took(rtt);
         }
         self.shared.hosts.answer(target, late);
         self.loss.answered += 1;
@@ -148,15 +149,19 @@ impl Worker {
             .iter()
             .enumerate()
             .find_map(|(at, block)| Some((at, block.index(place)?)));
-        if error.own && error.why == Unreachable::Host {
+        // Of an address behind a router it means the router.
+        let own = error.own && error.why == Unreachable::Host;
+        if own && self.shared.sources.may_be_on_link(error.to) {
             self.shared.hosts.is_absent(target);
         }
-        if let Some((at, index)) = found {
+        if let Some((at, index)) = found
+            && self.unreachable(at, index, target, error.why, now)
+        {
             self.shared.answered.fetch_add(1, Ordering::Relaxed);
-            self.unreachable(at, index, target, error.why, now);
         }
     }
 
+    /// There is no way to a port; says whether that decides it.
     pub(super) fn unreachable(
         &mut self,
         at: usize,
@@ -164,11 +169,13 @@ impl Worker {
         target: u64,
         why: Unreachable,
         now: Instant,
-    ) {
-        if self.blocks[at].take(index, now) != Taken::Again {
-            self.shared.hosts.of(target).has_no_way(why);
-            self.shared.decided.fetch_add(1, Ordering::Relaxed);
-            self.moved = true;
+    ) -> bool {
+        if self.blocks[at].take(index, now) == Taken::Again {
+            return false;
         }
+        self.shared.hosts.of(target).has_no_way(why);
+        self.shared.decided.fetch_add(1, Ordering::Relaxed);
+        self.moved = true;
+        true
     }
 }

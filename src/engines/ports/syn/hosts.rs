@@ -3,7 +3,9 @@ use std::time::Duration;
 
 use crate::engines::ports::limits::Groups;
 use crate::engines::ports::report::HostTally;
+use crate::engines::ports::rtt::RttEstimator;
 
+use super::loss::Loss;
 use super::neighbours::{Neighbour, READ_EVERY};
 use super::wire::Unreachable;
 
@@ -63,6 +65,8 @@ pub struct Host {
     answered: AtomicU32,
     /// Those of them that came only after the probe had been sent again.
     late: AtomicU32,
+    /// Round-trip times, as an [`RttEstimator`].
+    rtt: AtomicU64,
     /// Whether anybody has this address on our own network: see [`Presence`].
     presence: AtomicU8,
     /// Packets sent while nothing was heard of it, and when the first of them was sent.
@@ -126,9 +130,7 @@ impl Hosts {
         }
         match (look(), host.presence()) {
             (None, _) => {
-                if host.becomes(Presence::Felt, Presence::Open) {
-                    self.felt.fetch_sub(1, Ordering::Relaxed);
-                }
+                self.give_back(host);
                 match host.leave_carefully(now) {
                     Ok(()) => Care::Go,
                     Err(when) => Care::Later(when),
@@ -176,10 +178,17 @@ impl Hosts {
         }
     }
 
-    /// Nobody has the address of a target.
+    /// Nobody has the address of a target, this machine says. Of one that has answered this is believed
+    /// for the packet that it is about, and no longer: it was there, and may be again.
     pub fn is_absent(&self, target: u64) {
-        if self.exact() {
-            self.settle(self.of(target), Presence::Absent);
+        let host = self.of(target);
+        if !self.exact() || host.is_heard() {
+            return;
+        }
+        self.settle(host, Presence::Absent);
+        // Another worker may just have heard of it.
+        if host.is_heard() {
+            self.settle(host, Presence::There);
         }
     }
 
@@ -195,6 +204,27 @@ impl Hosts {
         let felt = host.becomes(Presence::Open, Presence::Felt);
         self.felt.fetch_add(u32::from(felt), Ordering::Relaxed);
         felt
+    }
+
+    /// Nobody will ask [`Self::care`] about these targets any more, of which some may be felt for still.
+    pub fn leave_alone(&self, targets: impl Iterator<Item = u64>) {
+        targets.for_each(|target| self.give_back(self.of(target)));
+    }
+
+    /// A host is not felt for any more, without more being known of it.
+    fn give_back(&self, host: &Host) {
+        let felt = [Presence::Felt, Presence::Asked];
+        if felt
+            .into_iter()
+            .any(|felt| host.becomes(felt, Presence::Open))
+        {
+            self.felt.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a target is felt for.
+    pub fn is_felt(&self, target: u64) -> bool {
+        matches!(self.of(target).presence(), Presence::Felt | Presence::Asked)
     }
 
     /// What was found, by group of targets.
@@ -234,6 +264,23 @@ impl Host {
     /// Nobody has its address.
     pub fn absent(&self) -> bool {
         self.presence() == Presence::Absent
+    }
+
+    /// Something was heard of it.
+    pub fn is_heard(&self) -> bool {
+        self.answered.load(Ordering::Relaxed) > 0
+    }
+
+    /// Its round-trip times.
+    pub fn rtt(&self) -> RttEstimator {
+        RttEstimator::from_bits(self.rtt.load(Ordering::Relaxed))
+    }
+
+    /// An answer took so long.
+    pub fn took(&self, rtt: Duration) {
+        // Should two workers do so at once, one of the two times is lost, of very many.
+        let bits = self.rtt().sample(rtt).to_bits();
+        self.rtt.store(bits, Ordering::Relaxed);
     }
 
     /// Answers and those of them that were late.
@@ -322,7 +369,7 @@ impl Host {
             host_unreach,
             net_unreach,
             prohibited: prohibited + port,
-            rtt: None,
+            rtt: self.rtt().smoothed(),
         }
     }
 }
@@ -342,151 +389,6 @@ const LOOK_AFTER: u64 = READ_EVERY;
 /// How much of missed time may be made up for, nanoseconds.
 const CREDIT: u64 = 10_000_000;
 
-/// How much was lost on a way.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Loss {
-    /// Answers.
-    pub answered: u32,
-    /// Those of them that came only to a later probe.
-    pub late: u32,
-}
-
-/// As few answers as this are expected to be missed when no more is sent.
-const MISSED: f64 = 0.01;
-
-impl Loss {
-    /// The share of probes that is lost, on the careful side: Laplace's rule of succession.
-    pub fn share(self) -> f64 {
-        (f64::from(self.late) + 1.0) / (f64::from(self.answered) + 2.0)
-    }
-
-    /// The same answers, on a way that loses as much as that one, if that is more.
-    pub fn with_share_of(self, other: Self) -> Self {
-        if other.share() <= self.share() {
-            return self;
-        }
-        // A share is less than one.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let late = (f64::from(self.answered) * other.share()).ceil() as u32;
-        Self { late, ..self }
-    }
-
-    /// After so many rounds, whether another one may still bring an answer. Each round loses the same
-    /// share, so that of the `answered` ones `answered × share^rounds` are still missing.
-    pub fn wants_more(self, rounds: u32) -> bool {
-        let rounds = i32::try_from(rounds).unwrap_or(i32::MAX);
-        self.answered > 0 && f64::from(self.answered) * self.share().powi(rounds) > MISSED
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rounds_follow_from_the_loss() {
-        let rounds = |answered, late| {
-            let loss = Loss { answered, late };
-            (1..).find(|rounds| !loss.wants_more(*rounds)).unwrap()
-        };
-        assert_eq!(rounds(0, 0), 1);
-        // A host that is all closed and loses nothing: the second round is enough.
-        assert_eq!(rounds(65_535, 0), 2);
-        assert_eq!(rounds(20, 0), 3);
-        // 5 % lost each way: 65,535 × 0.0975^7 = 0.005.
-        assert_eq!(rounds(65_535, 6_390), 7);
-        assert_eq!(rounds(200, 20), 5);
-    }
-
-    #[test]
-    fn a_host_that_does_not_keep_up_is_slowed() {
-        let hosts = Hosts::new(2);
-        let host = hosts.of(1);
-        for n in 0..1000 {
-            hosts.answer(1, n % 2 == 0);
-        }
-        assert!(host.slow_down(Duration::from_secs(2)));
-        assert!(host.slow_down(Duration::from_secs(9)));
-        let granted: usize = (5000..6000)
-            .map(|ms| std::iter::from_fn(|| host.leave(ms * 1_000_000).ok()).count())
-            .sum();
-        assert!((495..=510).contains(&granted), "{granted}");
-        // The other host knows nothing of it.
-        let other = hosts.of(0);
-        assert!((0..10_000).all(|_| other.leave(0).is_ok()));
-    }
-
-    #[test]
-    fn a_host_that_nobody_has_heard_of_waits() {
-        let hosts = Hosts::new(1);
-        let host = hosts.of(0);
-        for now in [7, 8] {
-            assert!(host.leave_carefully(now).is_ok());
-            hosts.goes(0, now, true);
-        }
-        assert_eq!(host.leave_carefully(9), Err(7 + PATIENCE));
-        for _ in 2..8 {
-            assert!(host.leave_carefully(7 + PATIENCE).is_ok());
-            hosts.goes(0, 7 + PATIENCE, true);
-        }
-        assert_eq!(host.leave_carefully(8 + PATIENCE), Err(7 + 2 * PATIENCE));
-        hosts.answer(0, false);
-        assert!(host.leave_carefully(9).is_ok());
-    }
-
-    #[test]
-    fn addresses_that_nobody_has_are_felt_for_a_few_at_a_time() {
-        let hosts = Hosts::new(4);
-        let never = || -> Option<Neighbour> { panic!("looked") };
-        for target in [0, 1] {
-            assert_eq!(hosts.care(target, 0, 2, never), Care::Go);
-            assert!(hosts.goes(target, 1, true));
-        }
-        assert_eq!(hosts.care(2, 1, 2, never), Care::Later(1 + READ_EVERY));
-        // The first packet has just gone.
-        assert_eq!(hosts.care(0, 1, 2, never), Care::Later(1 + LOOK_AFTER));
-        let silent = || Some(Neighbour::Silent);
-        let later = hosts.care(0, 1 + LOOK_AFTER, 2, silent);
-        assert_eq!(later, Care::Later(1 + LOOK_AFTER + READ_EVERY));
-        // One of them answers: there is room for the next one, which a router takes.
-        hosts.answer(1, false);
-        assert_eq!(hosts.care(1, 2, 2, never), Care::Go);
-        assert_eq!(hosts.care(2, 2, 2, never), Care::Go);
-        assert!(hosts.goes(2, 2, true));
-        let elsewhere = || Some(Neighbour::Elsewhere);
-        assert_eq!(hosts.care(2, 2 + LOOK_AFTER, 2, elsewhere), Care::Go);
-        // The kernel asked for the first one, found nobody, and has forgotten about it.
-        assert_eq!(hosts.care(0, 1 + PATIENCE, 2, elsewhere), Care::Absent);
-        assert_eq!(hosts.care(0, 0, 2, never), Care::Absent);
-        assert!(hosts.of(0).absent() && !hosts.of(1).absent());
-        assert_eq!(hosts.felt.load(Ordering::Relaxed), 0);
-    }
-
-    #[test]
-    fn where_the_kernel_does_not_tell_time_does() {
-        let hosts = Hosts::new(1);
-        hosts.goes(0, 1, false);
-        assert_eq!(hosts.care(0, 1 + LOOK_AFTER, 9, || None), Care::Go);
-        assert!(!hosts.goes(0, 1 + LOOK_AFTER, true));
-        assert_eq!(
-            hosts.care(0, 1 + LOOK_AFTER, 9, || None),
-            Care::Later(1 + PATIENCE)
-        );
-        hosts.is_absent(0);
-        assert_eq!(hosts.care(0, 0, 9, || None), Care::Absent);
-    }
-
-    #[test]
-    fn counts() {
-        let hosts = Hosts::new(3);
-        hosts.of(2).has_no_way(Unreachable::Host);
-        hosts.of(2).has_no_way(Unreachable::Port);
-        hosts.of(2).closed.fetch_add(5, Ordering::Relaxed);
-        let tally = &hosts.tallies()[2];
-        assert_eq!(
-            (tally.closed, tally.host_unreach, tally.prohibited),
-            (5, 1, 1)
-        );
-        assert!(!hosts.only_one());
-    }
-}
+#[path = "hosts_tests.rs"]
+mod tests;

@@ -92,7 +92,11 @@ impl Worker {
             && due <= clock
         {
             self.felt.pop_front();
-            if let Care::Later(due) = care(&self.shared, &mut self.neighbours, &probe, clock) {
+            // One that is not felt for holds up nobody, and may be due only in seconds: those behind it
+            // are not to wait for that.
+            if let Care::Later(due) = care(&self.shared, &mut self.neighbours, &probe, clock)
+                && self.shared.hosts.is_felt(probe.host)
+            {
                 self.felt.push_back((probe, due));
             }
         }

@@ -13,6 +13,7 @@ mod cookie;
 mod hear;
 mod hosts;
 mod leave;
+mod loss;
 mod mmsg;
 mod neighbours;
 mod notes;
@@ -37,14 +38,14 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::listen::{Message, UnderWay, listen};
 use super::rate::Rates;
-use super::report::{Checkpoint, Sweep};
+use super::report::{Checkpoint, Sweep, SweepStats};
 use super::{Observer, Plan, Progress, ScanError, ScanOptions};
 
 use notes::Notes;
 use ring::Ring;
 use shared::Shared;
 use socket::RawSockets;
-use worker::{Last, Worker};
+use worker::Worker;
 
 /// More threads than this do not help: each batch is the kernel's work for the most part, and its
 /// locks are the limit.
@@ -82,10 +83,8 @@ pub(super) async fn sweep(
         refusal: "reset",
         ..Sweep::default()
     };
-    let mut rtts = None;
-    for (stats, rtt) in &finished {
+    for stats in &finished {
         result.stats.add(stats);
-        rtts = rtts.max(*rtt);
     }
     if let Some(source) = way.shared.take_fatal() {
         let addr = plan.targets().nth(0).unwrap_or(IpAddr::from([0, 0, 0, 0]));
@@ -96,17 +95,13 @@ pub(super) async fn sweep(
     result.incomplete = checkpoint.place < checkpoint.total;
     result.checkpoint = result.incomplete.then_some(checkpoint);
     result.hosts = way.shared.hosts.tallies();
-    for host in &mut result.hosts {
-        // Without a memory of single probes the time is that of all hosts.
-        host.rtt = rtts;
-    }
     Ok(result)
 }
 
 /// A sweep under way. Its threads end soon after it is dropped.
 struct Running {
     way: Way,
-    messages: UnboundedReceiver<Message<Last>>,
+    messages: UnboundedReceiver<Message<SweepStats>>,
 }
 
 /// What is known of a sweep under way.

@@ -120,6 +120,18 @@ impl Sources {
         self.table.narrow.contains(&(to.to_bits() >> 8))
     }
 
+    /// Whether an address may be on a network of ours: of IPv6 that is not known.
+    pub fn may_be_on_link(&self, addr: IpAddr) -> bool {
+        match addr {
+            IpAddr::V4(v4) => {
+                let nets = &self.table.on_link;
+                let addr = v4.to_bits();
+                nets.iter().any(|(net, end)| (*net..=*end).contains(&addr))
+            }
+            IpAddr::V6(_) => true,
+        }
+    }
+
     /// Whether any target is on a network of ours, so that the kernel has to ask who has its address.
     pub fn on_link(&self, targets: &Targets) -> bool {
         let meets = |(first, last): (IpAddr, IpAddr)| match (first, last) {

@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::engines::ports::rate::Rates;
+use crate::engines::ports::rtt::{FIRST_TIMEOUT, MIN_TIMEOUT, RttEstimator};
 use crate::engines::ports::{Plan, ScanOptions};
 
+use super::block::Block;
 use super::cookie::Cookies;
 use super::hosts::Hosts;
 use super::routes::Sources;
@@ -149,6 +151,39 @@ impl Shared {
         }
     }
 
+    /// How long a round waits for an answer that takes so long.
+    pub fn patience(&self, rtt: RttEstimator, round: u32) -> Duration {
+        // RFC 6298 §5.5: later ones wait twice as long, but not twice the floor.
+        let backoff = if round == 0 { 1 } else { 2 };
+        let wanted = match rtt.timeout() {
+            Some(timeout) => (timeout * backoff).max(MIN_TIMEOUT),
+            None => FIRST_TIMEOUT,
+        };
+        wanted.min(self.max_timeout)
+    }
+
+    /// How long the round of a block waits for the slowest of the hosts that have not answered all of
+    /// it: a far one among near ones, and one that was not heard of yet, as it may be far.
+    pub fn longest_wait(&self, block: &Block) -> Duration {
+        if self.hosts.only_one() {
+            // What holds for all is its own.
+            return Duration::ZERO;
+        }
+        let probes = block.silent().filter_map(|index| {
+            let probe = self.plan.at(block.start + u64::from(index))?;
+            Some(self.hosts.of(probe.host))
+        });
+        let waits = probes.filter(|host| !host.absent()).map(|host| {
+            let rtt = host.rtt();
+            // One whose answers were not timed has given them in time.
+            match rtt.timeout().is_none() && host.is_heard() {
+                true => Duration::ZERO,
+                false => self.patience(rtt, block.round),
+            }
+        });
+        waits.max().unwrap_or_default()
+    }
+
     /// Nanoseconds since the start.
     pub fn clock(&self, now: Instant) -> u64 {
         u64::try_from(now.saturating_duration_since(self.began).as_nanos()).unwrap_or(u64::MAX / 2)
@@ -181,4 +216,44 @@ fn block_len(plan: &Plan, options: &ScanOptions, workers: u64) -> u32 {
     #[allow(clippy::cast_possible_truncation)]
     let len = len as u32;
     len
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engines::ports::PortSet;
+
+    #[test]
+    fn a_round_waits_for_the_slowest_host() {
+        let plan = |targets: &str| {
+            let ports = PortSet::tcp("80").unwrap();
+            Arc::new(Plan::new(targets.parse().unwrap(), &ports, 1))
+        };
+        let options = ScanOptions::default();
+        let shared = |targets| {
+            let rates = Arc::new(Rates::new(&options, 3));
+            Shared::new(plan(targets), rates, &options, 1)
+        };
+        let ms = Duration::from_millis;
+        let now = Instant::now();
+        let three = shared("10.0.0.1-3");
+        let mut block = Block::new(0, 3, now);
+        // Of nobody anything was heard: they may be far.
+        assert_eq!(three.longest_wait(&block), FIRST_TIMEOUT);
+        for host in 0..3 {
+            three.hosts.answer(host, false);
+        }
+        assert_eq!(three.longest_wait(&block), Duration::ZERO);
+        three.hosts.of(0).took(ms(1));
+        assert_eq!(three.longest_wait(&block), MIN_TIMEOUT);
+        three.hosts.of(2).took(ms(300));
+        assert_eq!(three.longest_wait(&block), ms(900));
+        let (place, _) = three.plan.place([10, 0, 0, 3].into(), 80).unwrap();
+        block.take(u32::try_from(place).unwrap(), now);
+        assert_eq!(three.longest_wait(&block), MIN_TIMEOUT);
+        // Nobody waits for who is not there.
+        let absent = shared("10.0.0.1-2");
+        (0..2).for_each(|host| absent.hosts.is_absent(host));
+        assert_eq!(absent.longest_wait(&Block::new(0, 2, now)), Duration::ZERO);
+    }
 }

@@ -12,12 +12,12 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::engines::ports::Probe;
 use crate::engines::ports::listen::Message;
 use crate::engines::ports::report::SweepStats;
-use crate::engines::ports::rtt::{FIRST_TIMEOUT, MIN_TIMEOUT, RttEstimator};
+use crate::engines::ports::rtt::RttEstimator;
 
 use super::block::Block;
 use super::hear::ICMP_EVERY;
-use super::hosts::Loss;
 use super::leave::Leaves;
+use super::loss::Loss;
 use super::mmsg::{self, BATCH, Incoming, Outgoing};
 use super::neighbours::Neighbours;
 use super::pace::Pace;
@@ -27,14 +27,11 @@ use super::shared::Shared;
 use super::socket::RawSockets;
 use super::wire::{self, Syn, Unreachable};
 
-/// What a worker has to say in the end: what it went through, and the round-trip time.
-pub type Last = (SweepStats, Option<Duration>);
-
 /// One thread of a sweep: it sends a batch, takes what has come, and so on. Each has raw sockets and a
 /// port of its own, so that it alone hears the answers to what it sent and shares nothing.
 pub struct Worker {
     pub(super) shared: Arc<Shared>,
-    pub(super) messages: UnboundedSender<Message<Last>>,
+    pub(super) messages: UnboundedSender<Message<SweepStats>>,
     pub(super) v4: Option<RawSockets>,
     pub(super) v6: Option<RawSockets>,
     /// Instead of the raw socket of IPv4, where it was asked for.
@@ -100,7 +97,7 @@ impl Worker {
     /// A worker with these sockets.
     pub fn new(
         shared: Arc<Shared>,
-        messages: UnboundedSender<Message<Last>>,
+        messages: UnboundedSender<Message<SweepStats>>,
         v4: Option<RawSockets>,
         v6: Option<RawSockets>,
         ring: Option<Ring>,
@@ -144,9 +141,11 @@ impl Worker {
             }
             self.report();
         }
-        let rtt = self.rtt.smoothed();
+        self.shared
+            .hosts
+            .leave_alone(self.felt.iter().map(|(probe, _)| probe.host));
         // The scan may be gone already; then nobody wants to know.
-        let _ = self.messages.send(Message::Finished((self.stats, rtt)));
+        let _ = self.messages.send(Message::Finished(self.stats));
     }
 
     /// Sends one batch.
@@ -237,7 +236,8 @@ impl Worker {
         let family = match (probe.addr, &self.v4, &self.v6) {
             (IpAddr::V4(to), Some(sockets), _) => {
                 let Some(from) = self.shared.sources.to(to, &self.routes) else {
-                    return self.unreachable(at, index, probe.host, Unreachable::Network, now);
+                    self.unreachable(at, index, probe.host, Unreachable::Network, now);
+                    return;
                 };
                 wire::syn_v4(&mut packet, from, to, self.syn(probe, sockets.port));
                 Family::V4
@@ -246,7 +246,10 @@ impl Worker {
                 wire::syn_v6(&mut packet, self.syn(probe, sockets.port));
                 Family::V6
             }
-            _ => return self.unreachable(at, index, probe.host, Unreachable::Network, now),
+            _ => {
+                self.unreachable(at, index, probe.host, Unreachable::Network, now);
+                return;
+            }
         };
         self.outgoing[family as usize].push(packet);
         let block = &mut self.blocks[at];
@@ -342,12 +345,8 @@ impl Worker {
     fn turn_rounds(&mut self, now: Instant) {
         let mut at = 0;
         while at < self.blocks.len() {
-            let block = &self.blocks[at];
-            let waited = block
-                .sent_at
-                .is_some_and(|sent| now >= sent + self.patience(block.round));
-            let done = block.unanswered() == 0;
-            if done || (waited && !self.again(at, now)) {
+            let done = self.blocks[at].unanswered() == 0;
+            if done || (self.is_over(at, now) && !self.again(at, now)) {
                 self.retire(at);
             } else {
                 at += 1;
@@ -355,15 +354,22 @@ impl Worker {
         }
     }
 
-    /// How long a round waits for answers after its last packet.
-    fn patience(&self, round: u32) -> Duration {
-        // RFC 6298 §5.5: later ones wait twice as long, but not twice the floor.
-        let backoff = if round == 0 { 1 } else { 2 };
-        let wanted = match self.rtt.timeout() {
-            Some(timeout) => (timeout * backoff).max(MIN_TIMEOUT),
-            None => FIRST_TIMEOUT,
+    /// Whether the round of a block has waited long enough for answers: as long as it takes most hosts,
+    /// and then as long as it takes those of which one is missing.
+    fn is_over(&mut self, at: usize, now: Instant) -> bool {
+        let block = &self.blocks[at];
+        let (round, known) = (block.round, block.wait);
+        let Some(sent) = block.sent_at.filter(|at| now >= *at + self.patience(round)) else {
+            return false;
         };
-        wanted.min(self.shared.max_timeout)
+        let wait = known.unwrap_or_else(|| self.shared.longest_wait(&self.blocks[at]));
+        self.blocks[at].wait = Some(wait);
+        now >= sent + wait
+    }
+
+    /// How long a round waits for answers after its last packet, by what all hosts take.
+    fn patience(&self, round: u32) -> Duration {
+        self.shared.patience(self.rtt, round)
     }
 
     /// Begins the next round of a block, where there is one to be made.
@@ -425,7 +431,10 @@ impl Worker {
 
     /// When the next round may begin.
     fn next_due(&self, now: Instant) -> Instant {
-        let due = |block: &Block| Some(block.sent_at? + self.patience(block.round));
+        let due = |block: &Block| {
+            let patience = self.patience(block.round);
+            Some(block.sent_at? + block.wait.map_or(patience, |wait| wait.max(patience)))
+        };
         let next = self.blocks.iter().filter_map(due).min();
         next.unwrap_or(now + LONGEST_SLEEP).min(now + LONGEST_SLEEP)
     }

@@ -82,6 +82,17 @@ impl Rates {
 
     /// Whether `cost` packets may go to a host.
     pub(crate) fn leave(&self, host: u64, cost: u32, now: Instant) -> Leave {
+        self.leave_until(host, cost, now, AHEAD)
+    }
+
+    /// Whether a packet may go to a host at once: for who sends to others meanwhile, and would keep them
+    /// waiting for this one.
+    pub(crate) fn leave_at_once(&self, host: u64, now: Instant) -> Leave {
+        self.leave_until(host, 1, now, 0)
+    }
+
+    /// Leave for a host is given so long before its time.
+    fn leave_until(&self, host: u64, cost: u32, now: Instant, early: u64) -> Leave {
         if self.host_interval == 0 && self.total_interval == 0 {
             return Leave::Now;
         }
@@ -93,9 +104,14 @@ impl Rates {
         }
         let mut at = 0;
         if let Some(bucket) = self.hosts.get(self.groups.index(host)) {
-            match reserve(bucket, self.host_interval * u64::from(cost), clock, ahead) {
+            match reserve(
+                bucket,
+                self.host_interval * u64::from(cost),
+                clock,
+                clock + early,
+            ) {
                 Ok(start) => at = start,
-                Err(next) => return Leave::HostLater(self.time(next - AHEAD)),
+                Err(next) => return Leave::HostLater(self.time(next - early)),
             }
         }
         if self.total_interval > 0 {
@@ -155,6 +171,11 @@ pub(crate) struct RateLimiter {
 }
 
 impl RateLimiter {
+    /// Whether there is any cap.
+    pub(crate) fn is_capped(&self) -> bool {
+        self.rates.host_interval.max(self.rates.total_interval) > 0
+    }
+
     /// Waits for leave for one attempt.
     pub(crate) async fn take(&self) {
         loop {
@@ -277,6 +298,19 @@ mod tests {
         }
         assert!(sent.iter().all(|n| *n <= 100), "{sent:?}");
         assert!((144..=148).contains(&(sent[0] + sent[1])), "{sent:?}");
+    }
+
+    #[test]
+    fn nobody_sleeps_for_one_host_of_several() {
+        let rates = rates(100, 0, 2);
+        let start = rates.time(0);
+        let next = rates.time(interval(100));
+        let soon = next - Duration::from_millis(1);
+        assert_eq!(rates.leave_at_once(0, start), Leave::Now);
+        // For `leave` this is time enough before.
+        assert_eq!(rates.leave_at_once(0, soon), Leave::HostLater(next));
+        assert_eq!(rates.leave_at_once(1, soon), Leave::Now);
+        assert_eq!(rates.leave_at_once(0, next), Leave::Now);
     }
 
     #[test]

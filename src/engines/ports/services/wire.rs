@@ -6,6 +6,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::engines::ports::rate::RateLimiter;
+use crate::engines::ports::rtt::FIRST_TIMEOUT;
 use crate::fleet::Rule;
 
 /// Most bytes that are taken from a service in answer to one probe.
@@ -43,13 +44,19 @@ impl Context<'_> {
     pub async fn connect(&self, port: u16, deadline: Instant) -> Option<TcpStream> {
         let mut peer = self.peer;
         peer.set_port(port);
+        // Later the kernel sends its SYN again, by nobody's leave.
+        let wait = match self.limiter.is_capped() {
+            true => FIRST_TIMEOUT,
+            false => Duration::MAX,
+        };
         let connected = timeout_at(deadline, async {
             loop {
                 self.limiter.take().await;
-                match TcpStream::connect(peer).await {
+                match timeout(wait, TcpStream::connect(peer)).await {
                     // No file descriptor or local port is free: others will be done soon.
-                    Err(error) if is_scarce(&error) => tokio::time::sleep(SCARCE).await,
-                    other => return other,
+                    Ok(Err(error)) if is_scarce(&error) => tokio::time::sleep(SCARCE).await,
+                    Ok(other) => return other,
+                    Err(_) => {}
                 }
             }
         });

@@ -62,7 +62,11 @@ impl Worker {
         if let Err(nanos) = shared.hosts.of(probe.host).leave(clock) {
             return later(at(nanos), all);
         }
-        match shared.rates.leave(probe.host, 1, now) {
+        let leave = match all {
+            true => shared.rates.leave(probe.host, 1, now),
+            false => shared.rates.leave_at_once(probe.host, now),
+        };
+        match leave {
             Leave::Now => Leaves::Now,
             Leave::At(when) if when > now + SHORT => Leaves::At(when),
             Leave::At(_) => Leaves::Now,

@@ -5,7 +5,7 @@
 //! ([`cookie`]), and the plan tells which probe an address and port are. Each worker has sockets and a
 //! port of its own ([`socket`]), takes stretches of the plan ([`block`]), sends a batch, takes what has
 //! come, and sends again what got no answer, as often as the loss that it measures asks for
-//! ([`hosts`]). With `packet_ring` a packet socket stands in for the raw socket of IPv4 where it can
+//! ([`loss`]). With `packet_ring` a packet socket stands in for the raw socket of IPv4 where it can
 //! ([`ring`], [`ways`], [`packet`]). The kernel resets the connections that an open port offers, as it knows of none.
 
 mod block;

@@ -8,7 +8,7 @@ use crate::api::{OpenPort, PortCounts, PortState};
 use super::nmap::{Nmap, NmapError};
 use super::report::{HostTally, Reason, ScanReport, Sweep};
 use super::targets::scan_named;
-use super::{Observer, ScanError, ScanOptions, Targets, services, table};
+use super::{Checkpoint, Observer, Plan, ScanError, ScanOptions, Targets, services, table};
 
 /// Scans one host: sweeps its ports and, if the options say so, finds out which services the open
 /// ones carry. `target` is the target as given; if it is a name, TLS and HTTP are asked for that
@@ -47,6 +47,21 @@ pub async fn scan_host_thorough(
     // Of one target there is always a report.
     let report = run.hosts.pop().ok_or(ScanError::WorkerLost)?;
     Ok((report, failure))
+}
+
+/// The plans of TCP, as it was when an earlier scan is gone on with, and of UDP.
+pub(super) fn plans(targets: &Targets, options: &ScanOptions) -> Result<(Plan, Plan), ScanError> {
+    let seed = options.resume.map_or_else(rand::random, |at| at.seed);
+    let plan = Plan::new(targets.clone(), &options.ports, seed);
+    let udp = Plan::new(targets.clone(), &options.udp_ports, seed);
+    match options.resume {
+        _ if plan.is_empty() && udp.is_empty() => Err(ScanError::NoPorts),
+        Some(Checkpoint { total, .. }) if total != plan.len() => Err(ScanError::OtherScan {
+            expected: plan.len(),
+            found: total,
+        }),
+        _ => Ok((plan, udp)),
+    }
 }
 
 /// The address as a socket address, without a port.

@@ -15,7 +15,7 @@ use super::progress::{Steps, Sweeps, Watch};
 use super::rate::Rates;
 use super::report::{HostTally, ScanReport, ScanRun, Sweep, counts, describe};
 use super::reverse::Reverse;
-use super::scan::open_port;
+use super::scan::{open_port, plans};
 use super::services::{self, Job};
 use super::sweep::sweep;
 use super::{Checkpoint, Engine, Observer, Plan, Progress, ScanError, ScanOptions, Targets};
@@ -80,21 +80,6 @@ pub(super) async fn scan_named(
         ..Scan::new(targets, options, nmap, observer)?
     };
     scan.run().await
-}
-
-/// The plans of TCP, as it was when an earlier scan is gone on with, and of UDP.
-fn plans(targets: &Targets, options: &ScanOptions) -> Result<(Plan, Plan), ScanError> {
-    let seed = options.resume.map_or_else(rand::random, |at| at.seed);
-    let plan = Plan::new(targets.clone(), &options.ports, seed);
-    let udp = Plan::new(targets.clone(), &options.udp_ports, seed);
-    match options.resume {
-        _ if plan.is_empty() && udp.is_empty() => Err(ScanError::NoPorts),
-        Some(Checkpoint { total, .. }) if total != plan.len() => Err(ScanError::OtherScan {
-            expected: plan.len(),
-            found: total,
-        }),
-        _ => Ok((plan, udp)),
-    }
 }
 
 /// A scan under way.

@@ -166,7 +166,7 @@ fn bad_usage_is_2_and_nothing_is_sent() {
                 "--exclude-ports",
                 "-",
             ],
-            "leaves none",
+            "none is left to scan",
         ),
         (&["scan", "10.0.0.0/33"], "is no address, network or range"),
         (

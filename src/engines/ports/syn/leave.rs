@@ -29,8 +29,8 @@ pub enum Leaves {
         when: Instant,
         /// This holds for all hosts.
         all: bool,
-        /// Others wait for the same, most likely: a rate, and not whether one host is there.
-        known: bool,
+        /// It waits for a rate, as others do then, most likely; else for whether this host is there.
+        by_rate: bool,
     },
 }
 
@@ -44,7 +44,7 @@ impl Worker {
         let later = |when, all| Leaves::Later {
             when,
             all,
-            known: true,
+            by_rate: true,
         };
         if shared.careful.load(Ordering::Relaxed) && shared.hosts.exact() {
             match care(shared, &mut self.neighbours, probe, clock) {
@@ -54,7 +54,7 @@ impl Worker {
                     return Leaves::Later {
                         when: at(nanos),
                         all,
-                        known: false,
+                        by_rate: false,
                     };
                 }
             }

@@ -183,10 +183,10 @@ impl Worker {
                 Leaves::Never => {
                     self.unreachable(at, index, probe.host, Unreachable::Host, now);
                 }
-                Leaves::Later { when, all, known } => {
+                Leaves::Later { when, all, by_rate } => {
                     earliest = Some(earliest.map_or(when, |earliest| earliest.min(when)));
                     held += 1;
-                    passed_over += u32::from(known);
+                    passed_over += u32::from(by_rate);
                     let pending = self.blocks[at].pass_over(index);
                     if all || held >= pending || passed_over >= MOST_PASSED_OVER {
                         turn = earliest.map(Turn::Wait);

@@ -6,3 +6,4 @@
 //! alike.
 
 pub mod ports;
+pub mod web;

@@ -5,8 +5,10 @@
  * Makes a TAP device in each of the namespaces (names in /run/netns) and carries frames between them;
  * prints "ready" once both are there and ends on a signal, or when its parent ends. Each frame waits
  * DELAY +- JITTER (uniform; frames overtake each other, as they do on real paths) and is lost with
- * LOSS percent, both in each direction of its own. One thread a direction, each with a wheel of
- * 250 us slots. Carries more than 200,000 frames a second in one direction. */
+ * LOSS percent, both in each direction of its own. Two queues a device, which the kernel fills by
+ * flow, and a thread for each queue and direction with a wheel of 250 us slots: the one that delivers
+ * does the work of the receiver's network stack, too. Carries more than 200,000 frames a second in one
+ * direction. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -30,6 +32,7 @@
 #define SLOTS 16384 /* 4 s: the longest delay */
 #define FRAME 2048  /* more than an MTU of 1,500 with its header */
 #define IN_ONE_GO 256
+#define QUEUES 2
 
 struct frame {
     struct frame *next;
@@ -128,7 +131,7 @@ static void *carry(void *argument)
     return NULL;
 }
 
-static int open_tap(const char *namespace, const char *name)
+static void open_tap(const char *namespace, const char *name, int queues[QUEUES])
 {
     char path[256];
     snprintf(path, sizeof path, "/run/netns/%s", namespace);
@@ -138,20 +141,21 @@ static int open_tap(const char *namespace, const char *name)
         exit(1);
     }
     close(ns);
-    int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-    struct ifreq r = {.ifr_flags = IFF_TAP | IFF_NO_PI};
-    snprintf(r.ifr_name, sizeof r.ifr_name, "%s", name);
-    if (fd < 0 || ioctl(fd, TUNSETIFF, &r)) {
-        perror("/dev/net/tun");
-        exit(1);
+    for (int i = 0; i < QUEUES; i++) {
+        struct ifreq r = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE};
+        snprintf(r.ifr_name, sizeof r.ifr_name, "%s", name);
+        queues[i] = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+        if (queues[i] < 0 || ioctl(queues[i], TUNSETIFF, &r)) {
+            perror("/dev/net/tun");
+            exit(1);
+        }
     }
-    return fd;
 }
 
 int main(int argc, char **argv)
 {
-    static struct line there, back;
-    pthread_t thread;
+    static struct line lines[2 * QUEUES];
+    int near[QUEUES], far[QUEUES];
     if (argc != 8) {
         fprintf(stderr, "usage: delay NS_A TAP_A NS_B TAP_B DELAY_MS JITTER_MS LOSS_PERCENT\n");
         return 2;
@@ -164,16 +168,26 @@ int main(int argc, char **argv)
         fprintf(stderr, "delay: JITTER <= DELAY, both together < 3900 ms, LOSS 0 to 99\n");
         return 2;
     }
-    there.from = back.to = open_tap(argv[1], argv[2]);
-    there.to = back.from = open_tap(argv[3], argv[4]);
-    there.delay = back.delay = delay * 1e6;
-    there.jitter = back.jitter = jitter * 1e6;
-    there.loss = back.loss = loss / 100 * 4294967295.0;
-    there.seed = now_ns();
-    back.seed = ~there.seed;
+    open_tap(argv[1], argv[2], near);
+    open_tap(argv[3], argv[4], far);
+    uint64_t seed = now_ns();
+    for (int i = 0; i < 2 * QUEUES; i++) {
+        int there = i % 2, queue = i / 2;
+        lines[i] = (struct line){
+            .from = there ? near[queue] : far[queue],
+            .to = there ? far[queue] : near[queue],
+            .delay = delay * 1e6,
+            .jitter = jitter * 1e6,
+            .loss = loss / 100 * 4294967295.0,
+            .seed = random64(&seed),
+        };
+    }
     puts("ready");
     fflush(stdout);
-    if (pthread_create(&thread, NULL, carry, &there))
-        return 1;
-    carry(&back);
+    for (int i = 1; i < 2 * QUEUES; i++) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, carry, &lines[i]))
+            return 1;
+    }
+    carry(&lines[0]);
 }

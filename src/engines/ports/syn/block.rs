@@ -18,12 +18,18 @@ pub struct Block {
     /// When the round was sent completely; until then `None`.
     pub sent_at: Option<Instant>,
     /// How long its hosts may take to answer in this round, once that was looked at.
-    pub wait: Option<Duration>,
+    pub wait: Option<(bool, Duration)>,
     /// When every `timed`-th probe of the first round was sent, microseconds after `began`.
     samples: Box<[u32]>,
     timed: u32,
     /// Start of the first round.
     pub began: Instant,
+    /// When the first probe of a later round was sent.
+    again_at: Option<Instant>,
+    /// Answers in later rounds, and the longest time from the start of their round.
+    again: (u32, Duration),
+    /// No answer takes less time than this.
+    least: Duration,
 }
 
 /// Of a large block every so many-th probe is timed; the others are taken to have been sent with the
@@ -32,6 +38,9 @@ const SAMPLE_EVERY: u32 = 16;
 
 /// Up to this many probes each one is timed: few may answer, and slow ones are far apart.
 const SMALL: u32 = 16_384;
+
+/// So many answers tell how long they take.
+const ENOUGH: u32 = 8;
 
 /// An answer as the block sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +72,9 @@ impl Block {
             wait: None,
             samples: vec![u32::MAX; len.div_ceil(timed) as usize].into_boxed_slice(),
             began: now,
+            again_at: None,
+            again: (0, Duration::ZERO),
+            least: Duration::ZERO,
         }
     }
 
@@ -100,6 +112,9 @@ impl Block {
         if self.round == 0 && index.is_multiple_of(self.timed) {
             self.samples[(index / self.timed) as usize] = self.micros(now);
         }
+        if self.round > 0 {
+            self.again_at.get_or_insert(now);
+        }
         if self.pending.count == 0 {
             self.sent_at = Some(now);
         }
@@ -129,15 +144,22 @@ impl Block {
             // RFC 6298 §3, Karn: which probe is answered is not known.
             None
         };
-        Taken::First {
-            late: self.round > 0 && !still_pending,
-            rtt,
+        let late = self.round > 0 && !still_pending;
+        if let Some(at) = self.again_at.filter(|_| late) {
+            let (answers, longest) = self.again;
+            let took = now.saturating_duration_since(at);
+            // What comes sooner answers an earlier probe.
+            if took >= self.least {
+                self.again = (answers + 1, longest.max(took));
+            }
         }
+        Taken::First { late, rtt }
     }
 
-    /// Begins the next round, with those of the unanswered probes that `again` wants sent again. Says
-    /// whether there is any.
-    pub fn next_round(&mut self, mut again: impl FnMut(u32) -> bool) -> bool {
+    /// Begins the next round, with those of the unanswered probes that `again` wants sent again, on a way
+    /// that takes `least`. Says whether there is any.
+    pub fn next_round(&mut self, least: Duration, mut again: impl FnMut(u32) -> bool) -> bool {
+        self.least = least;
         let mut pending = self.unanswered.clone();
         let mut at = 0;
         while let Some(index) = pending.next(at) {
@@ -154,7 +176,16 @@ impl Block {
         self.round += 1;
         self.sent_at = None;
         self.wait = None;
+        self.again_at = None;
         true
+    }
+
+    /// How long the answers to what was sent again have taken, if there were enough of them: few packets
+    /// are sent then, and the queue of the first round is gone. Which probe each of them answers is not
+    /// known (RFC 6298 §3), but as long as few are late in all, most answer the last one.
+    pub fn again_took(&self) -> Option<Duration> {
+        let (answers, longest) = self.again;
+        (answers >= ENOUGH).then_some(longest)
     }
 
     /// The probes without an answer.
@@ -268,7 +299,7 @@ mod tests {
         for index in (0..100).filter(|index| ![5, 64, 99].contains(index)) {
             block.take(index, later);
         }
-        assert!(block.next_round(|index| index != 99));
+        assert!(block.next_round(Duration::ZERO, |index| index != 99));
         assert_eq!(block.sent_at, None);
         // Answered before it was sent again: slow, not lost.
         assert_eq!(
@@ -287,7 +318,26 @@ mod tests {
             }
         );
         assert_eq!(block.silent().collect::<Vec<_>>(), [99]);
-        assert!(!block.next_round(|_| false));
+        assert!(!block.next_round(Duration::ZERO, |_| false));
+    }
+
+    #[test]
+    fn what_is_sent_again_is_timed_from_the_start_of_its_round() {
+        let now = Instant::now();
+        let mut block = Block::new(0, 20, now);
+        send_all(&mut block, now);
+        block.take(0, now + Duration::from_secs(1));
+        let again = now + Duration::from_secs(2);
+        assert!(block.next_round(Duration::from_millis(2), |_| true));
+        // Before anything was sent again: late by itself, and no measure.
+        block.take(10, again);
+        send_all(&mut block, again);
+        for index in 1..9 {
+            block.take(index, again + Duration::from_millis(index.into()));
+        }
+        assert_eq!(block.again_took(), None);
+        block.take(9, again + Duration::from_millis(5));
+        assert_eq!(block.again_took(), Some(Duration::from_millis(8)));
     }
 
     #[test]

@@ -109,6 +109,7 @@ impl Worker {
         let Taken::First { late, rtt } = block.take(index, now) else {
             return;
         };
+        self.pace.answer();
         if let Some(micros) = rtt {
             let rtt = Duration::from_micros(micros.into());
             self.rtt = self.rtt.sample(rtt);

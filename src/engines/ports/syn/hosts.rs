@@ -234,7 +234,7 @@ impl Hosts {
 }
 
 /// More than this share of late answers is no accident of the way: the host answers only so often.
-const TOO_LATE: f64 = 0.25;
+pub const TOO_LATE: f64 = 0.25;
 
 /// So many answers make a share.
 const ENOUGH: u32 = 20;

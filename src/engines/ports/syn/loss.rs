@@ -16,17 +16,6 @@ impl Loss {
         (f64::from(self.late) + 1.0) / (f64::from(self.answered) + 2.0)
     }
 
-    /// The same answers, on a way that loses as much as that one, if that is more.
-    pub fn with_share_of(self, other: Self) -> Self {
-        if other.share() <= self.share() {
-            return self;
-        }
-        // A share is less than one.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let late = (f64::from(self.answered) * other.share()).ceil() as u32;
-        Self { late, ..self }
-    }
-
     /// After so many rounds, whether another one may still bring an answer. Each round loses the same
     /// share, so that of the `answered` ones `answered × share^rounds` are still missing.
     pub fn wants_more(self, rounds: u32) -> bool {
@@ -52,5 +41,8 @@ mod tests {
         // 5 % lost each way: 65,535 × 0.0975^7 = 0.005.
         assert_eq!(rounds(65_535, 6_390), 7);
         assert_eq!(rounds(200, 20), 5);
+        // 256 hosts together need more than each by itself: 1 % lost each way.
+        assert_eq!(rounds(1_000, 20), 3);
+        assert_eq!(rounds(256_000, 5_120), 5);
     }
 }

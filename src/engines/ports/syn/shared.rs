@@ -163,18 +163,23 @@ impl Shared {
     }
 
     /// How long the round of a block waits for the slowest of the hosts that have not answered all of
-    /// it: a far one among near ones, and one that was not heard of yet, as it may be far.
-    pub fn longest_wait(&self, block: &Block) -> Duration {
+    /// it: a far one among near ones, and one that was not heard of yet, as it may be far. Where `typical`
+    /// is what a queue made of the way, those that are no slower than twice that are not waited for.
+    pub fn longest_wait(&self, block: &Block, typical: Option<RttEstimator>) -> Duration {
         if self.hosts.only_one() {
             // What holds for all is its own.
             return Duration::ZERO;
         }
+        let most = typical.and_then(|rtt| Some(rtt.timeout()? * 2));
         let probes = block.silent().filter_map(|index| {
             let probe = self.plan.at(block.start + u64::from(index))?;
             Some(self.hosts.of(probe.host))
         });
         let waits = probes.filter(|host| !host.absent()).map(|host| {
             let rtt = host.rtt();
+            if rtt.timeout().is_some() && rtt.timeout() <= most {
+                return Duration::ZERO;
+            }
             // One whose answers were not timed has given them in time.
             match rtt.timeout().is_none() && host.is_heard() {
                 true => Duration::ZERO,
@@ -239,21 +244,28 @@ mod tests {
         let three = shared("10.0.0.1-3");
         let mut block = Block::new(0, 3, now);
         // Of nobody anything was heard: they may be far.
-        assert_eq!(three.longest_wait(&block), FIRST_TIMEOUT);
+        assert_eq!(three.longest_wait(&block, None), FIRST_TIMEOUT);
         for host in 0..3 {
             three.hosts.answer(host, false);
         }
-        assert_eq!(three.longest_wait(&block), Duration::ZERO);
+        assert_eq!(three.longest_wait(&block, None), Duration::ZERO);
         three.hosts.of(0).took(ms(1));
-        assert_eq!(three.longest_wait(&block), MIN_TIMEOUT);
+        assert_eq!(three.longest_wait(&block, None), MIN_TIMEOUT);
         three.hosts.of(2).took(ms(300));
-        assert_eq!(three.longest_wait(&block), ms(900));
+        assert_eq!(three.longest_wait(&block, None), ms(900));
+        // In a hurry only for what is far.
+        let typical = |rtt| Some(RttEstimator::default().sample(ms(rtt)));
+        assert_eq!(three.longest_wait(&block, typical(40)), ms(900));
+        assert_eq!(three.longest_wait(&block, typical(150)), Duration::ZERO);
         let (place, _) = three.plan.place([10, 0, 0, 3].into(), 80).unwrap();
         block.take(u32::try_from(place).unwrap(), now);
-        assert_eq!(three.longest_wait(&block), MIN_TIMEOUT);
+        assert_eq!(three.longest_wait(&block, None), MIN_TIMEOUT);
         // Nobody waits for who is not there.
         let absent = shared("10.0.0.1-2");
         (0..2).for_each(|host| absent.hosts.is_absent(host));
-        assert_eq!(absent.longest_wait(&Block::new(0, 2, now)), Duration::ZERO);
+        assert_eq!(
+            absent.longest_wait(&Block::new(0, 2, now), None),
+            Duration::ZERO
+        );
     }
 }

@@ -12,10 +12,11 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::engines::ports::Probe;
 use crate::engines::ports::listen::Message;
 use crate::engines::ports::report::SweepStats;
-use crate::engines::ports::rtt::RttEstimator;
+use crate::engines::ports::rtt::{MIN_TIMEOUT, RttEstimator};
 
 use super::block::Block;
 use super::hear::ICMP_EVERY;
+use super::hosts::TOO_LATE;
 use super::leave::Leaves;
 use super::loss::Loss;
 use super::mmsg::{self, BATCH, Incoming, Outgoing};
@@ -69,6 +70,9 @@ const LOSS_ROUNDS: u32 = 7;
 
 /// How long the worker sleeps at most, so that it sees the end of the scan in time.
 const LONGEST_SLEEP: Duration = Duration::from_millis(50);
+
+/// A later round waits so many times as long as its slowest answer took.
+const HURRY: u32 = 3;
 
 /// Wait for room in the way out.
 const RESOURCE_WAIT: Duration = Duration::from_millis(1);
@@ -358,18 +362,32 @@ impl Worker {
     /// and then as long as it takes those of which one is missing.
     fn is_over(&mut self, at: usize, now: Instant) -> bool {
         let block = &self.blocks[at];
-        let (round, known) = (block.round, block.wait);
-        let Some(sent) = block.sent_at.filter(|at| now >= *at + self.patience(round)) else {
+        let (patience, typical) = self.patience(block);
+        let Some(sent) = block.sent_at.filter(|at| now >= *at + patience) else {
             return false;
         };
-        let wait = known.unwrap_or_else(|| self.shared.longest_wait(&self.blocks[at]));
-        self.blocks[at].wait = Some(wait);
+        let key = typical.is_some();
+        let known = block.wait.filter(|(hurried, _)| *hurried == key);
+        let (_, wait) = known.unwrap_or_else(|| (key, self.shared.longest_wait(block, typical)));
+        self.blocks[at].wait = Some((key, wait));
         now >= sent + wait
     }
 
-    /// How long a round waits for answers after its last packet, by what all hosts take.
-    fn patience(&self, round: u32) -> Duration {
-        self.shared.patience(self.rtt, round)
+    /// How long a round of a block waits for answers after its last packet, by what all hosts take; and
+    /// what the typical host seemed to take, if that was more than it takes now.
+    fn patience(&self, block: &Block) -> (Duration, Option<RttEstimator>) {
+        let wanted = self.shared.patience(self.rtt, block.round);
+        // While first rounds are sent they fill a queue, and late answers are of the round before.
+        let quiet = self.blocks.iter().all(|block| block.round > 0)
+            && self.shared.next_place() >= self.shared.plan.len();
+        let took = block
+            .again_took()
+            .filter(|_| quiet && self.loss.share() < TOO_LATE);
+        let hurried = took.map(|took| (took * HURRY).max(MIN_TIMEOUT));
+        match hurried.filter(|hurried| *hurried < wanted) {
+            Some(hurried) => (hurried, Some(self.rtt)),
+            None => (wanted, None),
+        }
     }
 
     /// Begins the next round of a block, where there is one to be made.
@@ -383,7 +401,7 @@ impl Worker {
         }
         let all = self.loss;
         let elapsed = now.saturating_duration_since(shared.began);
-        block.next_round(|index| {
+        block.next_round(self.pace.least(), |index| {
             if rounds <= shared.retries {
                 return true;
             }
@@ -394,9 +412,8 @@ impl Worker {
             if host.slow_down(elapsed) {
                 return true;
             }
-            let own = host.loss();
-            own.wants_more(rounds)
-                || (own.answered > 0 && own.with_share_of(all).wants_more(rounds))
+            // Where anything is lost at all, what is missing may be anybody's.
+            (all.late > 0 && all.wants_more(rounds)) || host.loss().wants_more(rounds)
         })
     }
 
@@ -432,8 +449,11 @@ impl Worker {
     /// When the next round may begin.
     fn next_due(&self, now: Instant) -> Instant {
         let due = |block: &Block| {
-            let patience = self.patience(block.round);
-            Some(block.sent_at? + block.wait.map_or(patience, |wait| wait.max(patience)))
+            let (patience, typical) = self.patience(block);
+            let known = block
+                .wait
+                .filter(|(hurried, _)| *hurried == typical.is_some());
+            Some(block.sent_at? + known.map_or(patience, |(_, wait)| wait.max(patience)))
         };
         let next = self.blocks.iter().filter_map(due).min();
         next.unwrap_or(now + LONGEST_SLEEP).min(now + LONGEST_SLEEP)

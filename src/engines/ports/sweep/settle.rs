@@ -53,6 +53,10 @@ impl Worker {
                 self.shared.hosts.host(task.host).is_closed();
                 self.decide();
             }
+            // A link that is down may be up a moment later.
+            Answer::NoRoute(NoWay::Net) if u32::from(task.attempt) < self.shared.retries => {
+                self.unanswered(task, now);
+            }
             Answer::NoRoute(why) => {
                 self.answers += 1;
                 self.no_way(task, why);

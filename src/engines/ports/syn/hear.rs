@@ -107,6 +107,10 @@ impl Worker {
             return;
         };
         let Taken::First { late, rtt } = block.take(index, now) else {
+            // It is told of again; or an ICMP error came first, of a router that knew no way for a moment.
+            if answer.said == Said::Accepted && host.was_unreachable() {
+                let _ = self.messages.send(Message::Late(from, answer.port, target));
+            }
             return;
         };
         self.pace.answer();
@@ -152,8 +156,10 @@ impl Worker {
             .find_map(|(at, block)| Some((at, block.index(place)?)));
         // Of an address behind a router it means the router.
         let own = error.own && error.why == Unreachable::Host;
-        if own && self.shared.sources.may_be_on_link(error.to) {
-            self.shared.hosts.is_absent(target);
+        let on_link = own && self.shared.sources.may_be_on_link(error.to);
+        if on_link && !self.shared.hosts.is_absent(target) {
+            // It is asked for once more.
+            return;
         }
         if let Some((at, index)) = found
             && self.unreachable(at, index, target, error.why, now)

@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::engines::ports::limits::Groups;
@@ -17,6 +17,8 @@ pub struct Hosts {
     groups: Groups,
     /// Hosts of which it is not known yet whether they are there, and to which packets have gone.
     felt: AtomicU32,
+    /// An answer came only to a later packet: others may have been lost, too.
+    lossy: AtomicBool,
 }
 
 /// Whether a host is there, while packets are sent with care: those for addresses that nobody has are
@@ -69,6 +71,8 @@ pub struct Host {
     rtt: AtomicU64,
     /// Whether anybody has this address on our own network: see [`Presence`].
     presence: AtomicU8,
+    /// It was asked for twice.
+    asked_again: AtomicBool,
     /// Packets sent while nothing was heard of it, and when the first of them was sent.
     unheard: AtomicU32,
     first: AtomicU64,
@@ -82,6 +86,7 @@ impl Hosts {
             states: (0..groups.len()).map(|_| Host::default()).collect(),
             groups,
             felt: AtomicU32::new(0),
+            lossy: AtomicBool::new(false),
         }
     }
 
@@ -143,6 +148,9 @@ impl Hosts {
             }
             // The kernel forgets whom it did not find.
             (Some(_), _) if asked >= PATIENCE => {
+                if self.once_more(host) {
+                    return Care::Later(now);
+                }
                 self.settle(host, Presence::Absent);
                 Care::Absent
             }
@@ -172,24 +180,44 @@ impl Hosts {
     /// An answer came from a target; `late` when the probe had been sent again before.
     pub fn answer(&self, target: u64, late: bool) {
         let host = self.of(target);
-        host.late.fetch_add(u32::from(late), Ordering::Relaxed);
+        if late {
+            host.late.fetch_add(1, Ordering::Relaxed);
+            self.lossy.store(true, Ordering::Relaxed);
+        }
         if host.answered.fetch_add(1, Ordering::Relaxed) == 0 {
             self.settle(host, Presence::There);
         }
     }
 
     /// Nobody has the address of a target, this machine says. Of one that has answered this is believed
-    /// for the packet that it is about, and no longer: it was there, and may be again.
-    pub fn is_absent(&self, target: u64) {
+    /// for the packet that it is about, and no longer: it was there, and may be again. Says whether it is
+    /// believed.
+    pub fn is_absent(&self, target: u64) -> bool {
         let host = self.of(target);
         if !self.exact() || host.is_heard() {
-            return;
+            return true;
+        }
+        if !host.absent() && self.once_more(host) {
+            return false;
         }
         self.settle(host, Presence::Absent);
         // Another worker may just have heard of it.
         if host.is_heard() {
             self.settle(host, Presence::There);
         }
+        true
+    }
+
+    /// Where packets are lost, so are the kernel's questions who has an address: it asks three times, and
+    /// is made to do so once more. Says whether it is.
+    fn once_more(&self, host: &Host) -> bool {
+        if !self.lossy.load(Ordering::Relaxed) || host.asked_again.swap(true, Ordering::Relaxed) {
+            return false;
+        }
+        self.give_back(host);
+        host.first.store(0, Ordering::Relaxed);
+        host.unheard.store(0, Ordering::Release);
+        true
     }
 
     /// It is known whether a host is there.
@@ -349,14 +377,23 @@ impl Host {
         self.no_way[why as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A port that was taken to be silent is open after all.
+    /// The network has said so of some port.
+    pub fn was_unreachable(&self) -> bool {
+        let said = |count: &AtomicU32| count.load(Ordering::Relaxed) > 0;
+        self.no_way.iter().any(said)
+    }
+
+    /// A port that was taken to be silent, or out of reach, is open after all.
     pub fn was_open(&self) {
         self.open.fetch_add(1, Ordering::Relaxed);
-        let less = |silent: u32| Some(silent.saturating_sub(1));
-        // It always has a value to store.
-        let _ = self
-            .silent
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        let less = |count: u32| count.checked_sub(1);
+        std::iter::once(&self.silent)
+            .chain(&self.no_way)
+            .find(|count| {
+                count
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
+                    .is_ok()
+            });
     }
 
     fn tally(&self) -> HostTally {

@@ -76,6 +76,45 @@ fn a_host_that_has_answered_is_not_given_up() {
 }
 
 #[test]
+fn where_packets_are_lost_the_kernel_asks_twice() {
+    let hosts = Hosts::new(3);
+    let silent = || Some(Neighbour::Silent);
+    hosts.answer(2, true);
+    for target in [0, 1] {
+        assert!(hosts.goes(target, 1, true));
+    }
+    assert_eq!(
+        hosts.care(0, 1 + PATIENCE, 9, silent),
+        Care::Later(1 + PATIENCE)
+    );
+    assert_eq!(hosts.care(0, 1 + PATIENCE, 9, silent), Care::Go);
+    assert!(hosts.goes(0, 1 + PATIENCE, true));
+    assert_eq!(hosts.care(0, 1 + 2 * PATIENCE, 9, silent), Care::Absent);
+    // The same where the kernel says so in an ICMP error.
+    assert!(!hosts.is_absent(1) && !hosts.of(1).absent());
+    assert!(hosts.is_absent(1) && hosts.of(1).absent());
+    assert_eq!(hosts.felt.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn what_is_open_after_all_is_counted_once() {
+    let hosts = Hosts::new(1);
+    let host = hosts.of(0);
+    assert!(!host.was_unreachable());
+    host.has_no_way(Unreachable::Network);
+    assert!(host.was_unreachable());
+    host.silent.fetch_add(1, Ordering::Relaxed);
+    let total = || {
+        let tally = host.tally();
+        (tally.open, tally.silent, tally.net_unreach)
+    };
+    host.was_open();
+    assert_eq!(total(), (1, 0, 1));
+    host.was_open();
+    assert_eq!(total(), (2, 0, 0));
+}
+
+#[test]
 fn what_is_felt_for_no_longer_makes_room() {
     let hosts = Hosts::new(4);
     for target in 0..3 {

@@ -5,7 +5,7 @@
 //! ([`cookie`]), and the plan tells which probe an address and port are. Each worker has sockets and a
 //! port of its own ([`socket`]), takes stretches of the plan ([`block`]), sends a batch, takes what has
 //! come, and sends again what got no answer, as often as the loss that it measures asks for
-//! ([`loss`]). With `packet_ring` a packet socket stands in for the raw socket of IPv4 where it can
+//! ([`rounds`], [`loss`]). With `packet_ring` a packet socket stands in for the raw socket of IPv4 where it can
 //! ([`ring`], [`ways`], [`packet`]). The kernel resets the connections that an open port offers, as it knows of none.
 
 mod block;
@@ -20,6 +20,7 @@ mod notes;
 mod pace;
 mod packet;
 mod ring;
+mod rounds;
 mod routes;
 mod shared;
 mod socket;
@@ -87,8 +88,11 @@ pub(super) async fn sweep(
         result.stats.add(stats);
     }
     if let Some(source) = way.shared.take_fatal() {
-        let addr = plan.targets().nth(0).unwrap_or(IpAddr::from([0, 0, 0, 0]));
-        return Err(ScanError::NotPermitted { addr, source });
+        if way.shared.sent.load(Ordering::Relaxed) == 0 {
+            return Err(not_permitted(&plan, source));
+        }
+        // What was found until then is kept.
+        way.notes.say(format!("the sweep ended early: {source}"));
     }
     result.notes = way.notes.take();
     let checkpoint = way.checkpoint();
@@ -96,6 +100,11 @@ pub(super) async fn sweep(
     result.checkpoint = result.incomplete.then_some(checkpoint);
     result.hosts = way.shared.hosts.tallies();
     Ok(result)
+}
+
+fn not_permitted(plan: &Plan, source: io::Error) -> ScanError {
+    let addr = plan.targets().nth(0).unwrap_or(IpAddr::from([0, 0, 0, 0]));
+    ScanError::NotPermitted { addr, source }
 }
 
 /// A sweep under way. Its threads end soon after it is dropped.

@@ -61,6 +61,8 @@ pub struct Shared {
 
 /// So many packets must be forbidden, and none let out, before the sweep is given up.
 const FORBIDDEN: u64 = 16;
+/// No more hosts than this are tried for that.
+const FORBIDDEN_HOSTS: u64 = 4096;
 
 /// Hosts that one worker feels for: the buffer of a socket (`net.core.wmem_default`) has room for some
 /// 270 packets that wait, and the kernel's table for 1,024 addresses (`gc_thresh3`).
@@ -145,7 +147,8 @@ impl Shared {
     /// A packet was not let out by this machine.
     pub fn forbid(&self, why: io::Error) {
         let forbidden = self.forbidden.fetch_add(1, Ordering::Relaxed) + 1;
-        let enough = FORBIDDEN.min(self.plan.len());
+        let hosts = self.plan.targets().len().min(FORBIDDEN_HOSTS);
+        let enough = (FORBIDDEN * hosts).min(self.plan.len());
         if forbidden >= enough && self.sent.load(Ordering::Relaxed) == 0 {
             self.fail(why);
         }
@@ -262,7 +265,7 @@ mod tests {
         assert_eq!(three.longest_wait(&block, None), MIN_TIMEOUT);
         // Nobody waits for who is not there.
         let absent = shared("10.0.0.1-2");
-        (0..2).for_each(|host| absent.hosts.is_absent(host));
+        assert!((0..2).all(|host| absent.hosts.is_absent(host)));
         assert_eq!(
             absent.longest_wait(&Block::new(0, 2, now), None),
             Duration::ZERO

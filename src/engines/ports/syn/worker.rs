@@ -12,11 +12,10 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::engines::ports::Probe;
 use crate::engines::ports::listen::Message;
 use crate::engines::ports::report::SweepStats;
-use crate::engines::ports::rtt::{MIN_TIMEOUT, RttEstimator};
+use crate::engines::ports::rtt::RttEstimator;
 
 use super::block::Block;
 use super::hear::ICMP_EVERY;
-use super::hosts::TOO_LATE;
 use super::leave::Leaves;
 use super::loss::Loss;
 use super::mmsg::{self, BATCH, Incoming, Outgoing};
@@ -65,14 +64,8 @@ const MOST_BLOCKS: usize = 64;
 /// After so many probes in a row that may not be sent yet, the worker waits.
 const MOST_PASSED_OVER: u32 = 64;
 
-/// Rounds beyond those asked for, when answers get lost.
-const LOSS_ROUNDS: u32 = 7;
-
 /// How long the worker sleeps at most, so that it sees the end of the scan in time.
-const LONGEST_SLEEP: Duration = Duration::from_millis(50);
-
-/// A later round waits so many times as long as its slowest answer took.
-const HURRY: u32 = 3;
+pub(super) const LONGEST_SLEEP: Duration = Duration::from_millis(50);
 
 /// Wait for room in the way out.
 const RESOURCE_WAIT: Duration = Duration::from_millis(1);
@@ -240,8 +233,7 @@ impl Worker {
         let family = match (probe.addr, &self.v4, &self.v6) {
             (IpAddr::V4(to), Some(sockets), _) => {
                 let Some(from) = self.shared.sources.to(to, &self.routes) else {
-                    self.unreachable(at, index, probe.host, Unreachable::Network, now);
-                    return;
+                    return self.not_let_out(at, index, probe.host, Unreachable::Network, now);
                 };
                 wire::syn_v4(&mut packet, from, to, self.syn(probe, sockets.port));
                 Family::V4
@@ -341,122 +333,17 @@ impl Worker {
         let mut blocks = self.blocks.iter().enumerate();
         let found = blocks.find_map(|(at, block)| Some((at, block.index(place)?)));
         if let Some((at, index)) = found {
-            self.unreachable(at, index, target, why, Instant::now());
+            self.not_let_out(at, index, target, why, Instant::now());
         }
     }
 
-    /// Ends the blocks that are decided, and begins the next round of those that waited long enough.
-    fn turn_rounds(&mut self, now: Instant) {
-        let mut at = 0;
-        while at < self.blocks.len() {
-            let done = self.blocks[at].unanswered() == 0;
-            if done || (self.is_over(at, now) && !self.again(at, now)) {
-                self.retire(at);
-            } else {
-                at += 1;
-            }
-        }
-    }
-
-    /// Whether the round of a block has waited long enough for answers: as long as it takes most hosts,
-    /// and then as long as it takes those of which one is missing.
-    fn is_over(&mut self, at: usize, now: Instant) -> bool {
-        let block = &self.blocks[at];
-        let (patience, typical) = self.patience(block);
-        let Some(sent) = block.sent_at.filter(|at| now >= *at + patience) else {
-            return false;
-        };
-        let key = typical.is_some();
-        let known = block.wait.filter(|(hurried, _)| *hurried == key);
-        let (_, wait) = known.unwrap_or_else(|| (key, self.shared.longest_wait(block, typical)));
-        self.blocks[at].wait = Some((key, wait));
-        now >= sent + wait
-    }
-
-    /// How long a round of a block waits for answers after its last packet, by what all hosts take; and
-    /// what the typical host seemed to take, if that was more than it takes now.
-    fn patience(&self, block: &Block) -> (Duration, Option<RttEstimator>) {
-        let wanted = self.shared.patience(self.rtt, block.round);
-        // While first rounds are sent they fill a queue, and late answers are of the round before.
-        let quiet = self.blocks.iter().all(|block| block.round > 0)
-            && self.shared.next_place() >= self.shared.plan.len();
-        let took = block
-            .again_took()
-            .filter(|_| quiet && self.loss.share() < TOO_LATE);
-        let hurried = took.map(|took| (took * HURRY).max(MIN_TIMEOUT));
-        match hurried.filter(|hurried| *hurried < wanted) {
-            Some(hurried) => (hurried, Some(self.rtt)),
-            None => (wanted, None),
-        }
-    }
-
-    /// Begins the next round of a block, where there is one to be made.
-    fn again(&mut self, at: usize, now: Instant) -> bool {
-        let shared = &self.shared;
+    /// A probe could not be sent. A link that is down may be up in the next round.
+    fn not_let_out(&mut self, at: usize, index: u32, target: u64, why: Unreachable, now: Instant) {
         let block = &mut self.blocks[at];
-        self.stats.timeouts += u64::from(block.unanswered());
-        let (rounds, start) = (block.round + 1, block.start);
-        if shared.retries == 0 || rounds > shared.retries + LOSS_ROUNDS {
-            return false;
+        if why == Unreachable::Network && block.round < self.shared.retries {
+            return block.sent(index, now);
         }
-        let all = self.loss;
-        let elapsed = now.saturating_duration_since(shared.began);
-        block.next_round(self.pace.least(), |index| {
-            if rounds <= shared.retries {
-                return true;
-            }
-            let Some(probe) = shared.plan.at(start + u64::from(index)) else {
-                return false;
-            };
-            let host = shared.hosts.of(probe.host);
-            if host.slow_down(elapsed) {
-                return true;
-            }
-            // Where anything is lost at all, what is missing may be anybody's.
-            (all.late > 0 && all.wants_more(rounds)) || host.loss().wants_more(rounds)
-        })
-    }
-
-    /// What is left of a block is silent.
-    fn retire(&mut self, at: usize) {
-        let block = self.blocks.remove(at);
-        for index in block.silent() {
-            if let Some(probe) = self.shared.plan.at(block.start + u64::from(index)) {
-                let host = self.shared.hosts.of(probe.host);
-                match host.absent() {
-                    true => host.has_no_way(Unreachable::Host),
-                    false => drop(host.silent.fetch_add(1, Ordering::Relaxed)),
-                }
-            }
-        }
-        self.shared
-            .decided
-            .fetch_add(u64::from(block.unanswered()), Ordering::Relaxed);
-        self.moved = true;
-        self.publish_low();
-    }
-
-    fn publish_low(&self) {
-        let low = self
-            .blocks
-            .iter()
-            .map(|block| block.start)
-            .min()
-            .unwrap_or(u64::MAX);
-        self.low.store(low, Ordering::SeqCst);
-    }
-
-    /// When the next round may begin.
-    fn next_due(&self, now: Instant) -> Instant {
-        let due = |block: &Block| {
-            let (patience, typical) = self.patience(block);
-            let known = block
-                .wait
-                .filter(|(hurried, _)| *hurried == typical.is_some());
-            Some(block.sent_at? + known.map_or(patience, |(_, wait)| wait.max(patience)))
-        };
-        let next = self.blocks.iter().filter_map(due).min();
-        next.unwrap_or(now + LONGEST_SLEEP).min(now + LONGEST_SLEEP)
+        self.unreachable(at, index, target, why, now);
     }
 
     /// Waits for answers until then.

@@ -49,7 +49,7 @@ pub struct Options {
     #[arg(long, value_name = "PORTS")]
     pub exclude_ports: Option<String>,
     /// UDP ports to scan: top20, 53,161, snmp; none with "".
-    #[arg(long, value_name = "PORTS")]
+    #[arg(long, value_name = "PORTS", visible_alias = "udp")]
     pub udp_ports: Option<String>,
     /// What sends the probes of TCP.
     #[arg(long, value_enum)]

@@ -62,8 +62,8 @@ pub struct Args {
     #[arg(long, value_name = "PORTS", conflicts_with = "resume")]
     exclude_ports: Option<String>,
     /// UDP ports: --udp alone is top20; --udp=53,161, --udp=snmp,ntp.
-    #[arg(long, value_name = "PORTS", num_args = 0..=1, require_equals = true,
-          default_missing_value = "top20", conflicts_with = "resume")]
+    #[arg(long, visible_alias = "udp-ports", value_name = "PORTS", num_args = 0..=1,
+          require_equals = true, default_missing_value = "top20", conflicts_with = "resume")]
     udp: Option<String>,
     /// No UDP ports, whatever the quality.
     #[arg(long, conflicts_with_all = ["udp", "resume"])]

@@ -181,7 +181,10 @@ impl Whole {
             // As any other program would make it: the umask takes away from that.
             .permissions(Permissions::from_mode(0o666))
             .tempfile_in(directory)
-            .with_context(|| path.display().to_string())?;
+            // Its own message names the temporary file.
+            .map_err(|error| {
+                anyhow::anyhow!("{}: {}", path.display(), io::Error::from(error.kind()))
+            })?;
         Ok(Self { file, path })
     }
 

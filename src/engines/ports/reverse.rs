@@ -29,6 +29,8 @@ type Lookup = fn(&IpAddr) -> Option<String>;
 pub(super) struct Reverse {
     seats: Arc<Semaphore>,
     late: AtomicU32,
+    /// Lookups that took too long, in all.
+    missed: AtomicU32,
     /// How long a name is waited for, its turn included.
     limit: Duration,
     lookup: Lookup,
@@ -44,6 +46,7 @@ impl Reverse {
         Self {
             seats: Arc::new(Semaphore::new(AT_ONCE)),
             late: AtomicU32::new(0),
+            missed: AtomicU32::new(0),
             limit,
             lookup,
         }
@@ -63,13 +66,26 @@ impl Reverse {
             }
             Err(_) => {
                 self.late.fetch_add(1, Relaxed);
+                self.missed.fetch_add(1, Relaxed);
                 None
             }
         }
     }
 
+    /// What to tell of names that are missing because the resolver was too slow.
+    pub fn note(&self) -> Option<String> {
+        if self.gave_up() {
+            return Some("the resolver does not answer: some hosts have no name".to_owned());
+        }
+        let missed = self.missed.load(Relaxed);
+        let limit = self.limit.as_secs();
+        (missed > 0).then(|| {
+            format!("the resolver did not answer within {limit} s for {missed} addresses: they have no name")
+        })
+    }
+
     /// The resolver did not answer for so long that it is not asked any more.
-    pub fn gave_up(&self) -> bool {
+    fn gave_up(&self) -> bool {
         self.late.load(Relaxed) >= MOST_LATE
     }
 
@@ -129,6 +145,7 @@ mod tests {
         for _ in 0..MOST_LATE {
             assert!(!names.gave_up());
             assert_eq!(names.name(ADDR).await, None);
+            assert!(names.note().unwrap().contains("resolver"));
         }
         assert!(names.gave_up());
     }

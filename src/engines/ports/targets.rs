@@ -166,9 +166,7 @@ impl<'a> Scan<'a> {
         let rest = self.reports(&mut found, &mut run);
         let failure = self.services(rest, found, &mut run, sweeps.sum()).await;
         notes.extend(failure.as_ref().map(|error| format!("nmap: {error}")));
-        if self.reverse.as_ref().is_some_and(Reverse::gave_up) {
-            notes.push("the resolver does not answer: some hosts have no name".to_owned());
-        }
+        notes.extend(self.reverse.as_ref().and_then(Reverse::note));
         run.notes = notes;
         run.hosts.sort_by_key(|report| report.addr);
         run.finished_at = Utc::now();

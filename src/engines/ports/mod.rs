@@ -26,7 +26,7 @@ mod plan;
 mod portset;
 mod profile;
 mod progress;
-mod rate;
+pub(in crate::engines) mod rate;
 mod report;
 mod reverse;
 mod rtt;

@@ -33,11 +33,11 @@ pub(crate) struct Rates {
 }
 
 /// How much of missed time may be made up for, nanoseconds.
-const SLACK: u64 = 4_000_000;
+pub(in crate::engines) const SLACK: u64 = 4_000_000;
 
 /// How long before its time leave is given, nanoseconds. Who has it sleeps until then by a precise
 /// clock; who has it not need not be woken for each single attempt.
-const AHEAD: u64 = 4_000_000;
+pub(in crate::engines) const AHEAD: u64 = 4_000_000;
 
 /// Service probes at the same time, where file descriptors allow it; each needs two at most.
 const MOST_SEATS: usize = 256;
@@ -133,7 +133,12 @@ impl Rates {
 }
 
 /// Takes the next free time of a bucket, unless that is after `latest`: then says when it is.
-fn reserve(bucket: &AtomicU64, interval: u64, now: u64, latest: u64) -> Result<u64, u64> {
+pub(in crate::engines) fn reserve(
+    bucket: &AtomicU64,
+    interval: u64,
+    now: u64,
+    latest: u64,
+) -> Result<u64, u64> {
     let mut next = bucket.load(Ordering::Relaxed);
     loop {
         let start = next.max(now.saturating_sub(SLACK));
@@ -150,7 +155,7 @@ fn reserve(bucket: &AtomicU64, interval: u64, now: u64, latest: u64) -> Result<u
 
 /// Nanoseconds between attempts: 1.3 % less often than the cap would have it, and at low rates four
 /// attempts a second less, or a quarter.
-fn interval(rate: u32) -> u64 {
+pub(in crate::engines) fn interval(rate: u32) -> u64 {
     let thousandths = u64::from(rate) * 1000;
     let less = (thousandths / 4).min(4000).max(thousandths / 77);
     match rate {
@@ -159,7 +164,7 @@ fn interval(rate: u32) -> u64 {
     }
 }
 
-fn nanos(duration: Duration) -> u64 {
+pub(in crate::engines) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX / 4)
 }
 

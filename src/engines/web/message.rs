@@ -96,8 +96,8 @@ pub enum FetchError {
     /// The connection ended within the response.
     #[error("{0} closed the connection: {1}")]
     Closed(String, String),
-    /// The target's time is over, or the work was cancelled; nothing was sent.
-    #[error("stopped before {0} was asked for")]
+    /// The target's time is over, or the work was cancelled, before there was an answer.
+    #[error("stopped before {0} answered")]
     Stopped(String),
 }
 

@@ -26,6 +26,9 @@ const ENOUGH: u32 = 5;
 /// The part of 503s or of errors in a stretch that is too much. Single 503s belong to single pages.
 const TOO_MANY: f64 = 0.1;
 
+/// Fewer of them than this are chance.
+const FEW: u32 = 3;
+
 /// Answers take too long when they take so many times as long as the quickest stretch, and so much
 /// longer.
 const SLOWER: f64 = 4.0;
@@ -171,11 +174,11 @@ impl Adapt {
         let seconds = now.saturating_duration_since(window.since).as_secs_f64();
         let all = window.count();
         let part = |number: u32| f64::from(number) / f64::from(all.max(1));
-        if all >= ENOUGH && part(window.failures) >= TOO_MANY {
+        if window.failures >= FEW && part(window.failures) >= TOO_MANY {
             let reason = format!("{} of {all} requests failed", window.failures);
             return self.slow_down_from(HALF, reason, now, f64::from(all) / seconds);
         }
-        if all >= ENOUGH && part(window.unavailable) >= TOO_MANY {
+        if window.unavailable >= FEW && part(window.unavailable) >= TOO_MANY {
             let reason = format!(
                 "it answered 503 to {} of {all} requests",
                 window.unavailable
@@ -247,3 +250,7 @@ impl Adapt {
         self.reason = None;
     }
 }
+
+#[cfg(test)]
+#[path = "adapt_tests.rs"]
+mod tests;

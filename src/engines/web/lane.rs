@@ -221,6 +221,7 @@ impl Lane {
                 head: options.max_headers,
                 body: ask.body_limit,
                 silence: options.read_timeout,
+                start,
                 end: options.deadline.map_or(end, |deadline| deadline.min(end)),
                 large: &shared.large,
                 to_head: *ask.method == Method::HEAD,

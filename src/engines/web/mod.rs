@@ -14,9 +14,13 @@ mod client;
 mod cookies;
 mod decode;
 mod dial;
+#[cfg(test)]
+mod fuzz_tests;
 mod h1;
 mod h2;
 mod host;
+#[cfg(test)]
+mod hostile_tests;
 mod lane;
 mod message;
 mod options;
@@ -24,7 +28,10 @@ mod pace;
 mod place;
 mod redirect;
 mod retry_after;
+pub mod robots;
 mod tls;
+#[cfg(test)]
+mod tls_tests;
 
 pub use client::Client;
 pub use lane::{Answer, Host, Lane};
@@ -32,3 +39,4 @@ pub use message::{Fetch, FetchError, Request, Response, TlsSeen};
 pub use options::{Auth, ClientOptions};
 pub use pace::Pace;
 pub use redirect::{redirect_target, resolve as resolve_location};
+pub use robots::Robots;

@@ -94,7 +94,6 @@ impl Connection {
 
     pub(super) async fn write(&mut self, bytes: &[u8]) -> Result<(), Break> {
         let Self { stream, clock, .. } = self;
-        clock.wait();
         clock
             .within(async {
                 stream.write_all(bytes).await?;
@@ -113,7 +112,6 @@ impl Connection {
         let Self {
             stream, buf, clock, ..
         } = self;
-        clock.wait();
         if buf.capacity() - buf.len() < ROOM.min(most) {
             buf.reserve(ROOM.min(most));
         }
@@ -156,15 +154,16 @@ impl Clock {
         }
     }
 
-    /// A request begins.
-    pub(super) fn start(&mut self, silence: Duration, end: Instant) {
+    /// A request begins: now.
+    pub(super) fn start(&mut self, silence: Duration, now: Instant, end: Instant) {
         self.silence = silence;
         self.end = end;
+        self.wait(now);
     }
 
-    /// A wait begins.
-    fn wait(&mut self) {
-        self.next = (Instant::now() + self.silence).min(self.end);
+    /// Something came: the silence begins anew.
+    pub(super) fn wait(&mut self, now: Instant) {
+        self.next = (now + self.silence).min(self.end);
         if self.sleep.deadline() > self.next {
             self.sleep.as_mut().reset(self.next);
         }

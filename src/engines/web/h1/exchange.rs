@@ -23,6 +23,8 @@ pub(crate) struct Limits<'a> {
     pub body: usize,
     /// Longest silence.
     pub silence: Duration,
+    /// When it begins: now.
+    pub start: Instant,
     /// When all must be over.
     pub end: Instant,
     /// Seats for bodies that are not small: so many are in memory at the same time.
@@ -61,7 +63,7 @@ impl Connection {
     ) -> Result<Exchange, (Break, bool)> {
         self.buf.clear();
         self.body.clear();
-        self.clock.start(limits.silence, limits.end);
+        self.clock.start(limits.silence, limits.start, limits.end);
         self.write(request).await.map_err(|why| (why, true))?;
         let (head, head_end) = match self.head(limits).await {
             Ok(head) => head,
@@ -124,6 +126,9 @@ impl Connection {
                     "more than {} bytes of headers",
                     limits.head
                 )));
+            }
+            if seen > 0 {
+                self.clock.wait(Instant::now());
             }
             if self.fill(limits.head.max(SMALL)).await? == 0 {
                 return Err(Break::Closed(match seen {
@@ -208,6 +213,7 @@ impl Connection {
         have: usize,
         limits: &Limits<'a>,
     ) -> Result<(), Break> {
+        self.clock.wait(Instant::now());
         if seat.is_none() && have > SMALL {
             let taken = self.clock.within(limits.large.acquire()).await?;
             *seat = taken.ok();

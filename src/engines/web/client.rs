@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header;
+use http::{HeaderMap, header};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
 use url::Url;
@@ -176,14 +176,14 @@ impl Client {
             .body_limit
             .unwrap_or(usize::MAX)
             .min(self.shared.options.max_body);
-        let lines = self.lines(&host.state, &request);
+        let headers = self.headers(&host.state, &request);
         let response = match host.state.speaks_http2() {
-            true => h2::send(&host, &request, &lines.1, limit).await?,
+            true => h2::send(&host, &request, &headers, limit).await?,
             false => None,
         };
         let response = match response {
             Some(response) => response,
-            None => Self::send_http1(&host, request, &lines.0, limit).await?,
+            None => Self::send_http1(&host, request, &headers, limit).await?,
         };
         if let Some(cookies) = &self.shared.cookies {
             cookies.keep(&response);
@@ -194,14 +194,18 @@ impl Client {
     async fn send_http1(
         host: &Host,
         request: Request,
-        lines: &[u8],
+        headers: &HeaderMap,
         limit: usize,
     ) -> Result<Response, FetchError> {
         let path = path_of(&request.url);
+        let mut lines = format!("Host: {}\r\n", host.state.origin.authority()).into_bytes();
+        headers
+            .iter()
+            .for_each(|(name, value)| host::line(&mut lines, name, value));
         let ask = Ask {
             method: &request.method,
             path: path.as_bytes(),
-            lines,
+            lines: &lines,
             body_limit: limit,
         };
         let mut lane = host.lane().await?;
@@ -224,8 +228,8 @@ impl Client {
         })
     }
 
-    /// The headers of a request as lines of HTTP/1.1, Host included, and as a map without it.
-    fn lines(&self, state: &HostState, request: &Request) -> (Vec<u8>, header::HeaderMap) {
+    /// The headers of a request, but Host.
+    fn headers(&self, state: &HostState, request: &Request) -> HeaderMap {
         let mut all = state.defaults.clone();
         if self.shared.options.compression && !all.contains_key(header::ACCEPT_ENCODING) {
             let (name, value) = host::codings();
@@ -245,12 +249,7 @@ impl Client {
                 all.append(name, value.clone());
             }
         }
-        let mut lines = format!("Host: {}\r\n", state.origin.authority()).into_bytes();
-        if !state.speaks_http2() {
-            all.iter()
-                .for_each(|(name, value)| host::line(&mut lines, name, value));
-        }
-        (lines, all)
+        all
     }
 
     /// Sets the cap anew, for all hosts, at once.

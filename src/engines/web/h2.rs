@@ -14,7 +14,7 @@ use super::adapt::Seen;
 use super::client::path_of;
 use super::decode;
 use super::dial::Dialled;
-use super::h1::{Break, Connection};
+use super::h1::{Break, Connection, SMALL};
 use super::host::HostState;
 use super::lane::Host;
 use super::retry_after::retry_after;
@@ -179,7 +179,16 @@ async fn read(
 ) -> Result<(Vec<u8>, bool), Break> {
     let shared = &*host.shared;
     let mut all = Vec::new();
+    let mut seat = None;
     loop {
+        if seat.is_none() && all.len() > SMALL {
+            let free = timeout_at(end, shared.large.acquire());
+            let taken = shared.unless_stopped(free).await.ok_or(Break::Stopped)?;
+            let Ok(taken) = taken else {
+                return Ok((all, true));
+            };
+            seat = taken.ok();
+        }
         let silence = (Instant::now() + shared.options.read_timeout).min(end);
         let frame = shared
             .unless_stopped(timeout_at(silence, body.frame()))

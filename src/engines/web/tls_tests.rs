@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{TcpListener, TcpStream};
@@ -53,11 +54,14 @@ async fn serve(stream: TokioIo<TlsStream<TcpStream>>, most: usize) {
     let h2 = stream.inner().get_ref().1.alpn_protocol() == Some(b"h2");
     let (left, over) = (AtomicUsize::new(most), Arc::new(Notify::new()));
     let told = Arc::clone(&over);
-    let service = service_fn(move |_| {
+    let service = service_fn(move |request: http::Request<Incoming>| {
         if left.fetch_sub(1, Ordering::Relaxed) == 1 {
             told.notify_one();
         }
-        async { Ok::<_, Infallible>(http::Response::new(Full::new(Bytes::from("hello")))) }
+        // Whichever protocol it came by, first or not.
+        let whole = request.headers().contains_key("user-agent");
+        let body = if whole { "hello" } else { "who?" };
+        async move { Ok::<_, Infallible>(http::Response::new(Full::new(Bytes::from(body)))) }
     });
     if h2 {
         let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());

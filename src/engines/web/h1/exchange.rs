@@ -12,7 +12,7 @@ use super::head::{self, Framing, Head};
 const MOST_INTERIM: usize = 16;
 
 /// Up to here a body is read without asking whether there is room for it.
-const SMALL: usize = 128 * 1024;
+pub(crate) const SMALL: usize = 128 * 1024;
 
 /// What an exchange is held to.
 #[derive(Debug, Clone, Copy)]

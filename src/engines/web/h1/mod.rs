@@ -7,7 +7,7 @@ mod exchange;
 mod head;
 
 pub(super) use connection::{Break, Connection, Stream};
-pub(super) use exchange::{Exchange, Limits};
+pub(super) use exchange::{Exchange, Limits, SMALL};
 pub(super) use head::{headers, value};
 
 /// What the fuzz targets ask of the parsers here.

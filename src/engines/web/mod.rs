@@ -28,7 +28,7 @@ mod pace;
 mod place;
 mod redirect;
 mod retry_after;
-pub mod robots;
+mod robots;
 mod tls;
 #[cfg(test)]
 mod tls_tests;
@@ -39,4 +39,4 @@ pub use message::{Fetch, FetchError, Request, Response, TlsSeen};
 pub use options::{Auth, ClientOptions};
 pub use pace::Pace;
 pub use redirect::{redirect_target, resolve as resolve_location};
-pub use robots::Robots;
+pub use robots::{ROBOTS_LIMIT, Robots};

@@ -5,5 +5,6 @@
 //! its caller about progress through a trait of its own. Agents, tests and the benchmarks use it
 //! alike.
 
+pub mod enumerate;
 pub mod ports;
 pub mod web;

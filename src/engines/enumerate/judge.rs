@@ -1,8 +1,10 @@
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
+use super::Options;
 use super::candidate::Candidate;
 use super::features::{Seen, title};
 use super::place::{Known, Place, PlaceKey};
@@ -103,20 +105,24 @@ pub(super) struct Judge<'a> {
     places: Mutex<HashMap<PlaceKey, Arc<OnceCell<Arc<Place>>>>>,
     /// Beginnings of paths that a rule of the server answers alike, with the answer.
     rules: Mutex<Vec<(String, Signature)>>,
+    /// The server answers at random: one more answer for what is not there is no change.
+    pub fickle: AtomicBool,
     head: bool,
     force: bool,
+    methods: bool,
 }
 
 impl<'a> Judge<'a> {
-    /// That knows nothing yet. `head`: ask by HEAD first. `force`: all without an extension is a
-    /// directory.
-    pub fn new(sender: &'a Sender<'a>, head: bool, force: bool) -> Self {
+    /// That knows nothing yet.
+    pub fn new(sender: &'a Sender<'a>, options: &Options) -> Self {
         Self {
             sender,
             places: Mutex::default(),
             rules: Mutex::default(),
-            head,
-            force,
+            fickle: AtomicBool::new(false),
+            head: options.head,
+            force: options.force_recursion,
+            methods: options.methods,
         }
     }
 
@@ -284,7 +290,7 @@ impl<'a> Judge<'a> {
             let far = akin.is_some_and(|s| s.is_far_from(&other_seen));
             fresh = place.learn(&other_seen) || far;
         }
-        if fresh {
+        if fresh && !self.fickle.load(Ordering::Relaxed) {
             return Ok(Verdict::Changed(Trouble::of(&other)));
         }
         if matches!(
@@ -301,6 +307,10 @@ impl<'a> Judge<'a> {
             return Ok(Verdict::Missing);
         }
         let directory = self.is_directory(path, key, &answer, &seen).await?;
+        let methods = match self.methods {
+            true => self.methods(path).await,
+            false => None,
+        };
         let title = title(&answer.body).map(|text| {
             let text = String::from_utf8_lossy(text);
             let words: Vec<_> = text
@@ -326,7 +336,7 @@ impl<'a> Judge<'a> {
             directory,
             source: candidate.source,
             prefix,
-            methods: None,
+            methods,
             priority_score: 0.0,
             priority_factors: Vec::new(),
         })))
@@ -341,11 +351,13 @@ impl<'a> Judge<'a> {
         place: &Place,
         seen: &Seen,
     ) -> Result<bool, FetchError> {
-        match place.akin(seen) {
-            Some(signature) if signature.varies() => {}
-            _ => return Ok(true),
-        }
         let again = self.sender.get(path).await?;
+        if again.is_gone() || again.status != seen.status {
+            return Ok(false);
+        }
+        if !place.akin(seen).is_some_and(|signature| signature.varies()) {
+            return Ok(true);
+        }
         let again = Seen::new(&again, &path[key.directory.len()..]);
         let steady = is_steady(seen, &again);
         self.random(key, 10, place).await?;
@@ -394,6 +406,18 @@ impl<'a> Judge<'a> {
         rules.any(|(begin, signature)| {
             path.starts_with(begin) && signature.likeness(seen) == Likeness::Same
         })
+    }
+
+    /// What the server says that may be done with a path.
+    async fn methods(&self, path: &str) -> Option<Vec<String>> {
+        let answer = self.sender.ask(http::Method::OPTIONS, path).await.ok()?;
+        let allowed = answer.header(&http::header::ALLOW)?.split(',');
+        let mut names: Vec<_> = allowed
+            .map(|name| name.trim().to_ascii_uppercase())
+            .collect();
+        names.retain(|name| name.len() <= 20 && name.bytes().all(|b| b.is_ascii_uppercase()));
+        names.truncate(20);
+        Some(names)
     }
 
     /// What counts as a directory: a path that redirects to itself with a slash; one with a slash that is

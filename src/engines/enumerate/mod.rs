@@ -7,7 +7,10 @@
 //! `crate::api` and `crate::fleet` only. Requests go by [`web::Fetch`](crate::engines::web::Fetch),
 //! which holds to scope and rate.
 
+mod backups;
 mod candidate;
+mod cms;
+mod detect;
 mod echo;
 mod features;
 mod judge;
@@ -17,6 +20,7 @@ mod queue;
 mod recover;
 mod report;
 mod run;
+mod score;
 mod send;
 mod signature;
 #[cfg(test)]
@@ -24,8 +28,13 @@ mod site;
 mod words;
 
 #[cfg(test)]
+mod fuzz_tests;
+#[cfg(test)]
+mod resume_tests;
+#[cfg(test)]
 mod run_tests;
 
+pub use cms::Cms;
 pub use options::{Observer, Options, Progress, Unobserved};
 pub use queue::Checkpoint;
 pub use report::{Ended, Found, Interference, Report, Source, Strain};

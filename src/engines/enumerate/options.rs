@@ -14,6 +14,10 @@ pub struct Options {
     pub words: Arc<WordList>,
     /// Extensions, without their dot, that each word without one is tried with besides.
     pub extensions: Vec<String>,
+    /// Without any: those of the technology that the server shows.
+    pub detect_extensions: bool,
+    /// Find out the CMS and ask for its usual paths.
+    pub cms: bool,
     /// Paths from the server's root that were found on others, with the weight that they got from that
     /// (0 to 1): asked for first, the heaviest first, and their weight counts in the priority.
     pub learned: Vec<(String, f64)>,
@@ -64,6 +68,8 @@ impl Options {
             base,
             words,
             extensions: Vec::new(),
+            detect_extensions: true,
+            cms: true,
             learned: Vec::new(),
             spidered: Vec::new(),
             concurrency: 50,

@@ -66,6 +66,9 @@ impl PlaceKey {
     }
 }
 
+/// With so many different redirects for what is not there, where they lead to is taken for chance.
+const REDIRECTS: usize = 3;
+
 /// What is known of a place.
 #[derive(Debug, Default)]
 pub(super) struct Place {
@@ -106,6 +109,16 @@ impl Place {
         let mut signatures = self.lock();
         if let Some(signature) = signatures.iter_mut().find(|s| s.is_akin(seen)) {
             signature.learn(seen);
+            return false;
+        }
+        let redirects = signatures
+            .iter()
+            .filter(|s| s.redirects() && s.has_status(seen));
+        if redirects.clone().count() >= REDIRECTS {
+            // Each leads elsewhere: what they have in common is where they begin.
+            let common = Signature::with_common_begin(redirects, seen);
+            signatures.retain(|s| !s.redirects() || !s.has_status(seen));
+            signatures.push(common);
             return false;
         }
         signatures.push(Signature::new(seen));

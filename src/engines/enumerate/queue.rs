@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::candidate::{Candidate, word_at};
 use super::place::Place;
 use super::report::{Found, Source};
-use super::{Options, WordList};
+use super::{Cms, Options, WordList};
 
 /// The number of a job.
 pub(super) type JobId = u32;
@@ -26,7 +26,8 @@ pub struct Checkpoint {
     jobs: Vec<Job>,
     /// What was found.
     pub found: Vec<Found>,
-    pub(super) extensions: Vec<String>,
+    extensions: Vec<String>,
+    pub(super) cms: Option<Cms>,
 }
 
 /// A list to be asked for in a directory.
@@ -125,7 +126,7 @@ impl Queue {
     }
 
     /// As it is, with what was found.
-    pub fn checkpoint(&self, found: &[Found]) -> Checkpoint {
+    pub fn checkpoint(&self, found: &[Found], cms: Option<&Cms>) -> Checkpoint {
         let jobs = self.jobs.values().map(|(job, running)| Job {
             position: running.in_flight.first().map_or(running.cursor, |at| *at),
             ..job.clone()
@@ -136,6 +137,7 @@ impl Queue {
             jobs: jobs.collect(),
             found: found.to_vec(),
             extensions: self.extensions.clone(),
+            cms: cms.cloned(),
         }
     }
 

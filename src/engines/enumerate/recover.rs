@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::features::Seen;
@@ -16,6 +17,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// So many complaints within one stretch count as a block.
 const MANY_STRAINS: u32 = 20;
+
+/// After so many new answers for what is not there the server is taken for one that answers at random.
+const MANY_CHANGES: u32 = 8;
 
 /// Between looks whether the caller wants to end.
 const SLICE: Duration = Duration::from_millis(50);
@@ -97,6 +101,12 @@ impl Run<'_> {
         if now.is_ok() && !told {
             // It was over at once, or one place of the server has one more answer for what is not there.
             // That is known now; what was decided meanwhile may have been taken for it.
+            self.changes += 1;
+            if self.changes == MANY_CHANGES {
+                self.judge.fickle.store(true, Ordering::Relaxed);
+                self.notes
+                    .push("what is not there is answered in ever new ways".to_owned());
+            }
             let good = self.good.clone();
             self.rewind(&good);
             return true;

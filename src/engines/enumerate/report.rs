@@ -1,6 +1,8 @@
 use serde::{Deserialize, Serialize};
 
-use super::WordNotes;
+use serde_json::{Value, json};
+
+use super::{Cms, WordNotes};
 
 /// Where a candidate comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +115,8 @@ pub struct Report {
     pub interference: Vec<Interference>,
     /// Other things worth knowing, for people.
     pub notes: Vec<String>,
+    /// What the site is made with.
+    pub cms: Option<Cms>,
     /// Requests sent.
     pub requests: u64,
     /// Candidates that were decided.
@@ -125,4 +129,49 @@ pub struct Report {
     pub words: WordNotes,
     /// Where to go on, if it did not end complete.
     pub resume: Option<super::Checkpoint>,
+}
+
+/// As many paths as the hub takes in one submission.
+const MOST_SUBMITTED: usize = 10_000;
+
+impl Report {
+    /// The result as the hub takes it: `result` of `POST /daemon/enumeration/`, heuristics format. A run
+    /// that was blocked before it found anything is a failed attempt. Of more paths than the hub takes
+    /// those of the highest priority are sent.
+    pub fn heuristics(&self, wordlist: &str) -> Value {
+        let mut found: Vec<_> = self.found.iter().collect();
+        found.sort_by(|a, b| b.priority_score.total_cmp(&a.priority_score));
+        let paths = found.iter().take(MOST_SUBMITTED).map(|found| {
+            json!({
+                "path": found.path,
+                "status": found.status,
+                "size": found.size,
+                "content_type": found.content_type,
+                "response_time": found.response_time_ms,
+                "priority_score": found.priority_score,
+                "priority_factors": found.priority_factors,
+            })
+        });
+        let paths: Vec<_> = paths.collect();
+        let cms = self.cms.as_ref().map(
+            |cms| json!({"cms": cms.name, "version": cms.version, "confidence": cms.confidence}),
+        );
+        let blocked = self.ended == Ended::Blocked && self.found.is_empty();
+        let reason = self.interference.last().map(|last| &last.detail);
+        json!({
+            "success": !blocked,
+            "reason": reason.filter(|_| blocked),
+            "target": self.base,
+            "paths_discovered": paths,
+            "enumeration_results": [{
+                "tool": "recon-suzu",
+                "paths_found": self.found.len(),
+                "requests": self.requests,
+                "ended": self.ended,
+                "interference": self.interference,
+            }],
+            "cms_detection": cms,
+            "enumeration_metadata": {"tool_used": "recon-suzu", "wordlist_used": wordlist},
+        })
+    }
 }

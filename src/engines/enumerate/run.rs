@@ -7,14 +7,16 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
+use super::backups::{backups, is_backup};
 use super::candidate::Candidate;
 use super::judge::{Judge, Trouble, Verdict};
 use super::place::{Place, PlaceKey};
 use super::queue::{Next, Queue};
 use super::recover::{Canary, check};
 use super::report::{Ended, Found, Interference, Report, Source, Strain};
+use super::score::score;
 use super::send::{Answer, Sender};
-use super::{Checkpoint, Observer, Options, Progress};
+use super::{Checkpoint, Cms, Observer, Options, Progress, cms, detect};
 use crate::engines::web::{Fetch, FetchError};
 
 /// How often the caller is asked whether it wants to go on, when nothing else happens.
@@ -59,12 +61,16 @@ pub async fn enumerate(
         return Err(EnumerateError::NoBase(options.base.to_string()));
     }
     let sender = Sender::new(fetch, &options.base, options.body_limit);
-    let judge = Judge::new(&sender, options.head, options.force_recursion);
+    let judge = Judge::new(&sender, options);
     let root = sender.get(base).await?;
-    let queue = Queue::new(options, options.extensions.clone());
+    let extensions = match options.extensions.is_empty() && options.detect_extensions {
+        true => detect::extensions(&root, &options.spidered),
+        false => options.extensions.clone(),
+    };
+    let queue = Queue::new(options, extensions);
     let reference = judge.fresh_place(&PlaceKey::plain(base)).await?;
     let mut run = Run::new(options, observer, &sender, &judge, queue, reference, base);
-    run.begin(&root)?;
+    run.begin(&root).await?;
     let ended = run.work().await;
     Ok(run.finish(ended))
 }
@@ -92,11 +98,13 @@ pub(super) struct Run<'a> {
     pub canaries: Vec<Canary>,
     pub found: Vec<Found>,
     paths: HashMap<String, usize>,
+    learned: HashMap<&'a str, f64>,
+    cms: Option<Cms>,
     /// Where all was well last.
     pub good: Checkpoint,
     pub trouble: Option<Trouble>,
     pub interference: Vec<Interference>,
-    notes: Vec<String>,
+    pub notes: Vec<String>,
     /// Requests under way at most; only ever less.
     pub limit: usize,
     /// Time between requests, after the server complained.
@@ -105,6 +113,7 @@ pub(super) struct Run<'a> {
     /// Times that the server was waited for since all was well.
     pub waits: u32,
     pub strains: u32,
+    pub changes: u32,
     /// It was a check that told of the trouble.
     pub check_failed: bool,
     failures: u32,
@@ -139,7 +148,13 @@ impl<'a> Run<'a> {
             canaries: Vec::new(),
             found: Vec::new(),
             paths: HashMap::new(),
-            good: queue.checkpoint(&[]),
+            learned: options
+                .learned
+                .iter()
+                .map(|(path, weight)| (&**path, *weight))
+                .collect(),
+            cms: None,
+            good: queue.checkpoint(&[], None),
             queue,
             trouble: None,
             interference: Vec::new(),
@@ -150,6 +165,7 @@ impl<'a> Run<'a> {
             waits: 0,
             strains: 0,
             check_failed: false,
+            changes: 0,
             failures: 0,
             lost: Vec::new(),
             lost_twice: false,
@@ -164,7 +180,7 @@ impl<'a> Run<'a> {
     }
 
     /// Fills the queue, anew or as it was.
-    fn begin(&mut self, root: &Answer) -> Result<(), EnumerateError> {
+    async fn begin(&mut self, root: &Answer) -> Result<(), EnumerateError> {
         if !Judge::is_missing(&self.reference, root, "") {
             self.canaries.push(Canary::new(&self.base, root.status));
         }
@@ -173,6 +189,7 @@ impl<'a> Run<'a> {
                 return Err(EnumerateError::OtherRun);
             }
             self.rewind(at);
+            self.cms.clone_from(&at.cms);
             self.good = at.clone();
             return Ok(());
         }
@@ -180,8 +197,16 @@ impl<'a> Run<'a> {
         learned.sort_by(|a, b| b.1.total_cmp(&a.1));
         let learned = learned.into_iter().map(|(path, _)| path).collect();
         self.add_paths("", 0, Source::Learned, learned);
+        if self.options.cms {
+            self.cms = cms::detect(self.sender, &self.base, root).await;
+            if let Some(cms) = &self.cms {
+                let paths = cms::paths(&cms.name).iter();
+                let paths = paths.map(|path| format!("{}{path}", self.base)).collect();
+                self.add_paths("", 0, Source::Cms, paths);
+            }
+        }
         self.add_directory(&self.base.clone(), 0);
-        self.good = self.queue.checkpoint(&self.found);
+        self.good = self.queue.checkpoint(&self.found, self.cms.as_ref());
         Ok(())
     }
 
@@ -294,7 +319,7 @@ impl<'a> Run<'a> {
         }
         match check(self.judge, &self.reference, &self.canaries, &self.base).await {
             Ok(()) => {
-                self.is_well(self.queue.checkpoint(&self.found));
+                self.is_well(self.queue.checkpoint(&self.found, self.cms.as_ref()));
                 Some(Ended::Complete)
             }
             Err(trouble) => {
@@ -328,7 +353,7 @@ impl<'a> Run<'a> {
             if self.since_check >= self.options.check_every && !self.checking {
                 self.checking = true;
                 self.since_check = 0;
-                let at = Box::new(self.queue.checkpoint(&self.found));
+                let at = Box::new(self.queue.checkpoint(&self.found, self.cms.as_ref()));
                 let (reference, canaries) = (Arc::clone(&self.reference), self.canaries.clone());
                 let base = self.base.clone();
                 flight.push(Box::pin(async move {
@@ -440,7 +465,7 @@ impl<'a> Run<'a> {
     }
 
     /// Takes what was found, unless it is known.
-    fn take(&mut self, found: Found) -> bool {
+    fn take(&mut self, mut found: Found) -> bool {
         let key = found.path.to_lowercase();
         if let Some(at) = self.paths.get(&key) {
             let known = &self.found[*at];
@@ -453,6 +478,8 @@ impl<'a> Run<'a> {
                 return false;
             }
         }
+        let learned = self.learned.get(&*found.path).copied();
+        score(&mut found, &self.base, self.cms.as_ref(), learned);
         self.observer.found(&found);
         if self.canaries.len() < 3 && !found.prefix {
             self.canaries.push(Canary::new(&found.path, found.status));
@@ -460,6 +487,13 @@ impl<'a> Run<'a> {
         if found.directory {
             let directory = format!("{}/", found.path.trim_end_matches('/'));
             self.add_directory(&directory, found.depth + 1);
+        }
+        let copies = self.options.backups && !found.prefix && !is_backup(&found.path);
+        if copies && (found.directory || found.status == 200) {
+            let parent = found.path.trim_end_matches('/');
+            let parent = parent[..=parent.rfind('/').unwrap_or(0)].to_owned();
+            let copies = backups(&found.path, found.directory);
+            self.add_paths(&parent, found.depth, Source::Backup, copies);
         }
         self.paths.insert(key, self.found.len());
         self.found.push(found);
@@ -509,6 +543,7 @@ impl<'a> Run<'a> {
             found: self.found,
             interference: self.interference,
             notes: self.notes,
+            cms: self.cms,
             requests: self.sender.sent(),
             candidates,
             unanswered: self.unanswered,

@@ -76,6 +76,38 @@ impl Signature {
             }
     }
 
+    /// Whether it is of redirects.
+    pub fn redirects(&self) -> bool {
+        self.location.is_some()
+    }
+
+    /// Whether the status is that of an answer.
+    pub fn has_status(&self, seen: &Seen) -> bool {
+        self.status == seen.status
+    }
+
+    /// A signature for redirects to wherever begins as all of these do.
+    pub fn with_common_begin<'a>(redirects: impl Iterator<Item = &'a Self>, seen: &Seen) -> Self {
+        let mut all = Self::new(seen);
+        let begins = redirects
+            .filter_map(|s| s.location.as_ref())
+            .map(Template::begin);
+        if let Some(location) = &mut all.location {
+            let mut common = location.begin().to_owned();
+            for begin in begins {
+                let same = common
+                    .chars()
+                    .zip(begin.chars())
+                    .take_while(|(a, b)| a == b);
+                let length = same.map(|(c, _)| c.len_utf8()).sum();
+                common.truncate(length);
+            }
+            location.parts = vec![common];
+            location.open = true;
+        }
+        all
+    }
+
     /// Whether it sends to the same path with a slash at its end.
     pub fn appends_slash(&self) -> bool {
         self.location.as_ref().is_some_and(Template::appends_slash)
@@ -183,6 +215,8 @@ fn without(tokens: &[u32], others: &[u32]) -> Vec<u32> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Template {
     parts: Vec<String>,
+    /// Whatever may follow.
+    open: bool,
 }
 
 impl Template {
@@ -197,12 +231,12 @@ impl Template {
         let parts = parts.filter(|(i, part)| *i == 0 || *i == last || !part.is_empty());
         Self {
             parts: parts.map(|(_, part)| part.to_owned()).collect(),
+            open: false,
         }
     }
 
     /// Whether a redirect is this one with the path of another request in it.
     fn matches(&self, location: &str, echo: &Echo) -> bool {
-        let location = settle(location);
         fn go(parts: &[String], rest: &[u8], echo: &Echo, budget: &mut u32) -> bool {
             *budget = budget.saturating_sub(1);
             let Some((first, after)) = parts.split_first() else {
@@ -220,7 +254,15 @@ impl Template {
                 head.eq_ignore_ascii_case(form) && go(after, tail, echo, budget)
             })
         }
-        go(&self.parts, location.as_bytes(), echo, &mut 1000)
+        let location = settle(location);
+        match self.open {
+            true => location.starts_with(self.begin()),
+            false => go(&self.parts, location.as_bytes(), echo, &mut 1000),
+        }
+    }
+
+    fn begin(&self) -> &str {
+        self.parts.first().map_or("", String::as_str)
     }
 
     fn appends_slash(&self) -> bool {

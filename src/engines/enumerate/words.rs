@@ -296,6 +296,14 @@ mod tests {
     }
 
     #[test]
+    fn packaged_list_is_whole() {
+        let list = WordList::packaged();
+        assert!((8_000..=20_000).contains(&list.len()), "{}", list.len());
+        assert_eq!(list.notes(), WordNotes::default());
+        assert_eq!(list.get(0), Some("robots.txt"));
+    }
+
+    #[test]
     fn million_words_fit() {
         let text: String = (0..1_000_000).map(|i| format!("word-{i:07}\n")).collect();
         let list = WordList::of_text(text.as_bytes());

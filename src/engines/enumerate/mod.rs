@@ -13,6 +13,7 @@ mod cms;
 mod detect;
 mod echo;
 mod features;
+mod finds;
 mod judge;
 mod options;
 mod place;
@@ -40,16 +41,3 @@ pub use queue::Checkpoint;
 pub use report::{Ended, Found, Interference, Report, Source, Strain};
 pub use run::{EnumerateError, enumerate};
 pub use words::{WordList, WordNotes};
-
-/// What a spider saw, as names to try in a directory: each segment of each path.
-fn spidered_names(spidered: &[String], directory: &str) -> Vec<String> {
-    let mut names = std::collections::BTreeSet::new();
-    for path in spidered {
-        let path = path.split(['?', '#']).next().unwrap_or_default();
-        names.extend(path.split('/').filter(|segment| !segment.is_empty()));
-    }
-    names
-        .into_iter()
-        .map(|name| format!("{directory}{name}"))
-        .collect()
-}

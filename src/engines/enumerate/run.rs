@@ -1,4 +1,4 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,14 +7,12 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
-use super::backups::{backups, is_backup};
 use super::candidate::Candidate;
 use super::judge::{Judge, Trouble, Verdict};
 use super::place::{Place, PlaceKey};
 use super::queue::{Next, Queue};
 use super::recover::{Canary, check};
 use super::report::{Ended, Found, Interference, Report, Source, Strain};
-use super::score::score;
 use super::send::{Answer, Sender};
 use super::{Checkpoint, Cms, Observer, Options, Progress, cms, detect};
 use crate::engines::web::{Fetch, FetchError};
@@ -97,9 +95,9 @@ pub(super) struct Run<'a> {
     /// What is there and should be later on.
     pub canaries: Vec<Canary>,
     pub found: Vec<Found>,
-    paths: HashMap<String, usize>,
-    learned: HashMap<&'a str, f64>,
-    cms: Option<Cms>,
+    pub paths: HashMap<String, usize>,
+    pub learned: HashMap<&'a str, f64>,
+    pub cms: Option<Cms>,
     /// Where all was well last.
     pub good: Checkpoint,
     pub trouble: Option<Trouble>,
@@ -109,23 +107,23 @@ pub(super) struct Run<'a> {
     pub limit: usize,
     /// Time between requests, after the server complained.
     pub interval: Duration,
-    next_send: Instant,
+    pub next_send: Instant,
     /// Times that the server was waited for since all was well.
     pub waits: u32,
     pub strains: u32,
     pub changes: u32,
     /// It was a check that told of the trouble.
     pub check_failed: bool,
-    failures: u32,
-    lost: Vec<Candidate>,
-    lost_twice: bool,
-    unanswered: u64,
-    since_check: u64,
-    checking: bool,
-    calibrating: bool,
-    stopped: bool,
-    case_insensitive: bool,
-    started: Instant,
+    pub failures: u32,
+    pub lost: Vec<Candidate>,
+    pub lost_twice: bool,
+    pub unanswered: u64,
+    pub since_check: u64,
+    pub checking: bool,
+    pub calibrating: bool,
+    pub stopped: bool,
+    pub case_insensitive: bool,
+    pub started: Instant,
 }
 
 impl<'a> Run<'a> {
@@ -208,71 +206,6 @@ impl<'a> Run<'a> {
         self.add_directory(&self.base.clone(), 0);
         self.good = self.queue.checkpoint(&self.found, self.cms.as_ref());
         Ok(())
-    }
-
-    /// Adds whole paths, of which those below the base are taken.
-    fn add_paths(&mut self, directory: &str, depth: u32, source: Source, paths: Vec<String>) {
-        let directory = if directory.is_empty() {
-            &self.base
-        } else {
-            directory
-        };
-        let usable = |path: &String| {
-            let below = path.strip_prefix(directory);
-            below.is_some_and(|below| super::words::is_usable(below.as_bytes()))
-        };
-        let paths = paths
-            .into_iter()
-            .filter_map(|path| String::from_utf8(super::words::encode(path.as_bytes())).ok());
-        let paths = paths.filter(usable).collect();
-        self.queue.add_paths(directory, depth, source, paths);
-    }
-
-    pub(super) fn add_directory(&mut self, directory: &str, depth: u32) {
-        let name = directory.trim_end_matches('/').rsplit('/').next();
-        let name = name.unwrap_or_default();
-        let seldom = directory.split('/').filter(|part| *part == name).count() < 3;
-        let room = self.queue.directories() < self.options.max_directories;
-        if depth > self.options.depth || !(seldom || name.is_empty()) {
-            return;
-        }
-        if !room {
-            let note = format!(
-                "not gone into, as {} directories were: {directory} and perhaps more",
-                self.options.max_directories
-            );
-            if !self.notes.iter().any(|n| n.starts_with("not gone into")) {
-                self.notes.push(note);
-            }
-            return;
-        }
-        if self.queue.add_directory(directory, depth) {
-            let names = super::spidered_names(&self.options.spidered, directory);
-            self.add_paths(directory, depth, Source::Spidered, names);
-        }
-    }
-
-    /// Goes back to where all was well. What was found since is taken back.
-    pub(super) fn rewind(&mut self, to: &Checkpoint) -> u64 {
-        let kept: HashSet<_> = to.found.iter().map(|found| found.path.as_str()).collect();
-        let gone = self
-            .found
-            .iter()
-            .filter(|f| !kept.contains(f.path.as_str()));
-        let gone = gone
-            .inspect(|found| self.observer.taken_back(found))
-            .count();
-        self.queue.restore(to);
-        self.found.clone_from(&to.found);
-        self.paths = self
-            .found
-            .iter()
-            .enumerate()
-            .map(|(i, f)| (f.path.to_lowercase(), i))
-            .collect();
-        self.lost.clear();
-        self.failures = 0;
-        gone as u64
     }
 
     /// Does all of it.
@@ -462,42 +395,6 @@ impl<'a> Run<'a> {
         if self.failures >= enough || self.lost.len() > MOST_LOST {
             self.trouble.get_or_insert(Trouble::silence(error));
         }
-    }
-
-    /// Takes what was found, unless it is known.
-    fn take(&mut self, mut found: Found) -> bool {
-        let key = found.path.to_lowercase();
-        if let Some(at) = self.paths.get(&key) {
-            let known = &self.found[*at];
-            let same = known.status == found.status && known.size == found.size;
-            if known.path == found.path {
-                return false;
-            }
-            if same && known.title == found.title && known.content_type == found.content_type {
-                self.case_insensitive = true;
-                return false;
-            }
-        }
-        let learned = self.learned.get(&*found.path).copied();
-        score(&mut found, &self.base, self.cms.as_ref(), learned);
-        self.observer.found(&found);
-        if self.canaries.len() < 3 && !found.prefix {
-            self.canaries.push(Canary::new(&found.path, found.status));
-        }
-        if found.directory {
-            let directory = format!("{}/", found.path.trim_end_matches('/'));
-            self.add_directory(&directory, found.depth + 1);
-        }
-        let copies = self.options.backups && !found.prefix && !is_backup(&found.path);
-        if copies && (found.directory || found.status == 200) {
-            let parent = found.path.trim_end_matches('/');
-            let parent = parent[..=parent.rfind('/').unwrap_or(0)].to_owned();
-            let copies = backups(&found.path, found.directory);
-            self.add_paths(&parent, found.depth, Source::Backup, copies);
-        }
-        self.paths.insert(key, self.found.len());
-        self.found.push(found);
-        true
     }
 
     fn progress(&self) -> Progress {

@@ -95,7 +95,7 @@ pub(super) fn score(found: &mut Found, base: &str, cms: Option<&Cms>, learned: O
                 add(0.05, "More than 10,000 bytes".to_owned());
             }
         }
-        300..400 => add(0.05, format!("Redirect {}", found.status)),
+        300..=399 => add(0.05, format!("Redirect {}", found.status)),
         401 | 403 => add(0.08, format!("Access refused with {}", found.status)),
         500 => add(0.03, "Status 500".to_owned()),
         _ => {}

@@ -126,7 +126,7 @@ impl Fetch for Site {
         let path = request.url[url::Position::BeforePath..].to_owned();
         self.note(&path);
         // So that answers do not come in the order of the requests.
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             tokio::task::yield_now().await;
         }
         if self

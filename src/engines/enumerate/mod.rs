@@ -29,6 +29,8 @@ mod site;
 mod words;
 
 #[cfg(test)]
+mod feature_tests;
+#[cfg(test)]
 mod fuzz_tests;
 #[cfg(test)]
 mod resume_tests;

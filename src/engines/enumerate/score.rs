@@ -10,13 +10,14 @@ use super::cms::{self, Cms};
 use super::report::{Found, Source};
 
 /// What is in a path, lower case, and its weight; the first that fits counts.
-const WEIGHTS: [(&str, f64); 36] = [
+const WEIGHTS: [(&str, f64); 37] = [
     ("/wp-config.php", 0.45),
     ("/.git/", 0.45),
     (".sql", 0.45),
     ("/.aws/", 0.45),
     ("id_rsa", 0.45),
     ("/wp-admin", 0.40),
+    ("/wp-login", 0.40),
     ("/user/login", 0.40),
     ("/administrator", 0.40),
     ("/phpmyadmin", 0.40),

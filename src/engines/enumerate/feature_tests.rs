@@ -27,7 +27,10 @@ async fn run(options: &Options, site: &Site) -> Report {
 }
 
 fn asked(site: &Site) -> Vec<String> {
-    site.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    site.asked
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone()
 }
 
 fn found<'a>(report: &'a Report, path: &str) -> &'a Found {
@@ -38,9 +41,18 @@ fn found<'a>(report: &'a Report, path: &str) -> &'a Found {
 fn wordpress() -> Site {
     let mut site = Site::normal();
     let head = r#"<html><head><meta name="generator" content="WordPress 6.4.2"/></head>"#;
-    site.page("/", Page::new(200, format!("{head}<link href='/wp-content/x.css'></html>")));
-    site.page("/wp-login.php", Page::new(200, html("Log In", "id=wp-submit")));
-    site.page("/xmlrpc.php", Page::new(405, "XML-RPC server accepts POST requests only."));
+    site.page(
+        "/",
+        Page::new(200, format!("{head}<link href='/wp-content/x.css'></html>")),
+    );
+    site.page(
+        "/wp-login.php",
+        Page::new(200, html("Log In", "id=wp-submit")),
+    );
+    site.page(
+        "/xmlrpc.php",
+        Page::new(405, "XML-RPC server accepts POST requests only."),
+    );
     site
 }
 
@@ -48,7 +60,10 @@ fn wordpress() -> Site {
 async fn system_is_detected_and_its_paths_are_tried() {
     let report = run(&options("x"), &wordpress()).await;
     let cms = report.cms.clone().unwrap();
-    assert_eq!((&*cms.name, cms.version.as_deref()), ("WordPress", Some("6.4.2")));
+    assert_eq!(
+        (&*cms.name, cms.version.as_deref()),
+        ("WordPress", Some("6.4.2"))
+    );
     assert!(cms.confidence > 0.97 && cms.confidence <= 1.0, "{cms:?}");
     let login = found(&report, "/wp-login.php");
     assert_eq!(login.source, Source::Cms);
@@ -180,9 +195,13 @@ async fn what_is_taken_back_is_told() {
     let words: Vec<_> = (0..300).map(|i| format!("w{i}")).collect();
     let mut options = options(&words.join("\n"));
     (options.check_every, options.cms, options.backups) = (100, false, false);
-    let mut site = Site::normal().before(|_, n| (240..260).contains(&n).then(|| Page::new(503, "busy")));
+    let mut site =
+        Site::normal().before(|_, n| (240..260).contains(&n).then(|| Page::new(503, "busy")));
     for i in [5, 220, 290] {
-        site.page(&format!("/w{i}"), Page::new(200, html("x", &format!("page {i}"))));
+        site.page(
+            &format!("/w{i}"),
+            Page::new(200, html("x", &format!("page {i}"))),
+        );
     }
     options.patience = 100;
     let told = Told::default();
@@ -190,6 +209,9 @@ async fn what_is_taken_back_is_told() {
     assert_eq!(report.found.len(), 3);
     let back = told.1.into_inner().unwrap();
     assert_eq!(back, ["/w220"]);
-    assert_eq!(told.0.into_inner().unwrap(), ["/w5", "/w220", "/w220", "/w290"]);
+    assert_eq!(
+        told.0.into_inner().unwrap(),
+        ["/w5", "/w220", "/w220", "/w290"]
+    );
     assert_eq!(report.interference[0].taken_back, 1);
 }

@@ -7,4 +7,5 @@
 
 pub mod enumerate;
 pub mod ports;
+pub mod spider;
 pub mod web;

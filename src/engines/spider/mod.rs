@@ -9,6 +9,7 @@ pub mod html;
 pub mod js;
 pub mod json;
 mod link;
+pub mod secrets;
 pub mod url;
 
 pub use link::{Link, LinkKind};

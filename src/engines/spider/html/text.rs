@@ -21,15 +21,36 @@ const MOST_WORDS: u32 = 200_000;
 #[derive(Debug)]
 pub struct TextHasher {
     exact: SipHasher13,
-    weights: [i32; 64],
+    /// Of how many words each bit is set, the last 255 of them apart in bytes: eight to a number, so that
+    /// a word costs eight additions and not 64.
+    set: [u32; 64],
+    recent: [u64; 8],
+    recent_words: u8,
     words: u32,
 }
+
+/// Each bit of a byte in a byte of its own.
+const SPREAD: [u64; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut bit = 0;
+        while bit < 8 {
+            table[byte] |= ((byte as u64 >> bit) & 1) << (bit * 8);
+            bit += 1;
+        }
+        byte += 1;
+    }
+    table
+};
 
 impl Default for TextHasher {
     fn default() -> Self {
         Self {
             exact: SipHasher13::new(),
-            weights: [0; 64],
+            set: [0; 64],
+            recent: [0; 8],
+            recent_words: 0,
             words: 0,
         }
     }
@@ -59,17 +80,35 @@ impl TextHasher {
         self.exact.write(word.as_bytes());
         self.exact.write_u8(b' ');
         let hash = mix(word.as_bytes());
-        for (bit, weight) in self.weights.iter_mut().enumerate() {
-            *weight += i32::from(hash >> bit & 1 != 0) * 2 - 1;
+        for (lanes, byte) in self.recent.iter_mut().zip(hash.to_le_bytes()) {
+            *lanes += SPREAD[usize::from(byte)];
         }
+        self.recent_words += 1;
+        if self.recent_words == u8::MAX {
+            self.set = self.counts();
+            self.recent = [0; 8];
+            self.recent_words = 0;
+        }
+    }
+
+    fn counts(&self) -> [u32; 64] {
+        let mut counts = self.set;
+        let recent = self.recent.iter().flat_map(|lanes| lanes.to_le_bytes());
+        for (count, recent) in counts.iter_mut().zip(recent) {
+            *count += u32::from(recent);
+        }
+        counts
     }
 
     /// The hash of all of it.
     pub fn finish(&self) -> TextHash {
-        let bits = self.weights.iter().enumerate();
+        let counts = self.counts();
+        let bits = counts.iter().enumerate();
         TextHash {
             exact: self.exact.finish(),
-            similar: bits.fold(0, |all, (bit, weight)| all | u64::from(*weight > 0) << bit),
+            similar: bits.fold(0, |all, (bit, count)| {
+                all | u64::from(*count * 2 > self.words) << bit
+            }),
             words: self.words,
         }
     }

@@ -1,0 +1,110 @@
+//! Whether what a pattern found is a secret, or stands where one would.
+
+use super::rules::Rule;
+
+/// What people write where a secret is to be put in, in lower case.
+const PLACEHOLDERS: [&str; 34] = [
+    "example",
+    "xxxx",
+    "your",
+    "dummy",
+    "placeholder",
+    "changeme",
+    "change_me",
+    "change-me",
+    "redacted",
+    "****",
+    "....",
+    "sample",
+    "fake",
+    "insert",
+    "<",
+    "${",
+    "{{",
+    "#{",
+    "%s",
+    "process.env",
+    "undefined",
+    "null",
+    "00000000",
+    "11111111",
+    "aaaaaaaa",
+    "123456789",
+    "987654321",
+    "abcdefgh",
+    "0123456",
+    "deadbeef",
+    "notreal",
+    "foobar",
+    "todo",
+    // The signature of the token that jwt.io shows first.
+    "sflkxwrjsmekkf2qt4fwpmejf36pok6yjv_adqssw5c",
+];
+
+/// What more marks a placeholder, where only the surroundings tell a secret: names and words.
+const GENERIC: [&str; 24] = [
+    "test", "password", "passwd", "secret", "token", "apikey", "api_key", "api-key", "key_",
+    "demo", "mock", "default", "function", "return", "window.", "this.", "http", "/", "label",
+    "input", "error", "invalid", "field", "form",
+];
+
+pub(super) fn is_secret(rule: &Rule, value: &[u8]) -> bool {
+    let Ok(value) = std::str::from_utf8(value) else {
+        return false;
+    };
+    let lower = value.to_ascii_lowercase();
+    if PLACEHOLDERS
+        .iter()
+        .any(|placeholder| lower.contains(placeholder))
+    {
+        return false;
+    }
+    if rule.mixed && !is_mixed(value) {
+        return false;
+    }
+    if rule.generic {
+        let base64 = rule.id == "generic-key" && changes(value) >= 6;
+        let named = GENERIC
+            .iter()
+            .any(|word| lower.contains(word) && !(*word == "/" && base64));
+        if named || changes(value) < if rule.id == "generic-key" { 3 } else { 1 } {
+            return false;
+        }
+    }
+    entropy(value) >= rule.entropy
+}
+
+fn is_mixed(value: &str) -> bool {
+    value.bytes().any(|byte| byte.is_ascii_digit())
+        && value.bytes().any(|byte| byte.is_ascii_alphabetic())
+}
+
+/// How often digits follow letters or the other way round: names have a number at their end, what is
+/// random has many.
+fn changes(value: &str) -> usize {
+    let digits = value.bytes().map(|byte| byte.is_ascii_digit());
+    digits
+        .clone()
+        .zip(digits.skip(1))
+        .filter(|(one, other)| one != other)
+        .count()
+}
+
+/// Bits for each character (Shannon).
+#[expect(clippy::cast_precision_loss, reason = "counts of a few hundred")]
+pub(super) fn entropy(value: &str) -> f64 {
+    let mut counts = [0_u32; 256];
+    for byte in value.bytes() {
+        counts[usize::from(byte)] += 1;
+    }
+    let all = value.len() as f64;
+    let share = |count: &&u32| **count > 0;
+    counts
+        .iter()
+        .filter(share)
+        .map(|count| {
+            let share = f64::from(*count) / all;
+            -share * share.log2()
+        })
+        .sum()
+}

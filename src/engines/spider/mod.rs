@@ -1,15 +1,25 @@
 //! The spider (kumo): what a response says, and which URLs it leads to.
 //!
 //! Everything here is pure: a response in, what it says out, in bounded time and memory whatever the
-//! server sent. Nothing is fetched here; the crawl does that through [`super::web::Fetch`]. The parts:
-//! [`url`] (normalising, dedup, traps), [`html`], [`js`] (a tokenizer and what its tokens say).
+//! server sent. Nothing is fetched here; the crawl does that through [`super::web::Fetch`]. [`extract`] is
+//! the way in; [`url`] has what the crawl needs to tell pages apart and to leave traps.
 
 pub mod css;
+pub mod documents;
+mod extract;
+pub mod facts;
 pub mod html;
 pub mod js;
 pub mod json;
 mod link;
+pub mod openapi;
 pub mod secrets;
+pub mod sitemap;
+pub mod technologies;
 pub mod url;
 
+#[cfg(test)]
+mod extract_tests;
+
+pub use extract::{Extracted, Kind, PageInput, extract};
 pub use link::{Link, LinkKind};

@@ -21,6 +21,9 @@ pub use collect::read;
 pub use form::{Field, Form};
 pub use text::{TextHash, TextHasher};
 
+/// Links of one response.
+pub(super) use limits::LINKS as MOST_LINKS;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

@@ -230,11 +230,11 @@ impl<'a> Lexer<'a> {
         } else {
             2
         };
-        self.to_boundary();
+        self.reach_boundary();
     }
 
     /// Forward to the beginning of a character, and not beyond the end.
-    fn to_boundary(&mut self) {
+    fn reach_boundary(&mut self) {
         self.at = self.at.min(self.text.len());
         while !self.text.is_char_boundary(self.at) {
             self.at += 1;

@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
+use ::url::Url;
 use http::HeaderMap;
 use http::header::{CONTENT_TYPE, HeaderValue, LOCATION};
-use ::url::Url;
 
 use super::*;
 use crate::engines::ports::fuzz::fuzz;

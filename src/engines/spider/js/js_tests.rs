@@ -60,6 +60,7 @@ fn requests() {
         "var x = new XMLHttpRequest; x.open('PATCH', '/a/' + id, true)",
         &["request /a/{} PATCH"],
     );
+    says("request.get('url'); $.get('x.php')", &["request x.php GET"]);
     says("navigator.sendBeacon('/b', d)", &["request /b"]);
     says(
         "this.http.get(`${this.base}/v1/${id}/x`)",

@@ -427,7 +427,11 @@ impl<'a, 'f> Scanner<'a, 'f> {
                 return;
             }
             Callee::Open if argument == 1 && self.top().method.is_some() => EndpointKind::Request,
-            Callee::Request | Callee::Client(_) | Callee::JQuery(_) if argument == 0 => {
+            Callee::Request if argument == 0 => EndpointKind::Request,
+            // A word alone is more often a key of something: `request.get("url")`.
+            Callee::Client(_) | Callee::JQuery(_)
+                if argument == 0 && text.contains(['/', '.', '?']) =>
+            {
                 EndpointKind::Request
             }
             Callee::Method(_) if argument == 0 && is_path(&text) => EndpointKind::Request,

@@ -221,8 +221,9 @@ impl Reader<'_> {
             self.out.sources = map.sources;
             let mut code = Findings::default();
             for source in &map.contents {
-                js::scan(source, &mut code);
+                js::scan_piece(source, &mut code);
             }
+            code.tidy();
             self.code(code, None);
         } else if let Some(urls) = documents::web_manifest(text) {
             self.out.kind = Kind::Manifest;

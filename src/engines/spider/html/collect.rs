@@ -77,6 +77,7 @@ impl<'a> Reader<'a> {
     }
 
     fn finish(mut self) -> Page {
+        self.page.code.tidy();
         self.page.hash = self.hasher.finish();
         self.page.truncated |= self.page.code.truncated;
         self.page
@@ -157,7 +158,7 @@ impl<'a> Reader<'a> {
         if events.len() < limits::EVENTS || events.contains_key(name) {
             *events.entry(shorten(name, 40)).or_default() += 1;
         }
-        js::scan(code, &mut self.page.code);
+        js::scan_piece(code, &mut self.page.code);
     }
 
     pub(super) fn styles(&mut self, style: &str) {
@@ -170,7 +171,7 @@ impl<'a> Reader<'a> {
     /// A link, as it stands in the page; in a comment it is of that kind whatever it was.
     pub(super) fn link(&mut self, link: &str, kind: LinkKind) {
         if let Some(code) = script_url(link) {
-            return js::scan(code, &mut self.page.code);
+            return js::scan_piece(code, &mut self.page.code);
         }
         let Some(url) = self.resolve(link) else {
             return;
@@ -200,7 +201,7 @@ impl<'a> Reader<'a> {
             }
             Inside::Script => {
                 self.inline(text);
-                js::scan(text, &mut self.page.code);
+                js::scan_piece(text, &mut self.page.code);
             }
             Inside::Json => {
                 self.inline(text);

@@ -303,6 +303,12 @@ fn pages_without_measure() {
         "a=b ".repeat(1 << 16)
     );
     assert!(page(&long).links.is_empty());
+    // A handler on each element costs no more than one script with all of them.
+    let handlers: String = (0..40_000)
+        .map(|n| format!("<b onclick=\"fetch('/{}',{{method:'PUT'}})\">", n % 4000))
+        .collect();
+    let found = page(&handlers);
+    assert_eq!(found.code.endpoints.len(), 4000);
     page(&"<".repeat(1 << 18));
     page(&"<!--".repeat(1 << 16));
     page(&"<form>".repeat(1 << 16));

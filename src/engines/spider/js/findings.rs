@@ -62,6 +62,9 @@ pub struct Findings {
     /// Where an endpoint stands that was met as a mere literal.
     #[serde(skip)]
     known: HashMap<String, usize>,
+    /// How many there were when they were last tidied.
+    #[serde(skip)]
+    tidied: usize,
 }
 
 impl Findings {
@@ -123,8 +126,16 @@ impl Findings {
         }
     }
 
-    /// Leaves out what is there twice. Called after each piece of code.
-    pub(super) fn tidy(&mut self) {
+    /// Tidies when there are twice as many as the last time: a page may have a handler on each element,
+    /// and all of them together shall cost what one script would.
+    pub(super) fn tidy_sometimes(&mut self) {
+        if self.endpoints.len() >= 2 * self.tidied.max(64) {
+            self.tidy();
+        }
+    }
+
+    /// Leaves out what is there twice.
+    pub(in crate::engines::spider) fn tidy(&mut self) {
         let mut seen: HashMap<(String, EndpointKind, Option<String>), usize> = HashMap::new();
         let mut kept: Vec<Endpoint> = Vec::with_capacity(self.endpoints.len());
         for endpoint in std::mem::take(&mut self.endpoints) {
@@ -142,6 +153,7 @@ impl Findings {
             kept.push(endpoint);
         }
         self.endpoints = kept;
+        self.tidied = self.endpoints.len();
         self.known.clear();
         for (at, endpoint) in self.endpoints.iter().enumerate() {
             self.known.entry(endpoint.url.clone()).or_insert(at);

@@ -20,3 +20,4 @@ mod lexer_tests;
 pub use findings::{Endpoint, EndpointKind, Findings};
 pub use lexer::{Lexer, Token, TokenKind};
 pub use scan::scan;
+pub(super) use scan::scan_piece;

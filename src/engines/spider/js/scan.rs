@@ -11,6 +11,12 @@ const MOST_KEYS: usize = 64;
 
 /// Reads code and adds what it says.
 pub fn scan(code: &str, findings: &mut Findings) {
+    scan_piece(code, findings);
+    findings.tidy();
+}
+
+/// The same for one of many pieces; the last one is to be followed by [`Findings::tidy`].
+pub(in crate::engines::spider) fn scan_piece(code: &str, findings: &mut Findings) {
     let mut scanner = Scanner::new(code, findings);
     let mut lexer = Lexer::new(code);
     for token in lexer.by_ref() {
@@ -23,7 +29,7 @@ pub fn scan(code: &str, findings: &mut Findings) {
     if let Some(map) = lexer.source_map().filter(|map| !map.starts_with("data:")) {
         findings.source_map = Some(map.chars().take(LONGEST).collect());
     }
-    findings.tidy();
+    findings.tidy_sometimes();
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -12,7 +12,7 @@ UNITDIR    ?= /usr/lib/systemd/system
 USERUNITDIR ?= /usr/lib/systemd/user
 BED        := tests/system/bed
 
-AGENTS     := hub kage kaze ryu sentinel
+AGENTS     := hub kage kaze kumo ryu sentinel suzu
 HELPERS    := shim generator
 BINARIES   := reconctl $(addprefix recon-,$(AGENTS) $(HELPERS))
 BUILD_DIR   = $(TARGET_DIR)/$(PROFILE)

@@ -6,15 +6,23 @@
 
 mod by_hand;
 mod engine;
+mod har;
 mod kage;
 mod kaze;
+mod kumo;
 mod long;
 mod resume;
 mod ryu;
 mod scan;
 mod sentinel;
+mod suzu;
+mod web;
+mod web_by_hand;
+mod web_rows;
 
 pub use kage::Kage;
 pub use kaze::Kaze;
+pub use kumo::Kumo;
 pub use ryu::Ryu;
 pub use sentinel::Sentinel;
+pub use suzu::Suzu;

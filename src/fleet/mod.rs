@@ -30,6 +30,7 @@ mod section;
 mod settings;
 mod span;
 mod validate;
+mod web_settings;
 
 pub use blackout::{Blackout, Timezone};
 pub use env::variables;
@@ -42,7 +43,8 @@ pub use networks::subtract;
 pub use schema::schema;
 pub use scope::{Refusal, Rule, RuleError, Scope};
 pub use settings::{
-    AssessSettings, EngineUse, EnumSettings, HubSettings, NmapUse, ScanSettings, SentinelSettings,
-    Settings, SpiderSettings, WebhookSettings,
+    AssessSettings, EngineUse, HubSettings, NmapUse, ScanSettings, SentinelSettings, Settings,
+    WebhookSettings,
 };
 pub use span::Span;
+pub use web_settings::{EnumSettings, SpiderSettings};

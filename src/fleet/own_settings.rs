@@ -13,18 +13,20 @@ use super::{
 };
 
 /// Ranges of whole numbers in the agents' own settings, the same for every kind.
-const RANGES: [(&str, RangeInclusive<u32>); 6] = [
+const RANGES: [(&str, RangeInclusive<u32>); 8] = [
     ("max_scans", 1..=1000),
     ("max_spiders", 1..=1000),
     ("max_enums", 1..=1000),
     ("max_assessments", 1..=1000),
     ("retries", 0..=10),
     ("concurrency", 0..=1_000_000),
+    ("depth", 0..=100),
+    ("max_pages", 1..=1_000_000),
 ];
 
 /// Lengths of time that must not be zero: an agent that never pauses would load its hub for nothing,
 /// and a lease or a wait of no time is over before it began.
-const NOT_ZERO: [&str; 10] = [
+const NOT_ZERO: [&str; 11] = [
     "scan_interval",
     "spider_interval",
     "enum_interval",
@@ -33,6 +35,7 @@ const NOT_ZERO: [&str; 10] = [
     "job_interval",
     "heartbeat_interval",
     "connect_timeout",
+    "request_timeout",
     "max_time",
     "lease",
 ];

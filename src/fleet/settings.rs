@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AgentKind, Span};
+use super::{AgentKind, EnumSettings, Span, SpiderSettings};
 
 /// The agent's own settings (`[agents.NAME.config]`), by kind of agent.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -164,50 +164,6 @@ impl ScanSettings {
 impl Default for ScanSettings {
     fn default() -> Self {
         Self::kaze()
-    }
-}
-
-/// Settings of the spider.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct SpiderSettings {
-    /// Pause between cycles.
-    pub spider_interval: Span,
-    /// Targets in one cycle, 1 to 1000.
-    pub max_spiders: u32,
-    /// A target is spidered again after this long; the hub keeps to it.
-    pub respider_after: Span,
-}
-
-impl Default for SpiderSettings {
-    fn default() -> Self {
-        Self {
-            spider_interval: Span::secs(45),
-            max_spiders: 3,
-            respider_after: Span::secs(182 * 24 * 3600),
-        }
-    }
-}
-
-/// Settings of the directory enumerator.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct EnumSettings {
-    /// Pause between cycles.
-    pub enum_interval: Span,
-    /// Targets in one cycle, 1 to 1000.
-    pub max_enums: u32,
-    /// A target is enumerated again after this long; the hub keeps to it.
-    pub reenumerate_after: Span,
-}
-
-impl Default for EnumSettings {
-    fn default() -> Self {
-        Self {
-            enum_interval: Span::secs(60),
-            max_enums: 2,
-            reenumerate_after: Span::secs(30 * 24 * 3600),
-        }
     }
 }
 

@@ -163,7 +163,15 @@ impl Options {
                 self.override_scan(&mut scan);
                 assess.set_scan(scan);
             }
-            _ => {}
+            Settings::Spider(spider) => {
+                self.web.override_spider(spider);
+                spider.max_time = self.max_time.unwrap_or(spider.max_time);
+            }
+            Settings::Enum(enumeration) => {
+                self.web.override_enum(enumeration);
+                enumeration.max_time = self.max_time.unwrap_or(enumeration.max_time);
+            }
+            Settings::Hub(_) | Settings::Sentinel(_) | Settings::Custom(_) => {}
         }
     }
 

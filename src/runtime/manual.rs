@@ -73,6 +73,9 @@ pub trait Show: Sync {
     /// One element of a list, written so.
     fn show(&self, list: &'static str, written: &str);
 
+    /// What is to be said of all of them, written so.
+    fn end_with(&self, name: &'static str, written: &str);
+
     /// What the user should know of how it went: on standard error, and in the JSON document.
     fn note(&self, note: &str);
 }
@@ -85,15 +88,36 @@ impl dyn Show + '_ {
         item: &T,
         text: impl FnOnce() -> String,
     ) {
+        if let Some(written) = self.written(item, text) {
+            self.show(list, &written);
+        }
+    }
+
+    /// All of a target is done: what is to be said of it as a whole.
+    pub fn summary<T: serde::Serialize>(
+        &self,
+        name: &'static str,
+        summary: &T,
+        text: impl FnOnce() -> String,
+    ) {
+        if let Some(written) = self.written(summary, text) {
+            self.end_with(name, &written);
+        }
+    }
+
+    fn written<T: serde::Serialize>(
+        &self,
+        item: &T,
+        text: impl FnOnce() -> String,
+    ) -> Option<String> {
         let written = match self.form() {
             Form::Text => Ok(text()),
             Form::Json | Form::JsonLines => serde_json::to_string(item),
         };
-        match written {
-            Ok(written) => self.show(list, &written),
+        written
             // What is shown has nothing that JSON cannot hold.
-            Err(error) => tracing::error!(%error, "cannot be written as JSON"),
-        }
+            .inspect_err(|error| tracing::error!(%error, "cannot be written as JSON"))
+            .ok()
     }
 }
 
@@ -109,6 +133,8 @@ struct ScreenState {
     /// The list of the JSON document is begun.
     begun: bool,
     notes: Vec<String>,
+    /// What is said of all, by name; written at the end of a JSON document.
+    summaries: Vec<(&'static str, String)>,
     failed: Option<io::Error>,
 }
 
@@ -124,6 +150,7 @@ impl Screen {
                 out: io::BufWriter::new(io::stdout()),
                 begun: false,
                 notes: Vec::new(),
+                summaries: Vec::new(),
                 failed: None,
             }),
         }
@@ -140,6 +167,17 @@ impl Screen {
             match state.begun {
                 true => write!(state.out, "\n  ]")?,
                 false => write!(state.out, "{{\n  \"results\": []")?,
+            }
+            let mut names: Vec<&str> = state.summaries.iter().map(|(name, _)| *name).collect();
+            names.dedup();
+            for name in names {
+                let of = state.summaries.iter().filter(|(other, _)| *other == name);
+                let list: Vec<&str> = of.map(|(_, written)| written.as_str()).collect();
+                write!(
+                    state.out,
+                    ",\n  \"{name}\": [\n    {}\n  ]",
+                    list.join(",\n    ")
+                )?;
             }
             if !state.notes.is_empty() {
                 let notes = serde_json::to_string(&state.notes)?;
@@ -173,6 +211,21 @@ impl Show for Screen {
     fn show(&self, list: &'static str, written: &str) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = self.write(&mut state, list, written) {
+            state.failed = Some(error);
+        }
+    }
+
+    fn end_with(&self, name: &'static str, written: &str) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = match self.form {
+            Form::Json => {
+                state.summaries.push((name, written.to_owned()));
+                Ok(())
+            }
+            Form::JsonLines => writeln!(state.out, "{{\"{name}\":{written}}}"),
+            Form::Text => writeln!(state.out, "{written}"),
+        };
+        if let Err(error) = done.and_then(|()| state.out.flush()) {
             state.failed = Some(error);
         }
     }

@@ -37,6 +37,7 @@ mod signals;
 mod spool;
 pub mod text;
 mod vitals;
+mod web_options;
 
 pub use backoff::Backoff;
 pub use checkpoint::Checkpoints;
@@ -55,3 +56,4 @@ pub use resolve::{ResolveError, lookup, resolve_in_scope};
 pub use run::{Agent, CycleReport, main};
 pub use spool::{Spool, Spooled};
 pub use vitals::Vitals;
+pub use web_options::WebOptions;

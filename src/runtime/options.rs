@@ -1,8 +1,12 @@
 use std::path::PathBuf;
 
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser};
 
 use crate::fleet::{AgentKind, EngineUse, Rule, Span};
+
+use super::web_options::{ENUM_ONLY, SPIDER_ONLY, WEB_ONLY, WebOptions};
 
 /// Command line of an agent. As a daemon it needs none of it; by hand it needs no fleet file, no hub
 /// and no systemd.
@@ -31,8 +35,9 @@ pub struct Options {
     /// Work on --target once, print the result and end; nothing is sent to a hub.
     #[arg(long, requires = "target")]
     pub once: bool,
-    /// Target for --once: a name, an address, a network (10.0.0.0/24), a range (10.0.0.1-20) or a
-    /// list of them; may be given several times.
+    /// Target for --once: a name, an address, for port scanners a network (10.0.0.0/24), a range
+    /// (10.0.0.1-20) or a list of them, for the spider and the enumerator a URL; may be given several
+    /// times.
     #[arg(long, value_name = "TARGET", requires = "once")]
     pub target: Vec<String>,
     /// Leave these out; written as --target.
@@ -73,6 +78,9 @@ pub struct Options {
     /// Longest time for the scan (30s, 10m, 1h); what was found until then is kept.
     #[arg(long, value_name = "TIME")]
     pub max_time: Option<Span>,
+    /// Of HTTP.
+    #[command(flatten)]
+    pub web: WebOptions,
     /// Print JSON (with --once).
     #[arg(long)]
     pub json: bool,
@@ -95,11 +103,53 @@ impl Options {
     pub fn parse_for(kind: AgentKind, about: &'static str) -> Self {
         // argv[0] is `kaze-recon-daemon` under systemd; help and errors name the real program.
         let name = format!("recon-{}", kind.as_str());
-        let matches = Self::command()
+        let foreign = foreign(kind);
+        let mut command = Self::command()
             .name(name.clone())
             .bin_name(name)
-            .about(about)
-            .get_matches();
+            .about(about);
+        for argument in &foreign {
+            command = command.mut_arg(argument, |arg| arg.hide(true));
+        }
+        let matches = command.get_matches_mut();
+        let given = |id: &&&str| matches.value_source(id) == Some(ValueSource::CommandLine);
+        if let Some(id) = foreign.iter().find(given) {
+            let message = format!("--{} means nothing to it", id.replace('_', "-"));
+            command.error(ErrorKind::UnknownArgument, message).exit();
+        }
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
+}
+
+/// What only port scanners have a use for.
+const PORTS_ONLY: [&str; 9] = [
+    "exclude",
+    "ports",
+    "exclude_ports",
+    "udp_ports",
+    "engine",
+    "packet_ring",
+    "no_services",
+    "max_rate_total",
+    "retries",
+];
+
+/// The arguments that an agent of this kind has no use for.
+fn foreign(kind: AgentKind) -> Vec<&'static str> {
+    let [ports, web, spider, enumerator] = match kind {
+        AgentKind::Kumo => [false, true, true, false],
+        AgentKind::Suzu => [false, true, false, true],
+        _ => [true, false, false, false],
+    };
+    let groups: [(bool, &[&str]); 4] = [
+        (ports, &PORTS_ONLY),
+        (web, &WEB_ONLY),
+        (spider, &SPIDER_ONLY),
+        (enumerator, &ENUM_ONLY),
+    ];
+    groups
+        .into_iter()
+        .filter(|(used, _)| !used)
+        .flat_map(|(_, ids)| ids.iter().copied())
+        .collect()
 }

@@ -7,6 +7,7 @@ use url::Url;
 
 use super::site::{Page, Site, html};
 use super::{Ended, Found, Observer, Options, Report, Source, Unobserved, WordList, enumerate};
+use crate::engines::web::Robots;
 
 fn options(words: &str) -> Options {
     Options {
@@ -130,7 +131,8 @@ async fn names_from_the_spider_are_tried_in_each_directory() {
 #[tokio::test]
 async fn disallowed_paths_are_not_asked_for() {
     let mut options = options("admin\nprivate/x\nok");
-    options.disallowed = vec!["/private".to_owned()];
+    let robots = b"User-agent: *\nDisallow: /private\n";
+    options.robots = Some(Arc::new(Robots::parse(robots, "recon")));
     let site = Site::normal();
     run(&options, &site).await;
     assert!(!asked(&site).iter().any(|path| path.starts_with("/private")));

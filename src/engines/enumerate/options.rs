@@ -3,6 +3,8 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::engines::web::Robots;
+
 use super::{Checkpoint, Found, Interference, WordList};
 
 /// How to enumerate.
@@ -44,8 +46,8 @@ pub struct Options {
     pub methods: bool,
     /// Bytes of each body that are read and compared.
     pub body_limit: usize,
-    /// Path prefixes that are not asked for, as robots.txt has them. None by default.
-    pub disallowed: Vec<String>,
+    /// What robots.txt says, where it is kept to.
+    pub robots: Option<Arc<Robots>>,
     /// All of it ends after this, and what was found is kept. Zero: no limit.
     pub max_time: Duration,
     /// After so many candidates it is checked that the server still answers as it did.
@@ -82,7 +84,7 @@ impl Options {
             head: false,
             methods: false,
             body_limit: 64 * 1024,
-            disallowed: Vec::new(),
+            robots: None,
             max_time: Duration::ZERO,
             check_every: 1000,
             cooldown: Duration::from_secs(10),

@@ -8,6 +8,7 @@ use super::candidate::{Candidate, word_at};
 use super::place::Place;
 use super::report::{Found, Source};
 use super::{Cms, Options, WordList};
+use crate::engines::web::Robots;
 
 /// The number of a job.
 pub(super) type JobId = u32;
@@ -69,7 +70,7 @@ pub(super) struct Queue {
     words: Arc<WordList>,
     extensions: Vec<String>,
     words_below: u64,
-    disallowed: Vec<String>,
+    robots: Option<Arc<Robots>>,
     identity: u64,
     jobs: BTreeMap<JobId, (Job, Running)>,
     /// Bucket, depth and number of the jobs that are not handed out.
@@ -96,7 +97,7 @@ impl Queue {
         Self {
             words: Arc::clone(&options.words),
             words_below: options.words_below,
-            disallowed: options.disallowed.clone(),
+            robots: options.robots.clone(),
             identity: identity(options),
             extensions,
             jobs: BTreeMap::new(),
@@ -228,7 +229,8 @@ impl Queue {
                         .ok()
                         .and_then(|at| paths.get(at).cloned()),
                 };
-                let Some(path) = path.filter(|path| is_allowed(&self.disallowed, path)) else {
+                let Some(path) = path.filter(|path| is_allowed(self.robots.as_deref(), path))
+                else {
                     continue;
                 };
                 running.in_flight.insert(position);
@@ -316,8 +318,8 @@ fn word_path(words: &WordList, extensions: &[String], job: &Job, at: u64) -> Opt
     Some(format!("{}{word}", job.directory))
 }
 
-fn is_allowed(disallowed: &[String], path: &str) -> bool {
-    !disallowed.iter().any(|prefix| path.starts_with(prefix))
+fn is_allowed(robots: Option<&Robots>, path: &str) -> bool {
+    robots.is_none_or(|robots| robots.allowed(path))
 }
 
 fn identity(options: &Options) -> u64 {

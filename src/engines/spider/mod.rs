@@ -1,9 +1,10 @@
 //! The spider (kumo): what a response says, and which URLs it leads to.
 //!
-//! Everything here is pure: a response in, what it says out, in bounded time and memory whatever the
-//! server sent. Nothing is fetched here; the crawl does that through [`super::web::Fetch`]. [`extract`] is
-//! the way in; [`url`] has what the crawl needs to tell pages apart and to leave traps.
+//! Everything but [`crawl`] is pure: a response in, what it says out, in bounded time and memory whatever
+//! the server sent; [`extract`] is the way in. [`crawl`] asks, through [`super::web::Fetch`]; [`url`] has
+//! what it needs to tell pages apart and to leave traps.
 
+pub mod crawl;
 pub mod css;
 pub mod documents;
 mod extract;

@@ -1,0 +1,273 @@
+//! What the spider and the enumerator have in common: whom they speak to, and how.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use url::Url;
+
+use crate::api::Personality;
+use crate::engines::web::{Client, ClientOptions, Fetch, Pace, Request, Robots};
+use crate::fleet::{EnumSettings, Settings, SpiderSettings};
+use crate::runtime::{Config, Context, Task};
+
+/// The settings of a spider.
+pub fn spider(settings: &Settings) -> Result<&SpiderSettings, String> {
+    match settings {
+        Settings::Spider(settings) => Ok(settings),
+        _ => Err("these are not the settings of a spider".to_owned()),
+    }
+}
+
+/// The settings of an enumerator.
+pub fn enumerator(settings: &Settings) -> Result<&EnumSettings, String> {
+    match settings {
+        Settings::Enum(settings) => Ok(settings),
+        _ => Err("these are not the settings of an enumerator".to_owned()),
+    }
+}
+
+/// How both speak HTTP.
+#[derive(Debug, Clone, Copy)]
+pub struct Manners<'a> {
+    /// The User-Agent; empty: that of recon.
+    pub user_agent: &'a str,
+    /// `Name: value`
+    pub headers: &'a [String],
+    /// URL; empty: none.
+    pub proxy: &'a str,
+    /// Offer HTTP/2.
+    pub http2: bool,
+    /// Keep cookies.
+    pub cookies: bool,
+    /// Requests under way.
+    pub concurrency: u32,
+    /// Longest wait for a response.
+    pub request_timeout: Duration,
+}
+
+impl<'a> From<&'a SpiderSettings> for Manners<'a> {
+    fn from(settings: &'a SpiderSettings) -> Self {
+        Self {
+            user_agent: &settings.user_agent,
+            headers: &settings.headers,
+            proxy: &settings.proxy,
+            http2: settings.http2,
+            cookies: settings.cookies,
+            concurrency: settings.concurrency,
+            request_timeout: settings.request_timeout.0,
+        }
+    }
+}
+
+impl<'a> From<&'a EnumSettings> for Manners<'a> {
+    fn from(settings: &'a EnumSettings) -> Self {
+        Self {
+            user_agent: &settings.user_agent,
+            headers: &settings.headers,
+            proxy: &settings.proxy,
+            // What is asked is tiny, and HTTP/1.1 the faster way.
+            http2: false,
+            cookies: false,
+            concurrency: settings.concurrency,
+            request_timeout: settings.request_timeout.0,
+        }
+    }
+}
+
+impl Manners<'_> {
+    /// Whether they can be used.
+    pub fn check(&self) -> Result<(), String> {
+        self.headers().map(drop)?;
+        self.proxy().map(drop)?;
+        HeaderValue::from_str(self.user_agent)
+            .map(drop)
+            .map_err(|_| "user_agent: not a text that a header can hold".to_owned())
+    }
+
+    fn headers(&self) -> Result<HeaderMap, String> {
+        let mut headers = HeaderMap::new();
+        for header in self.headers {
+            let read = || {
+                let (name, value) = header.split_once(':')?;
+                let name: HeaderName = name.trim().parse().ok()?;
+                Some((name, HeaderValue::from_str(value.trim()).ok()?))
+            };
+            // It may hold a password.
+            let (name, value) =
+                read().ok_or("headers: each must be written as \"Name: value\"".to_owned())?;
+            headers.append(name, value);
+        }
+        Ok(headers)
+    }
+
+    fn proxy(&self) -> Result<Option<Url>, String> {
+        if self.proxy.is_empty() {
+            return Ok(None);
+        }
+        let url = Url::parse(self.proxy).ok();
+        let good = url.filter(|url| url.scheme() == "http" && url.has_host());
+        good.map(Some)
+            .ok_or("proxy: must be http://host:port".to_owned())
+    }
+
+    /// Whether credentials are sent along.
+    pub fn logged_in(&self) -> bool {
+        let secret = |header: &String| {
+            let name = header.split(':').next().unwrap_or_default();
+            let name = name.trim().to_ascii_lowercase();
+            ["authorization", "cookie"].contains(&name.as_str())
+        };
+        self.headers.iter().any(secret)
+    }
+
+    /// A client for one target, `host` at `addr`; looked up, if that is not known.
+    pub fn client(
+        &self,
+        config: &Config,
+        host: &str,
+        addr: Option<IpAddr>,
+    ) -> Result<Client, String> {
+        let mut options = ClientOptions::new(config.scope.clone());
+        if !self.user_agent.is_empty() {
+            self.user_agent.clone_into(&mut options.user_agent);
+        }
+        options.headers = self.headers()?;
+        options.proxy = self.proxy()?;
+        options.http2 = self.http2;
+        options.cookies = self.cookies;
+        options.connections = (self.concurrency as usize).max(1);
+        options.total_timeout = self.request_timeout;
+        options.read_timeout = options.read_timeout.min(self.request_timeout);
+        options.connect_timeout = options.connect_timeout.min(self.request_timeout);
+        options.max_rate = config.max_rate;
+        options.home = Some(host.to_owned());
+        options.addresses = addr
+            .map(|addr| (host.to_owned(), addr))
+            .into_iter()
+            .collect::<HashMap<_, _>>();
+        Ok(Client::new(options))
+    }
+}
+
+/// What a target is begun with.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// The host, as it stands in URLs.
+    pub host: String,
+    /// URLs to begin with.
+    pub start: Vec<Url>,
+    /// Paths that were found on others, with their weight, 0 to 1.
+    pub learned: Vec<(String, f64)>,
+    /// Paths that a spider saw.
+    pub spidered: Vec<String>,
+}
+
+impl Site {
+    /// What the hub says of a leased target, or its usual ports.
+    pub async fn of(task: &Task<'_>, _ctx: &Context, _who: Personality) -> Result<Self, String> {
+        Self::written(task.target)
+    }
+
+    /// A URL as somebody writes it, or a host, whose usual ports are tried.
+    pub fn written(text: &str) -> Result<Self, String> {
+        let read = |text: &str| Url::parse(text).ok().filter(Url::has_host);
+        let start = match text.contains("://") {
+            true => read(text).into_iter().collect(),
+            false => {
+                let host = match text.parse::<Ipv6Addr>() {
+                    Ok(addr) => format!("[{addr}]"),
+                    Err(_) => text.to_owned(),
+                };
+                ["https", "http"]
+                    .iter()
+                    .filter_map(|scheme| read(&format!("{scheme}://{host}/")))
+                    .collect::<Vec<_>>()
+            }
+        };
+        let good = |url: &&Url| matches!(url.scheme(), "http" | "https");
+        let Some(host) = start.iter().find(good).and_then(|url| url.host_str()) else {
+            let shown: String = text.chars().take(200).collect();
+            return Err(format!(
+                "{shown:?} is no URL: write https://host/path, or a host"
+            ));
+        };
+        let host = host.to_owned();
+        Ok(Self {
+            host,
+            start,
+            learned: Vec::new(),
+            spidered: Vec::new(),
+        })
+    }
+}
+
+/// What robots.txt says.
+pub async fn robots(client: &Client, base: &Url) -> Option<Arc<Robots>> {
+    let url = base.join("/robots.txt").ok()?;
+    let robots = match client.fetch(Request::get(url)).await {
+        Ok(response) => Robots::of(response.status.as_u16(), &response.body, "recon"),
+        Err(_) => Robots::unreachable(),
+    };
+    Some(Arc::new(robots))
+}
+
+/// The cap of a reload holds at once.
+pub fn follow_rate(ctx: &Context, client: &Client) {
+    let wanted = ctx.config().max_rate;
+    if client.paces().iter().any(|pace| pace.max_rate != wanted) {
+        client.set_max_rate(wanted);
+    }
+}
+
+/// Why a server was asked more slowly than it might have been.
+pub fn slowed(client: &Client) -> Vec<String> {
+    let reason = |pace: &Pace| pace.reason.clone();
+    client.paces().iter().filter_map(reason).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_as_they_are_written() {
+        let starts = |text: &str| {
+            let site = Site::written(text).unwrap();
+            let start: Vec<String> = site.start.iter().map(Url::to_string).collect();
+            (site.host, start.join(" "))
+        };
+        assert_eq!(
+            starts("http://a.test:8080/x?y=1"),
+            ("a.test".to_owned(), "http://a.test:8080/x?y=1".to_owned())
+        );
+        assert_eq!(starts("a.test").1, "https://a.test/ http://a.test/");
+        assert_eq!(starts("::1").0, "[::1]");
+        assert_eq!(
+            starts("192.0.2.1:8080").1,
+            "https://192.0.2.1:8080/ http://192.0.2.1:8080/"
+        );
+        assert!(Site::written("ftp://a.test/").is_err());
+        assert!(Site::written("http://").is_err() && Site::written("a b").is_err());
+    }
+
+    #[test]
+    fn headers_are_checked() {
+        let check = |header: &str, proxy: &str| {
+            let settings = SpiderSettings {
+                headers: vec![header.to_owned()],
+                proxy: proxy.to_owned(),
+                ..SpiderSettings::default()
+            };
+            let manners = Manners::from(&settings);
+            manners.check().map(|()| manners.logged_in())
+        };
+        assert_eq!(check("X-Team: red", ""), Ok(false));
+        assert_eq!(check("cookie: a=b", "http://127.0.0.1:3128"), Ok(true));
+        assert!(check("no colon", "").unwrap_err().contains("Name: value"));
+        assert!(check("a b: c", "").is_err());
+        assert!(check("A: b", "socks5://x:1").unwrap_err().contains("proxy"));
+    }
+}

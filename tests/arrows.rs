@@ -14,11 +14,12 @@ const MAY_USE: [(&str, &[&str]); 9] = [
     ("engines", &["fleet", "api"]),
     ("agents", &["runtime", "engines", "fleet", "api"]),
     ("hub", &["runtime", "systemd", "fleet", "api"]),
-    // The hub's, for what is done to a database that no hub has open.
+    // The hub's, for what is done to a database that no hub has open; the agents', for what they do by
+    // hand.
     (
         "cli",
         &[
-            "units", "systemd", "runtime", "engines", "hub", "fleet", "api",
+            "units", "systemd", "runtime", "engines", "agents", "hub", "fleet", "api",
         ],
     ),
 ];

@@ -44,7 +44,7 @@ pub async fn spider(
 ) -> Result<(), Vec<WorkError>> {
     let config = ctx.config();
     let settings = web::spider(&config.agent.settings).map_err(one)?;
-    let har = options.web.har.as_deref().map(Har::create).transpose();
+    let har = options.spider.har.as_deref().map(Har::create).transpose();
     let har = har.map_err(|error| one(format!("--har: {error}")))?;
     let watch = Pages {
         ctx,

@@ -42,6 +42,7 @@ mod targets;
 mod tree;
 mod user;
 mod verify;
+mod web;
 
 use std::path::PathBuf;
 
@@ -178,6 +179,10 @@ enum Command {
     Targets(targets::Command),
     /// Scan targets now, from here, and show what is open.
     Scan(Box<scan::Args>),
+    /// Spider a site now, from here: its pages, forms, endpoints, secrets and technologies.
+    Spider(Box<web::SpiderArgs>),
+    /// Enumerate a site now, from here: paths that nothing links to.
+    Enumerate(Box<web::EnumerateArgs>),
     /// List, show and export scans.
     #[command(subcommand)]
     Scans(scans::Command),
@@ -284,6 +289,8 @@ impl Cli {
             Command::Logs(args) => logs::run(&global, args).await,
             Command::Targets(command) => targets::run(&global, command).await,
             Command::Scan(args) => scan::run(&global, *args).await,
+            Command::Spider(args) => web::spider(&global, *args).await,
+            Command::Enumerate(args) => web::enumerate(&global, *args).await,
             Command::Scans(command) => scans::run(&global, command).await,
             Command::Hub(command) => hub::run(&global, command).await,
             Command::Changes(args) => changes::run(&global, args).await,

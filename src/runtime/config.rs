@@ -164,11 +164,11 @@ impl Options {
                 assess.set_scan(scan);
             }
             Settings::Spider(spider) => {
-                self.web.override_spider(spider);
+                self.spider.override_settings(&self.web, spider);
                 spider.max_time = self.max_time.unwrap_or(spider.max_time);
             }
             Settings::Enum(enumeration) => {
-                self.web.override_enum(enumeration);
+                self.enumeration.override_settings(&self.web, enumeration);
                 enumeration.max_time = self.max_time.unwrap_or(enumeration.max_time);
             }
             Settings::Hub(_) | Settings::Sentinel(_) | Settings::Custom(_) => {}

@@ -6,7 +6,7 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 
 use crate::fleet::{AgentKind, EngineUse, Rule, Span};
 
-use super::web_options::{ENUM_ONLY, SPIDER_ONLY, WEB_ONLY, WebOptions};
+use super::web_options::{ENUM, EnumOptions, SPIDER, SpiderOptions, WEB, WebOptions};
 
 /// Command line of an agent. As a daemon it needs none of it; by hand it needs no fleet file, no hub
 /// and no systemd.
@@ -81,6 +81,12 @@ pub struct Options {
     /// Of HTTP.
     #[command(flatten)]
     pub web: WebOptions,
+    /// Of the spider.
+    #[command(flatten)]
+    pub spider: SpiderOptions,
+    /// Of the enumerator.
+    #[command(flatten)]
+    pub enumeration: EnumOptions,
     /// Print JSON (with --once).
     #[arg(long)]
     pub json: bool,
@@ -143,9 +149,9 @@ fn foreign(kind: AgentKind) -> Vec<&'static str> {
     };
     let groups: [(bool, &[&str]); 4] = [
         (ports, &PORTS_ONLY),
-        (web, &WEB_ONLY),
-        (spider, &SPIDER_ONLY),
-        (enumerator, &ENUM_ONLY),
+        (web, &WEB),
+        (spider, &SPIDER),
+        (enumerator, &ENUM),
     ];
     groups
         .into_iter()

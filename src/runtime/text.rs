@@ -14,7 +14,16 @@ pub fn display(text: &str, max_chars: usize) -> String {
             break;
         }
         match c {
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' => {
+            ' '..='~' => out.push(c),
+            // What turns text around, and what hides in it: zero width, soft hyphens, tags.
+            '\u{ad}'
+            | '\u{61c}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e0fff}' => {
                 let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
             }
             c if c.is_control() => {
@@ -59,6 +68,7 @@ mod tests {
     fn escapes_what_could_forge_a_line() {
         assert_eq!(display("a\x1b[31mb\nc\u{9b}", 99), "a\\x1b[31mb\\x0ac\\x9b");
         assert_eq!(display("x\u{202e}y", 99), "x\\u{202e}y");
+        assert_eq!(display("x\u{ad}\u{200b}y", 99), "x\\u{ad}\\u{200b}y");
         assert_eq!(display("größe", 3), "grö…");
         assert_eq!(display("größe", 5), "größe");
     }

@@ -10,12 +10,41 @@ pub struct WebOptions {
     /// Links that are followed one after the other, or directories that are gone into, 0 to 100.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=100))]
     pub depth: Option<u32>,
-    /// Pages of one target at most.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub max_pages: Option<u32>,
     /// Requests under way at a time.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub concurrency: Option<u32>,
+    /// Keep to robots.txt.
+    #[arg(long)]
+    pub robots: bool,
+    /// A header of every request (`Name: value`); may be given several times. Credentials go to the
+    /// target alone.
+    #[arg(long, value_name = "HEADER")]
+    pub header: Vec<String>,
+    /// The User-Agent.
+    #[arg(long, value_name = "TEXT")]
+    pub user_agent: Option<String>,
+    /// An HTTP proxy (http://host:port).
+    #[arg(long, value_name = "URL")]
+    pub proxy: Option<String>,
+}
+
+/// What it says to the spider besides.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SpiderOptions {
+    /// Pages of one target at most.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub max_pages: Option<u32>,
+    /// Load pages in the system's Chromium, so that their JavaScript runs.
+    #[arg(long)]
+    pub browser: bool,
+    /// Write requests and responses to this file as HAR 1.2.
+    #[arg(long, value_name = "FILE")]
+    pub har: Option<PathBuf>,
+}
+
+/// What it says to the enumerator besides.
+#[derive(Debug, Clone, Default, Args)]
+pub struct EnumOptions {
     /// Words to ask for, one a line (default: the list that recon brings along); may be given several
     /// times.
     #[arg(short, long, value_name = "FILE")]
@@ -30,32 +59,10 @@ pub struct WebOptions {
     /// Ask what is found for its methods (OPTIONS).
     #[arg(long)]
     pub methods: bool,
-    /// Keep to robots.txt.
-    #[arg(long)]
-    pub robots: bool,
-    /// Load pages in the system's Chromium, so that their JavaScript runs.
-    #[arg(long)]
-    pub browser: bool,
-    /// A header of every request (`Name: value`); may be given several times. Credentials go to the
-    /// target alone.
-    #[arg(short = 'H', long, value_name = "HEADER")]
-    pub header: Vec<String>,
-    /// The User-Agent.
-    #[arg(long, value_name = "TEXT")]
-    pub user_agent: Option<String>,
-    /// An HTTP proxy (http://host:port).
-    #[arg(long, value_name = "URL")]
-    pub proxy: Option<String>,
-    /// Write requests and responses to this file as HAR 1.2.
-    #[arg(long, value_name = "FILE", requires = "once")]
-    pub har: Option<PathBuf>,
 }
 
-/// What only the spider has a use for, and only the enumerator.
-pub(super) const SPIDER_ONLY: [&str; 3] = ["max_pages", "browser", "har"];
-pub(super) const ENUM_ONLY: [&str; 4] = ["wordlist", "extensions", "no_backups", "methods"];
-/// What both have.
-pub(super) const WEB_ONLY: [&str; 6] = [
+/// The arguments of each of them.
+pub(super) const WEB: [&str; 6] = [
     "depth",
     "concurrency",
     "robots",
@@ -63,30 +70,34 @@ pub(super) const WEB_ONLY: [&str; 6] = [
     "user_agent",
     "proxy",
 ];
+pub(super) const SPIDER: [&str; 3] = ["max_pages", "browser", "har"];
+pub(super) const ENUM: [&str; 4] = ["wordlist", "extensions", "no_backups", "methods"];
 
-impl WebOptions {
+impl SpiderOptions {
     /// What the command line says of a spider.
-    pub fn override_spider(&self, settings: &mut SpiderSettings) {
-        settings.depth = self.depth.unwrap_or(settings.depth);
+    pub fn override_settings(&self, web: &WebOptions, settings: &mut SpiderSettings) {
+        settings.depth = web.depth.unwrap_or(settings.depth);
         settings.max_pages = self.max_pages.unwrap_or(settings.max_pages);
-        settings.concurrency = self.concurrency.unwrap_or(settings.concurrency);
-        settings.robots |= self.robots;
+        settings.concurrency = web.concurrency.unwrap_or(settings.concurrency);
+        settings.robots |= web.robots;
         settings.browser |= self.browser;
-        settings.headers.extend(self.header.iter().cloned());
-        over(&self.user_agent, &mut settings.user_agent);
-        over(&self.proxy, &mut settings.proxy);
+        settings.headers.extend(web.header.iter().cloned());
+        over(&web.user_agent, &mut settings.user_agent);
+        over(&web.proxy, &mut settings.proxy);
     }
+}
 
+impl EnumOptions {
     /// What the command line says of an enumeration.
-    pub fn override_enum(&self, settings: &mut EnumSettings) {
-        settings.depth = self.depth.unwrap_or(settings.depth);
-        settings.concurrency = self.concurrency.unwrap_or(settings.concurrency);
-        settings.robots |= self.robots;
+    pub fn override_settings(&self, web: &WebOptions, settings: &mut EnumSettings) {
+        settings.depth = web.depth.unwrap_or(settings.depth);
+        settings.concurrency = web.concurrency.unwrap_or(settings.concurrency);
+        settings.robots |= web.robots;
         settings.methods |= self.methods;
         settings.backups &= !self.no_backups;
-        settings.headers.extend(self.header.iter().cloned());
-        over(&self.user_agent, &mut settings.user_agent);
-        over(&self.proxy, &mut settings.proxy);
+        settings.headers.extend(web.header.iter().cloned());
+        over(&web.user_agent, &mut settings.user_agent);
+        over(&web.proxy, &mut settings.proxy);
         if !self.wordlist.is_empty() {
             let path = |path: &PathBuf| path.display().to_string();
             settings.wordlists = self.wordlist.iter().map(path).collect();

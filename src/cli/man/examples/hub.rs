@@ -55,6 +55,32 @@ pub(super) const ALL: &[(&str, Examples)] = &[
         &[("reconctl targets rm 10.20.0.7", "Watch it no more.")],
     ),
     (
+        "spider",
+        &[
+            (
+                "reconctl spider https://www.example.org/",
+                "Every page that links lead to, with its forms, endpoints, secrets and technologies.",
+            ),
+            (
+                "reconctl spider www.example.org --max-pages 500 --har site.har --jsonl > pages.jsonl",
+                "500 pages at most, a line for each, and all requests and responses as a HAR file.",
+            ),
+        ],
+    ),
+    (
+        "enumerate",
+        &[
+            (
+                "reconctl enumerate https://www.example.org/",
+                "Paths that nothing links to, by the word list that recon brings along.",
+            ),
+            (
+                "reconctl enumerate https://www.example.org/app/ -w words.txt -x php,bak --depth 1",
+                "By a list of one's own, with two extensions, and one directory deep.",
+            ),
+        ],
+    ),
+    (
         "scan",
         &[
             (

@@ -5,7 +5,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 /// Types of changes.
-pub const CHANGE_TYPES: [&str; 8] = [
+pub const CHANGE_TYPES: [&str; 13] = [
     "port_opened",
     "port_closed",
     "service_changed",
@@ -14,6 +14,11 @@ pub const CHANGE_TYPES: [&str; 8] = [
     "path_disappeared",
     "technology_changed",
     "risk_changed",
+    "page_added",
+    "page_removed",
+    "page_changed",
+    "endpoint_added",
+    "form_added",
 ];
 
 /// A difference between a result and the one of its kind before, as `reconctl changes` and

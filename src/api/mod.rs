@@ -18,6 +18,7 @@ mod result;
 mod scan;
 mod storage;
 mod target;
+mod web;
 mod webhook;
 
 pub use access::{AuditEntry, AuditList, CreateToken, CreatedToken, Role, Token, TokenList};
@@ -42,6 +43,10 @@ pub use storage::StoreReport;
 pub use target::{
     ChangeTarget, CreateTargets, CreateTargetsAnswer, ImportAnswer, ImportError, NetworkProgress,
     NewTarget, RefusedTarget, Target, TargetList, TargetWork,
+};
+pub use web::{
+    FormInput, LearnedPath, SpiderEndpoint, SpiderForm, SpiderPage, WEB_PORTS, WebContext,
+    WebEndpoint, WebEndpointList, WebForm, WebFormList, WebPage, WebPageList, WebPort, WebRun,
 };
 pub use webhook::{WebhookList, WebhookState};
 

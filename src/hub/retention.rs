@@ -17,6 +17,19 @@ const ALL_AGAIN: TimeDelta = TimeDelta::days(1);
 /// Agents that the fleet file does not name are forgotten when they were silent for so long.
 const SILENT: TimeDelta = TimeDelta::days(30);
 
+/// What is kept for as long as scans are.
+const RESULTS: [Kept; 7] = [
+    Kept::Scans,
+    Kept::Requests,
+    Kept::Assessments,
+    Kept::WebRuns,
+    Kept::Pages,
+    Kept::Forms,
+    Kept::Endpoints,
+];
+/// So long that nothing is older.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 /// How long what is kept; no time at all is for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keep {
@@ -24,7 +37,7 @@ pub struct Keep {
     pub events: Duration,
     /// Changes.
     pub changes: Duration,
-    /// Scans, requests of spiders and assessments, but the last ones of a target, which always stay.
+    /// Scans, what spiders found and assessments, but the last ones of a target, which always stay.
     pub scans: Duration,
     /// First answers to submissions that carried a key.
     pub answers: Duration,
@@ -69,8 +82,14 @@ impl Retention {
         let changes = purge(hub, Kept::Changes, keep.changes, &mut None).await?;
         let answers = purge(hub, Kept::Answers, keep.answers, &mut None).await?;
         let audit = purge(hub, Kept::Audit, keep.audit, &mut None).await?;
-        let mut results = 0;
-        for what in [Kept::Scans, Kept::Requests, Kept::Assessments] {
+        // Beyond a number of them they go, however long results are kept.
+        let long = if keep.scans.is_zero() {
+            FOR_EVER
+        } else {
+            keep.scans
+        };
+        let mut results = purge(hub, Kept::Learned, long, &mut None).await?;
+        for what in RESULTS {
             let now = hub.clock.now();
             let walk = Walk {
                 began: now,

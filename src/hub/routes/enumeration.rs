@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use super::super::access::Identity;
 use super::super::error::ApiError;
@@ -16,7 +17,7 @@ use super::super::extract::{Caller, Object, Post};
 use super::super::state::Hub;
 use super::super::store::{Answer, Attempt, Cms, Enumerated, Enumeration, FoundPath};
 use super::fields::{Fields, OBJECT_MAX};
-use super::results::{LIST_MAX, Subject, attempt_message, failed};
+use super::results::{LIST_MAX, RawRun, Subject, attempt_message, failed};
 use super::{Reply, kept, repeated, to_keep};
 use crate::api::{EnumerationAnswer, Personality, WorkKind};
 
@@ -42,6 +43,11 @@ struct RawResult {
     enumeration_results: Option<Vec<Object<RawTool>>>,
     enumeration_metadata: Option<Object<RawMetadata>>,
     cms_detection: Option<Object<RawCms>>,
+    run_id: Value,
+    finished_at: Value,
+    complete: Value,
+    notes: Value,
+    calibration: Value,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -131,6 +137,14 @@ impl Fields {
         if form == "legacy" && raw.paths.is_null() {
             return Err(ApiError::bad_request("No paths in result"));
         }
+        let run = RawRun {
+            run_id: raw.run_id,
+            finished_at: raw.finished_at,
+            complete: raw.complete,
+            notes: raw.notes,
+            calibration: raw.calibration,
+        };
+        let facts = run.read(self, || Uuid::now_v7().to_string());
         let tools = raw.enumeration_results.unwrap_or_default();
         let mut paths = Paths::default();
         let counted = match &raw.paths_discovered {
@@ -173,6 +187,7 @@ impl Fields {
             cms: raw.cms_detection.and_then(|Object(cms)| self.cms(&cms)),
             tool: tool.unwrap_or_else(|| "unknown".to_owned()),
             wordlist: wordlist.unwrap_or_else(|| "default".to_owned()),
+            facts,
         };
         Ok((Ok(enumeration), form))
     }

@@ -26,12 +26,14 @@ mod scan_submit;
 mod scans;
 mod secrets;
 mod spider;
+mod spider_web;
 mod storage;
 mod summary;
 mod table;
 mod target_import;
 mod targets;
 mod tokens;
+mod web;
 mod webhooks;
 
 use std::any::Any;

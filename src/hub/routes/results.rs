@@ -6,12 +6,55 @@ use uuid::Uuid;
 use super::super::error::ApiError;
 use super::super::extract::Caller;
 use super::super::state::Hub;
-use super::super::store::{Attempt, Delivered, Record, StoreError};
+use super::super::store::{Attempt, Delivered, Record, RunFacts, StoreError};
 use super::fields::Fields;
 use crate::api::{Personality, WorkKind};
 
 /// Longest list in a result.
 pub(super) const LIST_MAX: usize = 10_000;
+
+/// Sentences that an agent may say of a run.
+const NOTES_MAX: usize = 100;
+
+/// What an agent says of a run as a whole.
+#[derive(Debug, Default)]
+pub(super) struct RawRun {
+    pub(super) run_id: Value,
+    pub(super) finished_at: Value,
+    pub(super) complete: Value,
+    pub(super) notes: Value,
+    pub(super) calibration: Value,
+}
+
+impl RawRun {
+    /// With a name of the run when it has none of its own.
+    pub(super) fn read(&self, fields: &mut Fields, name: impl FnOnce() -> String) -> RunFacts {
+        let run = fields.text("result.run_id", &self.run_id);
+        RunFacts {
+            run: run.unwrap_or_else(name),
+            finished_at: fields.time("result.finished_at", &self.finished_at),
+            complete: fields.flag("result.complete", &self.complete),
+            notes: sentences(fields, "result.notes", &self.notes),
+            calibration: sentences(fields, "result.calibration", &self.calibration),
+        }
+    }
+}
+
+/// A list of texts, or a text.
+fn sentences(fields: &mut Fields, field: &str, value: &Value) -> Vec<String> {
+    let list = match value {
+        Value::Null => &[],
+        Value::Array(list) => list.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    if list.len() > NOTES_MAX {
+        let message = format!("must have {NOTES_MAX} entries at most");
+        fields.wrong(field, "range", &message);
+        return Vec::new();
+    }
+    let texts = list.iter().filter_map(|text| fields.text(field, text));
+    texts.collect()
+}
 
 /// The record of a result, and how the agent calls it: for the answer, which earlier daemons read.
 /// What is stored is the record's own name.

@@ -16,10 +16,7 @@ use super::super::error::ApiError;
 use super::super::extract::Object;
 use super::super::store::{Attempt, HostFacts, NewScan, Run};
 use super::fields::{Fields, OBJECT_MAX, is_nothing};
-use crate::api::{PortCounts, ScanPort, WorkKind};
-
-/// Ports of a web server, for a service that has no name.
-const WEB_PORTS: [u16; 4] = [80, 443, 8080, 8443];
+use crate::api::{PortCounts, ScanPort, WebPort, WorkKind};
 
 /// The body as sent. Fields that are not named here are skipped while it is read.
 #[derive(Debug, Deserialize)]
@@ -224,7 +221,7 @@ impl Fields {
             },
             port_counts: counts.unwrap_or(only_open),
             udp_counts: udp_counts.filter(|counts| !counts.is_zero()),
-            web: ports.iter().any(is_web),
+            web: ports.iter().any(|port| WebPort::of(port).is_some()),
             open_ports: ports,
             rest: rest([
                 ("incomplete", raw.incomplete),
@@ -389,12 +386,6 @@ fn started(finished: DateTime<Utc>, seconds: f64) -> Option<DateTime<Utc>> {
     // A cast from too large a number saturates, and the subtraction then gives nothing.
     let span = TimeDelta::try_milliseconds((seconds * 1000.0) as i64)?;
     finished.checked_sub_signed(span)
-}
-
-fn is_web(port: &ScanPort) -> bool {
-    port.protocol == "tcp"
-        && (port.service.contains("http")
-            || (port.service.is_empty() && WEB_PORTS.contains(&port.port)))
 }
 
 /// What else is worth keeping, unless it is absurdly large.

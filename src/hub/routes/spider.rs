@@ -1,4 +1,5 @@
-//! Results of spiders.
+//! Results of spiders. One run may come in several of them: they have the same `run_id`, and only the last
+//! says `complete`.
 
 use std::sync::Arc;
 
@@ -13,8 +14,9 @@ use super::super::extract::{Caller, Object, Post};
 use super::super::state::Hub;
 use super::super::store::{Answer, Attempt, Request, Spider, Spidered};
 use super::fields::{Fields, OBJECT_MAX, tidy};
-use super::results::{LIST_MAX, Subject, attempt_message, failed};
+use super::results::{LIST_MAX, RawRun, Subject, attempt_message, failed};
 use super::secrets::{Redactor, Secret};
+use super::spider_web::{Raw, RawEndpoint, RawForm, RawPage};
 use super::{Reply, kept, repeated, to_keep};
 use crate::api::{Personality, SpiderAnswer, Technology, WorkKind};
 
@@ -23,8 +25,8 @@ const NAMES_MAX: usize = 500;
 /// Longest name of a technology.
 const NAME_MAX: usize = 200;
 
-/// The body as sent. What the earlier spider sends besides (pages, texts of scripts) is skipped
-/// while it is read.
+/// The body as sent. What the earlier spider sends besides (texts of scripts) is skipped while it is
+/// read.
 #[derive(Debug, Deserialize)]
 struct Body {
     #[serde(default)]
@@ -42,8 +44,15 @@ struct RawResult {
     reason: Value,
     error: Value,
     run_id: Value,
+    finished_at: Value,
+    complete: Value,
+    notes: Value,
+    calibration: Value,
     request_metadata: Option<Vec<Object<RawEntry>>>,
     technologies: Option<Vec<Value>>,
+    pages: Raw<RawPage>,
+    forms: Raw<RawForm>,
+    endpoints: Raw<RawEndpoint>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -122,24 +131,36 @@ impl Fields {
         hash: &str,
     ) -> Result<Result<Spider, Attempt>, ApiError> {
         let entries = raw.request_metadata.unwrap_or_default();
-        if entries.is_empty() {
+        if entries.is_empty()
+            && raw.pages.is_none()
+            && raw.forms.is_none()
+            && raw.endpoints.is_none()
+        {
             return Err(ApiError::bad_request("No request_metadata in result"));
         }
         if entries.len() > LIST_MAX {
             let message = format!("must have {LIST_MAX} entries at most");
             return Err(ApiError::field("result.request_metadata", "range", message));
         }
-        let run = self.text("result.run_id", &raw.run_id);
-        let mut spider = Spider {
-            run: run.unwrap_or_else(|| hash.to_owned()),
-            requests: Vec::with_capacity(entries.len()),
-            secrets: 0,
-            findings: Vec::new(),
-            technologies: raw.technologies.map(|list| self.technologies(&list)),
+        let run = RawRun {
+            run_id: raw.run_id,
+            finished_at: raw.finished_at,
+            complete: raw.complete,
+            notes: raw.notes,
+            calibration: raw.calibration,
         };
         let secrets = self.secrets(&entries)?;
-        spider.secrets = secrets.iter().map(Vec::len).sum();
         let redactor = Redactor::new(secrets.iter().flatten());
+        let mut spider = Spider {
+            facts: run.read(self, || hash.to_owned()),
+            requests: Vec::with_capacity(entries.len()),
+            secrets: secrets.iter().map(Vec::len).sum(),
+            findings: Vec::new(),
+            technologies: raw.technologies.map(|list| self.technologies(&list)),
+            pages: self.pages(raw.pages, &redactor)?,
+            forms: self.forms(raw.forms, &redactor)?,
+            endpoints: self.endpoints(raw.endpoints, &redactor)?,
+        };
         for (i, (Object(entry), secrets)) in entries.into_iter().zip(&secrets).enumerate() {
             let field = format!("result.request_metadata[{i}]");
             let request = self.entry(&field, entry, target, secrets, &redactor);
@@ -149,7 +170,10 @@ impl Fields {
                 .extend(secrets.iter().map(|s| s.finding(page, &redactor)));
             spider.requests.push(request);
         }
-        if spider.requests.iter().all(|r| r.response_status == 0) {
+        let silent = spider.requests.iter().all(|r| r.response_status == 0);
+        let mut pages = spider.pages.iter().flatten();
+        // A later result of a run may have no requests of its own.
+        if silent && !spider.requests.is_empty() && pages.all(|page| page.status == 0) {
             return Ok(Err(Attempt {
                 reason: "none of its requests was answered".to_owned(),
             }));

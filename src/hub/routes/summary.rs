@@ -38,6 +38,7 @@ fn data(s: &Summary) -> Value {
         "technology_fingerprints": s.technologies,
         "directory_enumeration": s.paths.iter().map(path).collect::<Vec<_>>(),
         "findings": s.findings,
+        "web_runs": s.web_runs,
         "statistics": {
             "nmap_scans_count": s.counts.scans,
             "request_metadata_count": s.counts.requests,

@@ -6,14 +6,15 @@ use super::super::openapi::{Doc, Routes};
 use super::{
     assessment, audit, changes, control, create, eggrecords, enumeration, events, findings,
     fleet_health, health, heartbeat, leases, metrics, openapi, progress, scan_submit, scans,
-    spider, storage, summary, target_import, targets, tokens, webhooks,
+    spider, storage, summary, target_import, targets, tokens, web, webhooks,
 };
 use crate::api::{
     AssessmentAnswer, AssessmentList, AuditList, ChangeList, ChangeTarget, ControlAnswer,
     CreateTargets, CreateTargetsAnswer, CreateToken, CreatedToken, EggRecordList,
     EnumerationAnswer, EventList, FindingList, FleetHealth, Heartbeat, HeartbeatAnswer,
     ImportAnswer, LeaseAnswer, LogAnswer, Scan, ScanAnswer, ScanList, ScanSubmission, SpiderAnswer,
-    StoreReport, Target, TargetList, TokenList, WebhookList,
+    StoreReport, Target, TargetList, TokenList, WebContext, WebEndpointList, WebFormList,
+    WebPageList, WebhookList,
 };
 
 /// Largest body of a result: the earlier daemons send a line for each of 65,535 ports (10.6 MB), and
@@ -68,6 +69,15 @@ fn recon_api() -> Routes {
                 .no_head()
                 .answer::<EggRecordList>(),
             eggrecords::list,
+        )
+        .route(
+            Doc::get(
+                "/daemon/{personality}/context/{id}",
+                "What is known of a record before an agent begins.",
+            )
+            .personalities(&["kumo", "suzu"])
+            .answer::<WebContext>(),
+            web::context,
         )
         .route(
             Doc::post("/daemon/{personality}/scan", "Takes the result of a scan.")
@@ -306,8 +316,43 @@ fn own_api() -> Routes {
             Doc::get("/health", "How the fleet is.").answer::<FleetHealth>(),
             fleet_health::show,
         )
+        .merge(web_api())
         .merge(access_api())
         .merge(storage_api())
+}
+
+/// What spiders found on a target.
+fn web_api() -> Routes {
+    let list = |path, what| {
+        Doc::get(path, what)
+            .pages()
+            .text("q", "Something of it contains this.")
+            .by_time()
+            .export()
+    };
+    let method = "Of this method.";
+    Routes::default()
+        .route(
+            list("/targets/{id}/pages", "Pages, those found last first.")
+                .integer("status", 0..=999, "That answered with this status.")
+                .answer::<WebPageList>(),
+            web::pages,
+        )
+        .route(
+            list("/targets/{id}/forms", "Forms, those found last first.")
+                .text("method", method)
+                .answer::<WebFormList>(),
+            web::forms,
+        )
+        .route(
+            list(
+                "/targets/{id}/endpoints",
+                "Endpoints, those found last first.",
+            )
+            .text("method", method)
+            .answer::<WebEndpointList>(),
+            web::endpoints,
+        )
 }
 
 /// Who may use the hub, and what they changed.

@@ -51,6 +51,13 @@ pub(super) struct Known {
     looked: Looked,
 }
 
+impl Known {
+    /// The port.
+    pub(super) fn into_port(self) -> ScanPort {
+        self.port
+    }
+}
+
 /// The scan before.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Earlier {
@@ -62,6 +69,15 @@ pub(super) struct Earlier {
     pub(super) ports_scanned: u32,
     /// Its command.
     pub(super) scan_command: String,
+}
+
+impl Earlier {
+    /// Every port that was known to be open.
+    pub(super) fn ports(&self) -> impl Iterator<Item = &ScanPort> {
+        self.open_ports
+            .iter()
+            .chain(self.known.iter().map(|known| &known.port))
+    }
 }
 
 /// One difference.

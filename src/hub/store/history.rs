@@ -53,7 +53,8 @@ pub struct EventPage {
 }
 
 /// What is forgotten when it is old. (What is known of a path, a technology or a finding is one row
-/// each, which does not grow in number with time.)
+/// each, which does not grow in number with time; of a page, form or endpoint as well, but sites have
+/// new ones every day.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kept {
     /// Events.
@@ -70,6 +71,16 @@ pub enum Kept {
     Requests,
     /// Assessments; the last of a record stays.
     Assessments,
+    /// Runs of spiders and enumerations; the last of each kind over a record stays.
+    WebRuns,
+    /// Pages that are gone, or that a later run has not seen.
+    Pages,
+    /// Forms that a later run has not seen.
+    Forms,
+    /// Endpoints that a later run has not seen.
+    Endpoints,
+    /// Learned paths that were found on one record only; beyond a number of them also younger ones.
+    Learned,
 }
 
 /// A row in the order of its table.

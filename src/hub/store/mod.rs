@@ -19,6 +19,7 @@ mod results;
 pub mod sqlite;
 mod targets;
 mod types;
+mod web;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -46,6 +47,7 @@ pub use types::{
     NewChange, NewEvent, NewRecord, NewScan, Page, PutOff, Record, Run, ScanQuery, Submission,
     Submitted,
 };
+pub use web::{LEARNED_MAX, PATHS_MAX, RunFacts, WebQuery, WebStore};
 
 /// Why a store did not do what it was asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -88,7 +90,7 @@ pub type Admit = Box<dyn FnOnce(&Record, &mut NewScan) -> std::result::Result<()
 /// A database.
 #[async_trait]
 pub trait Store:
-    AccessStore + Answers + History + Ops + ResultStore + Targets + Send + Sync
+    AccessStore + Answers + History + Ops + ResultStore + Targets + WebStore + Send + Sync
 {
     /// Adds records, all or none; one whose key is known is left as it is.
     async fn create_records(

@@ -7,8 +7,11 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Answer, Attempt, Idempotency, Page, Record, Render, Result};
-use crate::api::{Assessment, Finding, Progress, RiskLevel, Scan, Technology};
+use super::{Answer, Attempt, Idempotency, Page, Record, Render, Result, RunFacts};
+use crate::api::{
+    Assessment, Finding, Progress, RiskLevel, Scan, SpiderEndpoint, SpiderForm, SpiderPage,
+    Technology, WebRun,
+};
 
 /// The part of a store that keeps results other than port scans. Each result is taken in one
 /// transaction, exactly once for each idempotency key.
@@ -82,11 +85,11 @@ pub struct Delivered<T> {
     pub outcome: std::result::Result<T, Attempt>,
 }
 
-/// What a spider found.
-#[derive(Debug, Clone)]
+/// What a spider found, or a part of it: results of the same run belong together.
+#[derive(Debug, Clone, Default)]
 pub struct Spider {
     /// The run: the same request of the same run is stored once.
-    pub run: String,
+    pub facts: RunFacts,
     /// The requests that it made.
     pub requests: Vec<Request>,
     /// Secrets in the submission, repeated ones counted.
@@ -95,6 +98,12 @@ pub struct Spider {
     pub findings: Vec<NewFinding>,
     /// Everything that the target runs; `None` when the spider does not look for it.
     pub technologies: Option<Vec<Technology>>,
+    /// Pages, each URL once; `None` when the spider does not tell of them.
+    pub pages: Option<Vec<SpiderPage>>,
+    /// Forms; `None` as for pages.
+    pub forms: Option<Vec<SpiderForm>>,
+    /// Endpoints; `None` as for pages.
+    pub endpoints: Option<Vec<SpiderEndpoint>>,
 }
 
 /// A request and what came of it.
@@ -166,6 +175,8 @@ pub struct Enumeration {
     pub tool: String,
     /// The list of words.
     pub wordlist: String,
+    /// The run as a whole.
+    pub facts: RunFacts,
 }
 
 /// A path.
@@ -263,6 +274,8 @@ pub struct Summary {
     pub paths: Vec<StoredPath>,
     /// The newest findings.
     pub findings: Vec<Finding>,
+    /// The newest runs of spiders and enumerations.
+    pub web_runs: Vec<WebRun>,
     /// How many of each there are.
     pub counts: SummaryCounts,
 }

@@ -359,7 +359,8 @@ pub struct NewChange {
     /// Its name as scanned.
     pub target: String,
     /// Type: `port_opened`, `port_closed`, `service_changed`, `certificate_changed`,
-    /// `path_appeared`, `path_disappeared`, `technology_changed`, `risk_changed`.
+    /// `path_appeared`, `path_disappeared`, `technology_changed`, `risk_changed`, `page_added`,
+    /// `page_removed`, `page_changed`, `endpoint_added`, `form_added`.
     pub kind: &'static str,
     /// What differs (`443/tcp`, `/admin`).
     pub subject: String,

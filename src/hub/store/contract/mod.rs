@@ -16,6 +16,8 @@ mod samples;
 pub(super) mod spine;
 mod targets;
 mod upgrade;
+mod web;
+mod web_learned;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};

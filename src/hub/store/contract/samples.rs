@@ -62,11 +62,12 @@ pub(super) fn finding(mark: u8) -> NewFinding {
 
 pub(super) fn spider(run: &str, urls: &[&str]) -> Spider {
     Spider {
-        run: run.to_owned(),
+        facts: RunFacts {
+            run: run.to_owned(),
+            ..RunFacts::default()
+        },
         requests: urls.iter().map(|u| request(u)).collect(),
-        secrets: 0,
-        findings: Vec::new(),
-        technologies: None,
+        ..Spider::default()
     }
 }
 
@@ -82,7 +83,7 @@ pub(super) fn paths(list: &[(&str, Option<u16>)]) -> Enumeration {
             .collect(),
         tool: "dirsearch".to_owned(),
         wordlist: "default".to_owned(),
-        cms: None,
+        ..Enumeration::default()
     }
 }
 

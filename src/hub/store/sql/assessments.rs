@@ -96,6 +96,7 @@ pub(in super::super) fn listed(query: &AssessmentQuery) -> Listing<'_> {
         after: query.before,
         oldest_first: query.oldest_first,
         limit: query.limit,
+        ..Listing::default()
     }
 }
 

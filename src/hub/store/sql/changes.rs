@@ -84,5 +84,6 @@ pub(in super::super) fn listed(query: &ChangeQuery) -> Listing<'_> {
         after: query.before,
         oldest_first: query.oldest_first,
         limit: query.limit,
+        ..Listing::default()
     }
 }

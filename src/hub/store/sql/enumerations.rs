@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::dialect::{Conn, Db, Pool, failed};
 use super::results::{change, digest, finish, task};
 use super::rows::{from_json, get, micros, time, to_json};
-use super::{changes, work};
+use super::{changes, web, work};
 use crate::api::WorkKind;
 use crate::hub::store::{Delivered, Enumerated, Enumeration, FoundPath, Result, StoredPath};
 
@@ -34,8 +34,14 @@ pub(super) async fn submit(c: &mut Conn, d: &Delivered<Enumeration>) -> Result<E
     if again {
         tell_differences(c, d, &enumeration.paths, &known).await?;
     }
+    let facts = &enumeration.facts;
+    web::note_run(c, d, WorkKind::SuzuEnum, facts, web::Told::default()).await?;
+    web::learn(c, d, enumeration).await?;
     let paths = enumeration.paths.len();
-    let data = json!({ "paths": paths, "tool": enumeration.tool });
+    let data = json!({
+        "paths": paths, "tool": enumeration.tool, "complete": facts.complete,
+        "notes": facts.notes,
+    });
     finish(c, d, WorkKind::SuzuEnum, "enumeration_completed", data).await?;
     Ok(Enumerated::Stored(paths))
 }

@@ -95,6 +95,7 @@ pub(in super::super) fn listed(query: &FindingQuery) -> Listing<'_> {
         after: query.before,
         oldest_first: query.oldest_first,
         limit: query.limit,
+        ..Listing::default()
     }
 }
 

@@ -28,6 +28,10 @@ pub(in super::super) struct Listing<'a> {
     pub(in super::super) of: Of<'a>,
     /// Columns that must have a value; there is an index on the first one that is given, and the id.
     pub(in super::super) equal: Vec<(&'static str, Option<&'a str>)>,
+    /// A column that must have this number.
+    pub(in super::super) number: Option<(&'static str, i64)>,
+    /// An expression that must contain this, in lower or upper case.
+    pub(in super::super) contains: Option<(&'static str, &'a str)>,
     /// Of this time or later.
     pub(in super::super) since: Option<i64>,
     /// Go on after this one.
@@ -68,6 +72,8 @@ enum Filter<'a> {
     Text(&'static str, &'a str),
     Id(&'static str, Uuid),
     Since(i64),
+    Number(&'static str, i64),
+    Contains(&'static str, &'a str),
     /// Not beyond this one.
     UpTo(Uuid),
 }
@@ -137,7 +143,11 @@ impl Listing<'_> {
     fn filters(&self) -> Vec<Filter<'_>> {
         let equal = self.equal.iter();
         let equal = equal.filter_map(|(column, value)| Some(Filter::Text(column, (*value)?)));
-        equal.chain(self.since.map(Filter::Since)).collect()
+        equal
+            .chain(self.since.map(Filter::Since))
+            .chain(self.number.map(|(column, n)| Filter::Number(column, n)))
+            .chain(self.contains.map(|(of, text)| Filter::Contains(of, text)))
+            .collect()
     }
 
     /// Finds the end of what this page looks at, where that has to be bounded.
@@ -226,6 +236,13 @@ impl Listing<'_> {
                     query.push(format_args!(" AND {column} = ")).push_bind(id)
                 }
                 Filter::Since(time) => query.push(" AND created_at >= ").push_bind(time),
+                Filter::Number(column, n) => {
+                    query.push(format_args!(" AND {column} = ")).push_bind(n)
+                }
+                Filter::Contains(of, text) => query
+                    .push(format_args!(" AND lower({of}) LIKE "))
+                    .push_bind(containing(text))
+                    .push(" ESCAPE '\\'"),
                 Filter::UpTo(end) => {
                     let within = if self.oldest_first { "<=" } else { ">=" };
                     query.push(format_args!(" AND id {within} ")).push_bind(end)
@@ -234,4 +251,18 @@ impl Listing<'_> {
         }
         query.push(format_args!(" ORDER BY id {order}"));
     }
+}
+
+/// The pattern of LIKE for texts, in lower case, that contain this.
+fn containing(text: &str) -> String {
+    let mut pattern = String::from("%");
+    // SQLite knows lower and upper case of ASCII only.
+    for c in text.to_ascii_lowercase().chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    pattern
 }

@@ -34,6 +34,7 @@ mod spiders;
 mod summary;
 pub(super) mod target_list;
 mod targets;
+pub(super) mod web;
 mod webhooks;
 pub(super) mod work;
 

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::SqlStore;
 use super::dialect::{Conn, Db, DbRow, Pool, failed};
 use super::rows::{get, micros, time};
+use super::web;
 use crate::hub::store::{Kept, Place, Purged, Result};
 
 /// A table in the order in which its rows came.
@@ -16,9 +17,22 @@ struct Table {
     time: &'static str,
     /// Whether a row of it need not stay when it is old.
     superseded: &'static str,
+    /// Whether its times grow with its keys, but for clocks that were wrong.
+    in_order: bool,
 }
 
 const ALL: &str = "1 = 1";
+/// A later run of a spider (kind 4, `rows::code`) looked for such things, and has not seen this one.
+macro_rules! unseen {
+    ($what:literal) => {
+        concat!(
+            "EXISTS (SELECT 1 FROM web_runs n
+                     WHERE n.record_id = r.record_id AND n.kind = 4 AND n.",
+            $what,
+            " AND n.finished_at > r.last_seen_at)"
+        )
+    };
+}
 
 impl Table {
     const fn of(what: Kept) -> Option<Self> {
@@ -49,13 +63,30 @@ impl Table {
                 "EXISTS (SELECT 1 FROM ryu_assessment n
                          WHERE n.record_id = r.record_id AND n.id > r.id)",
             ),
-            Kept::Answers => return None,
+            Kept::WebRuns => (
+                "web_runs",
+                "id",
+                "created_at",
+                "EXISTS (SELECT 1 FROM web_runs n
+                         WHERE n.record_id = r.record_id AND n.kind = r.kind
+                           AND n.finished_at > r.finished_at)",
+            ),
+            Kept::Pages => (
+                "web_pages",
+                "id",
+                "last_seen_at",
+                concat!("(r.gone_at IS NOT NULL OR ", unseen!("pages"), ")"),
+            ),
+            Kept::Forms => ("web_forms", "id", "last_seen_at", unseen!("forms")),
+            Kept::Endpoints => ("web_endpoints", "id", "last_seen_at", unseen!("endpoints")),
+            Kept::Answers | Kept::Learned => return None,
         };
         Some(Self {
             name,
             key,
             time,
             superseded,
+            in_order: !matches!(what, Kept::Pages | Kept::Forms | Kept::Endpoints),
         })
     }
 
@@ -83,10 +114,15 @@ pub(super) async fn purge(
     limit: u32,
 ) -> Result<Purged> {
     let Some(table) = Table::of(what) else {
-        let removed = store
-            .write
-            .run(move |c| Box::pin(forget_answers(c, before, limit)))
-            .await?;
+        let forget = store.write.run(move |c| {
+            Box::pin(async move {
+                match what {
+                    Kept::Learned => web::forget_learned(c, micros(before), i64::from(limit)).await,
+                    _ => forget_answers(c, before, limit).await,
+                }
+            })
+        });
+        let removed = forget.await?;
         return Ok(Purged {
             removed,
             old: removed,
@@ -133,6 +169,7 @@ async fn look(
         key,
         time: at,
         superseded,
+        ..
     } = table;
     let sql = format!(
         "SELECT r.{key} AS place, r.{at} AS time,
@@ -155,6 +192,9 @@ async fn look(
     for row in &rows {
         let at = time(get(row, "time")?)?;
         if at >= before {
+            if !table.in_order {
+                continue;
+            }
             done.recent = Some(done.recent.map_or(at, |first| first.min(at)));
             continue;
         }

@@ -1,5 +1,7 @@
 //! Port scans.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
@@ -10,8 +12,9 @@ use super::idempotency;
 use super::listing::{self, Listing, Of};
 use super::rows::{self, micros};
 use super::scan_write::{self, Columns};
+use super::web;
 use super::work::{self, Task};
-use crate::api::Scan;
+use crate::api::{Scan, ScanPort, WebPort, WorkKind};
 use crate::hub::store::diff::{self, Compared, Difference, Earlier};
 use crate::hub::store::{
     Admit, Answer, Idempotency, NewChange, NewScan, Page, Record, RenderScan, Result, ScanQuery,
@@ -63,7 +66,11 @@ pub(super) async fn submit(
                 status: scan.status(),
             };
             let answer = render(&done, &record);
-            store(c, &s, scan, columns, before.last, key, &answer).await?;
+            let known = Known {
+                last: before.last,
+                spidered: before.spidered,
+            };
+            store(c, &s, scan, columns, known, key, &answer).await?;
             return Ok(answer);
         }
         Ok(_) => Submitted::Recent(before.recent),
@@ -113,24 +120,72 @@ async fn store(
     s: &Submission,
     scan: &NewScan,
     columns: Columns,
-    last: Option<Last>,
+    before: Known,
     key: Option<Idempotency>,
     answer: &Answer,
 ) -> Result<()> {
+    let last = before.last;
+    // Of a late one: what it shows was seen otherwise since.
+    let timely = last.as_ref().is_none_or(|last| last.is_before(scan, s.now));
+    let mut web = Vec::new();
+    if before.spidered && timely {
+        let known = last.iter().flat_map(|last| last.scan.ports());
+        web = new_web_ports(scan, known);
+    }
     let compared = match last {
-        Some(last) if last.is_before(scan, s.now) => diff::compare(last.scan, scan),
-        // It comes late: what it shows was seen otherwise since.
+        Some(last) if timely => diff::compare(last.scan, scan),
         _ => Compared::default(),
     };
     let Compared { known, differences } = compared;
-    if differences.is_empty() {
+    if differences.is_empty() && web.is_empty() {
         return scan_write::write(c, s, scan, columns, &known, key, answer).await;
     }
     all_or_nothing(c, async |c: &mut Conn| {
         scan_write::write(c, s, scan, columns, &known, key, answer).await?;
+        if !web.is_empty() && !known_by_others(c, s, &web).await? {
+            web::make_due(c, s.record_id, s.now).await?;
+        }
         tell(c, s, scan, differences).await
     })
     .await
+}
+
+/// Ports that may speak HTTP and are not among those.
+fn new_web_ports<'a>(scan: &NewScan, known: impl Iterator<Item = &'a ScanPort>) -> Vec<u16> {
+    let known: BTreeSet<_> = known
+        .filter(|p| p.protocol == "tcp")
+        .map(|p| p.port)
+        .collect();
+    let web = scan.open_ports.iter().filter_map(WebPort::of);
+    web.map(|web| web.port)
+        .filter(|port| !known.contains(port))
+        .collect()
+}
+
+/// Whether the last scan of any other type has found all of these ports open: then what looks at them
+/// knew of them.
+async fn known_by_others(c: &mut Conn, s: &Submission, ports: &[u16]) -> Result<bool> {
+    let rows = sqlx::query(
+        "SELECT n.open_ports FROM nmap n WHERE n.record_id = $1 AND n.scan_type <> $2
+           AND n.partial_seq IS NULL
+           AND NOT EXISTS (SELECT 1 FROM nmap l
+                           WHERE l.record_id = n.record_id AND l.scan_type = n.scan_type
+                             AND l.finished_at > n.finished_at AND l.partial_seq IS NULL)
+         ORDER BY n.finished_at DESC LIMIT 8",
+    )
+    .bind(s.record_id)
+    .bind(&s.scan_type)
+    .fetch_all(c)
+    .await
+    .map_err(failed)?;
+    let mut missing: BTreeSet<_> = ports.iter().copied().collect();
+    for row in &rows {
+        let open: Vec<ScanPort> = rows::from_json(rows::get(row, "open_ports")?)?;
+        for port in open.iter().filter(|port| port.protocol == "tcp") {
+            missing.remove(&port.port);
+        }
+    }
+    Ok(missing.is_empty())
 }
 
 async fn tell(
@@ -157,6 +212,14 @@ async fn tell(
     Ok(())
 }
 
+/// What a scan is compared with.
+struct Known {
+    /// The last of this type.
+    last: Option<Last>,
+    /// As in [`Before`].
+    spidered: bool,
+}
+
 /// What was there before a scan.
 struct Before {
     /// To the same submission.
@@ -169,6 +232,8 @@ struct Before {
     last: Option<Last>,
     /// Of the same run.
     part: Part,
+    /// A spider or an enumeration looked at what speaks HTTP there.
+    spidered: bool,
 }
 
 /// The row of a run.
@@ -210,7 +275,10 @@ async fn before(c: &mut Conn, s: &Submission, key: Option<&Idempotency>) -> Resu
                 (SELECT count(*) FROM nmap
                  WHERE record_id = $1 AND scan_type = $2 AND finished_at >= $9
                    AND created_at > $3 AND created_at <= $8
-                   AND (NOT $4 OR caller <> $5) AND partial_seq IS NULL) AS recent
+                   AND (NOT $4 OR caller <> $5) AND partial_seq IS NULL) AS recent,
+                (SELECT count(*) FROM work
+                 WHERE record_id = $1 AND kind IN ($11, $12)
+                   AND last_done_at IS NOT NULL) AS spidered
          FROM (SELECT 1 AS one) AS o
          LEFT JOIN idempotency i ON i.key = $6 AND i.route = $7
          LEFT JOIN egg_records e ON e.id = $1
@@ -234,6 +302,8 @@ async fn before(c: &mut Conn, s: &Submission, key: Option<&Idempotency>) -> Resu
     .bind(micros(s.now + RECENT))
     .bind(micros(new))
     .bind(s.run.map(|run| run.id))
+    .bind(rows::code(WorkKind::KumoSpider))
+    .bind(rows::code(WorkKind::SuzuEnum))
     .fetch_one(c)
     .await
     .map_err(failed)?;
@@ -253,6 +323,7 @@ async fn before(c: &mut Conn, s: &Submission, key: Option<&Idempotency>) -> Resu
             Some(_) => Part::Finished,
             None => Part::None,
         },
+        spidered: rows::get::<i64>(&row, "spidered")? > 0,
     })
 }
 
@@ -302,5 +373,6 @@ pub(in super::super) fn listed(query: &ScanQuery) -> Listing<'_> {
         after: query.before,
         oldest_first: query.oldest_first,
         limit: query.limit,
+        ..Listing::default()
     }
 }

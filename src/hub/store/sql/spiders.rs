@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::dialect::{Conn, Db, Pool, failed};
 use super::results::{change, digest, finish, task};
 use super::rows::{self, from_json, get, micros, time, to_json};
-use super::{changes, findings, work};
+use super::{changes, findings, web, work};
 use crate::api::{Technology, WorkKind};
 use crate::hub::store::{Delivered, Request, Result, Spider, Spidered, StoredRequest};
 
@@ -35,12 +35,18 @@ pub(super) async fn submit(c: &mut Conn, d: &Delivered<Spider>) -> Result<Spider
         let again = work::was_done(c, d.record_id, WorkKind::KumoSpider).await?;
         set_technologies(c, d, technologies, again).await?;
     }
+    web::take(c, d, spider).await?;
     work::make_assessable(c, d.record_id, d.now).await?;
-    if spider.requests.iter().any(|r| r.response_status > 0) {
+    let pages = spider.pages.iter().flatten();
+    if spider.requests.iter().any(|r| r.response_status > 0) || pages.clone().any(|p| p.status > 0)
+    {
         // Something there speaks HTTP.
         work::make_due(c, d.record_id, WorkKind::SuzuEnum, d.now).await?;
     }
-    let data = json!({ "requests": requests, "secrets": spider.secrets });
+    let data = json!({
+        "requests": requests, "secrets": spider.secrets, "run": spider.facts.run,
+        "pages": pages.count(), "complete": spider.facts.complete,
+    });
     finish(c, d, WorkKind::KumoSpider, "spider_completed", data).await?;
     Ok(Spidered::Stored {
         requests,
@@ -73,7 +79,7 @@ async fn insert(
     insert.push_values(texts, |mut row, (r, sent, answered, javascript)| {
         row.push_bind(Uuid::now_v7())
             .push_bind(d.record_id)
-            .push_bind(&spider.run)
+            .push_bind(&spider.facts.run)
             .push_bind(digest(&[&r.method, &r.target_url]))
             .push_bind(&r.target_url)
             .push_bind(&r.method)

@@ -3,11 +3,13 @@
 use uuid::Uuid;
 
 use super::dialect::{Pool, failed};
-use super::{assessments, enumerations, findings, rows, scans, spiders, targets};
+use super::{assessments, enumerations, findings, rows, scans, spiders, targets, web};
 use crate::hub::store::{AssessmentQuery, FindingQuery, Result, ScanQuery, Summary, SummaryCounts};
 
 /// Newest of each kind that a summary shows.
 const NEWEST: u32 = 100;
+/// Newest runs that it shows.
+const RUNS: i64 = 20;
 
 /// The summary of a record; `None` when there is no such record.
 pub(super) async fn of(pool: &Pool, id: Uuid) -> Result<Option<Summary>> {
@@ -41,6 +43,7 @@ pub(super) async fn of(pool: &Pool, id: Uuid) -> Result<Option<Summary>> {
         technologies,
         paths: enumerations::best(pool, id, i64::from(NEWEST)).await?,
         findings: findings::list(pool, &findings).await?.items,
+        web_runs: web::newest_runs(pool, id, RUNS).await?,
         counts: counts(pool, id).await?,
     }))
 }

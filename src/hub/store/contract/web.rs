@@ -163,7 +163,13 @@ async fn a_run_in_parts(store: &dyn Store) {
     let id = add(store, &["10.0.0.1"]).await[0];
     let (a, b) = (page("/a", 200, "a"), page("/b", 200, "b"));
     for (minutes, run) in [(0, "1"), (10, "2")] {
-        send(store, id, pages(run, &[a.clone()]), after(minutes)).await;
+        send(
+            store,
+            id,
+            pages(run, std::slice::from_ref(&a)),
+            after(minutes),
+        )
+        .await;
         let last = complete(pages(run, &[b.clone(), page("/a", 200, "z")]));
         send(store, id, last, after(minutes + 1)).await;
     }

@@ -13,7 +13,7 @@ use crate::api::{Personality, WorkKind};
 /// Longest list in a result.
 pub(super) const LIST_MAX: usize = 10_000;
 
-/// Sentences that an agent may say of a run.
+/// Sentences that an agent says of a run that are kept.
 const NOTES_MAX: usize = 100;
 
 /// What an agent says of a run as a whole.
@@ -47,12 +47,8 @@ fn sentences(fields: &mut Fields, field: &str, value: &Value) -> Vec<String> {
         Value::Array(list) => list.as_slice(),
         one => std::slice::from_ref(one),
     };
-    if list.len() > NOTES_MAX {
-        let message = format!("must have {NOTES_MAX} entries at most");
-        fields.wrong(field, "range", &message);
-        return Vec::new();
-    }
-    let texts = list.iter().filter_map(|text| fields.text(field, text));
+    let texts = list.iter().take(NOTES_MAX);
+    let texts = texts.filter_map(|text| fields.text(field, text));
     texts.collect()
 }
 

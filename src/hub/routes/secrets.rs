@@ -29,6 +29,9 @@ pub(super) struct Secret {
     value: String,
     kind: String,
     context: Option<String>,
+    severity: RiskLevel,
+    /// Of the whole secret, hex, when the agent sent only what may be shown of it.
+    whole: Option<String>,
 }
 
 impl Secret {
@@ -47,11 +50,18 @@ impl Secret {
             }
         };
         let kind = fields.text(&format!("{field}.type"), of("type"));
+        let severity = of("severity").as_str().and_then(|s| s.parse().ok());
+        let whole = of("sha256").as_str().filter(|hash| {
+            let hex = hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit());
+            hex && is_redacted(&value)
+        });
         let context = of("context").as_str().and_then(|text| around(text, &value));
         Some(Self {
             value,
             kind: kind.unwrap_or_else(|| "unknown".to_owned()),
             context,
+            severity: severity.unwrap_or(RiskLevel::High),
+            whole: whole.map(str::to_ascii_lowercase),
         })
     }
 
@@ -59,30 +69,42 @@ impl Secret {
     pub(super) fn shown(&self) -> Value {
         json!({
             "type": self.kind,
-            "preview": preview(&self.value),
-            "sha256": sha256(&self.value),
+            "preview": self.preview(),
+            "sha256": self.sha256(),
         })
+    }
+
+    fn preview(&self) -> String {
+        match self.whole {
+            Some(_) => tidy(&self.value),
+            None => preview(&self.value),
+        }
+    }
+
+    fn sha256(&self) -> String {
+        self.whole.clone().unwrap_or_else(|| sha256(&self.value))
     }
 
     /// The finding, with the page that it is on.
     pub(super) fn finding(&self, page: &str, redactor: &Redactor) -> NewFinding {
         let mut evidence = Map::new();
         evidence.insert("secret_type".to_owned(), json!(self.kind));
-        evidence.insert("value_preview".to_owned(), json!(preview(&self.value)));
-        evidence.insert("value_sha256".to_owned(), json!(sha256(&self.value)));
+        evidence.insert("value_preview".to_owned(), json!(self.preview()));
+        evidence.insert("value_sha256".to_owned(), json!(self.sha256()));
         if let Some(context) = &self.context {
             let context = redactor.text(context.clone());
             evidence.insert("context".to_owned(), json!(context));
         }
         let mut fingerprint = Sha256::new();
-        for part in ["exposed_secret", &self.kind, page, &self.value] {
+        let value = self.whole.as_ref().unwrap_or(&self.value);
+        for part in ["exposed_secret", &self.kind, page, value] {
             fingerprint.update(part);
             fingerprint.update([0]);
         }
         NewFinding {
             fingerprint: fingerprint.finalize().into(),
             kind: "exposed_secret",
-            severity: RiskLevel::High,
+            severity: self.severity,
             category: "javascript_secret",
             title: format!("Secret in a script: {}", self.kind),
             location: page.to_owned(),
@@ -105,6 +127,7 @@ impl Redactor {
     /// For these secrets.
     pub(super) fn new<'a>(secrets: impl Iterator<Item = &'a Secret>) -> Self {
         let mut values: Vec<&str> = secrets
+            .filter(|s| s.whole.is_none())
             .map(|s| s.value.as_str())
             .filter(|v| v.len() >= SOUGHT)
             .collect();
@@ -144,6 +167,11 @@ impl Redactor {
             .map(|(name, value)| (tidy(name), clean(name, value)))
             .collect()
     }
+}
+
+/// Whether an agent has sent no more than what may be shown.
+fn is_redacted(value: &str) -> bool {
+    value.ends_with('…') && value.chars().count() <= SHOWN + 1
 }
 
 /// The first characters; of a short secret fewer, so that it is not shown whole.
@@ -202,6 +230,26 @@ mod tests {
         assert_eq!(cut.context.as_deref(), Some("var k=\"AK…\"; x"));
         assert_eq!(secret("AKIAABCD", "var k=\"AKIAA").context, None);
         assert_eq!(secret("AKIAABCD", "AKIAABCD AKIAABCD").context, None);
+    }
+
+    /// An agent that redacts by itself tells two secrets from each other by their hash.
+    #[test]
+    fn what_was_redacted_is_not_redacted_again() {
+        let read = |value: &str, hash: &str| {
+            let item = json!({ "value": value, "sha256": hash.repeat(64), "severity": "critical" });
+            Secret::read(&mut Fields::default(), "s", &item).unwrap()
+        };
+        let (one, other) = (read("AKIA…", "A"), read("AKIA…", "b"));
+        assert_eq!(one.shown()["preview"], "AKIA…");
+        assert_eq!(one.shown()["sha256"], "a".repeat(64));
+        let redactor = Redactor::new([&one].into_iter());
+        assert_eq!(redactor.text("AKIA…".into()), "AKIA…");
+        let (first, second) = (one.finding("/", &redactor), other.finding("/", &redactor));
+        assert_ne!(first.fingerprint, second.fingerprint);
+        assert_eq!(first.severity, RiskLevel::Critical);
+        let whole = read("AKIAABCDEFGH", "a");
+        assert_eq!(whole.shown()["sha256"], sha256("AKIAABCDEFGH"));
+        assert_eq!(whole.shown()["preview"], "AKIA…");
     }
 
     #[test]

@@ -17,6 +17,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sqlx::QueryBuilder;
+use url::Url;
 use uuid::Uuid;
 
 use super::super::dialect::{Conn, Db, failed};
@@ -171,11 +172,16 @@ fn shows(status: Option<i64>) -> bool {
     )
 }
 
-/// The path as it may be on another record: without query, from the root on.
+/// The path as it may be on another record: without query, from the root on. One on another port comes as
+/// a URL.
 fn general(path: &str) -> Option<String> {
+    if path.contains("://") {
+        let url = Url::parse(path).ok()?;
+        return general(Some(url.path()).filter(|path| !path.contains("://"))?);
+    }
     let end = path.find(['?', '#']).unwrap_or(path.len());
     let path = path[..end].trim_start_matches('/');
-    let sound = !path.is_empty() && path.len() < PATH_MAX && !path.contains("://");
+    let sound = !path.is_empty() && path.len() < PATH_MAX;
     sound.then(|| format!("/{path}"))
 }
 

@@ -34,7 +34,9 @@ fn one_record_proves_little() {
 fn paths_are_as_on_other_records() {
     assert_eq!(general("admin/?x=1").as_deref(), Some("/admin/"));
     assert_eq!(general("//a#b").as_deref(), Some("/a"));
-    assert_eq!(general("http://10.0.0.1/a"), None);
+    assert_eq!(general("http://10.0.0.1:8080/a?b").as_deref(), Some("/a"));
+    assert_eq!(general("http://10.0.0.1/http://x"), None);
+    assert_eq!(general("a://"), None);
     assert_eq!(general("/"), None);
     assert_eq!(general(&"x".repeat(PATH_MAX)), None);
 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
-use crate::api::Personality;
+use crate::api::{Personality, WebContext};
 use crate::engines::web::{Client, ClientOptions, Fetch, Pace, Request, Robots};
 use crate::fleet::{EnumSettings, Settings, SpiderSettings};
-use crate::runtime::{Config, Context, Task};
+use crate::runtime::{Config, Context, HubClient, Task};
 
 /// The settings of a spider.
 pub fn spider(settings: &Settings) -> Result<&SpiderSettings, String> {
@@ -167,8 +167,41 @@ pub struct Site {
 
 impl Site {
     /// What the hub says of a leased target, or its usual ports.
-    pub async fn of(task: &Task<'_>, _ctx: &Context, _who: Personality) -> Result<Self, String> {
-        Self::written(task.target)
+    pub async fn of(task: &Task<'_>, ctx: &Context, who: Personality) -> Result<Self, String> {
+        let mut site = Self::written(task.target)?;
+        let asked = task.config.hub.web_context(who, task.record.id);
+        let context = match ctx.heart.bounded(HubClient::TIMEOUT, asked).await {
+            Some(Ok(context)) => context.unwrap_or_default(),
+            // It is the better for it, and does without.
+            Some(Err(error)) => {
+                tracing::debug!(%error, "the hub does not say what it knows of the target");
+                WebContext::default()
+            }
+            None => WebContext::default(),
+        };
+        site.learn(context);
+        Ok(site)
+    }
+
+    /// The ports that speak HTTP, in the place of the usual ones, and what else is known.
+    fn learn(&mut self, context: WebContext) {
+        let mut start = Vec::new();
+        for port in context.ports {
+            // Where it is not known, both are tried.
+            for scheme in ["https", "http"] {
+                if port.tls.is_none_or(|tls| tls == (scheme == "https"))
+                    && let Ok(url) = Url::parse(&format!("{scheme}://{}:{}/", self.host, port.port))
+                {
+                    start.push(url);
+                }
+            }
+        }
+        if !start.is_empty() {
+            self.start = start;
+        }
+        let learned = context.learned.into_iter();
+        self.learned = learned.map(|path| (path.path, path.weight)).collect();
+        self.spidered = context.paths;
     }
 
     /// A URL as somebody writes it, or a host, whose usual ports are tried.
@@ -231,6 +264,7 @@ pub fn slowed(client: &Client) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::WebPort;
 
     #[test]
     fn targets_as_they_are_written() {
@@ -251,6 +285,33 @@ mod tests {
         );
         assert!(Site::written("ftp://a.test/").is_err());
         assert!(Site::written("http://").is_err() && Site::written("a b").is_err());
+    }
+
+    #[test]
+    fn what_the_hub_knows_is_begun_with() {
+        let mut site = Site::written("a.test").unwrap();
+        site.learn(WebContext::default());
+        assert_eq!(site.start.len(), 2);
+        let port = |port, tls| WebPort {
+            port,
+            tls,
+            service: String::new(),
+        };
+        site.learn(WebContext {
+            ports: vec![
+                port(443, Some(true)),
+                port(8080, Some(false)),
+                port(3000, None),
+            ],
+            paths: vec!["/a".to_owned()],
+            ..WebContext::default()
+        });
+        let start: Vec<String> = site.start.iter().map(Url::to_string).collect();
+        assert_eq!(
+            start.join(" "),
+            "https://a.test/ http://a.test:8080/ https://a.test:3000/ http://a.test:3000/"
+        );
+        assert_eq!(site.spidered, ["/a"]);
     }
 
     #[test]

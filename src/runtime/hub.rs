@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::api::{
     EggRecord, EggRecordList, ErrorBody, Heartbeat, HeartbeatAnswer, IDEMPOTENCY_KEY, Personality,
-    WorkKind,
+    WebContext, WorkKind,
 };
 
 use super::credentials::{Credentials, TokenFile};
@@ -183,6 +183,27 @@ impl HubClient {
             ));
         }
         Ok(list.eggrecords)
+    }
+
+    /// What the hub knows of the web side of a record; `None` from a server that does not tell.
+    ///
+    /// # Errors
+    /// The hub did not answer as it should.
+    pub async fn web_context(
+        &self,
+        personality: Personality,
+        record: Uuid,
+    ) -> Result<Option<WebContext>, HubError> {
+        let request = self
+            .http
+            .get(self.path(&format!("daemon/{personality}/context/{record}/")))
+            .query(&[("agent", &self.caller)])
+            .timeout(Self::TIMEOUT);
+        match self.answer(request).await {
+            Ok(context) => Ok(Some(context)),
+            Err(HubError::Refused { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Submits a result. The body is what the spool holds, byte for byte, so that a repetition is

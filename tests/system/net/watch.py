@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Notes when each SYN, or datagram of UDP, arrives on `lan`, by the kernel's own clock. On SIGINT writes to FILE, in one
+"""Notes when each SYN, or datagram of UDP, or request of HTTP/1.1, arrives on `lan`, by the kernel's own clock. On SIGINT writes to FILE, in one
 line: how many there were, seconds from the first to the last, and the most in any 100 ms and in any
 second (sliding windows).
 
-    watch.py FILE [udp]
+    watch.py FILE [udp|http]
 """
 import ctypes
 import signal
@@ -26,6 +26,19 @@ UDP = [
     (0x30, 0, 0, 23), (0x15, 3, 4, 17), (0x15, 0, 3, 0x86DD), (0x30, 0, 0, 20),
     (0x15, 0, 1, 17), (0x06, 0, 0, 96), (0x06, 0, 0, 0),
 ]
+# All that came in of TCP over IPv4.
+TCP = [
+    (0x28, 0, 0, 0xFFFFF004), (0x15, 5, 0, 4), (0x28, 0, 0, 12), (0x15, 0, 3, 0x0800),
+    (0x30, 0, 0, 23), (0x15, 0, 1, 6), (0x06, 0, 0, 160), (0x06, 0, 0, 0),
+]
+METHODS = (b"GET ", b"HEAD", b"POST", b"OPTI", b"PUT ")
+
+
+def is_request(frame):
+    """Whether a segment begins with one: small requests have a segment each."""
+    ip = 14 + (frame[14] & 15) * 4
+    data = ip + (frame[ip + 12] >> 4) * 4
+    return frame[data:data + 4] in METHODS
 
 
 def most(times, window):
@@ -40,7 +53,8 @@ def most(times, window):
 
 def main():
     s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
-    lines = UDP if sys.argv[2:] == ["udp"] else FILTER
+    http = sys.argv[2:] == ["http"]
+    lines = TCP if http else UDP if sys.argv[2:] == ["udp"] else FILTER
     program = b"".join(struct.pack("HBBI", *line) for line in lines)
     buffer = ctypes.create_string_buffer(program)
     s.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HxxxxxxP", len(lines), ctypes.addressof(buffer)))
@@ -61,10 +75,12 @@ def main():
     print("ready", flush=True)
     while True:
         try:
-            _, extra, _, _ = s.recvmsg(96, 64)
+            frame, extra, _, _ = s.recvmsg(160, 64)
         except (TimeoutError, InterruptedError):
             if not running:
                 break
+            continue
+        if http and not is_request(frame):
             continue
         seconds, ns = struct.unpack("qq", extra[0][2])
         times.append(seconds * 1_000_000_000 + ns)

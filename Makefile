@@ -18,7 +18,7 @@ BINARIES   := reconctl $(addprefix recon-,$(AGENTS) $(HELPERS))
 BUILD_DIR   = $(TARGET_DIR)/$(PROFILE)
 CARGO_PROFILE = $(if $(filter debug,$(PROFILE)),dev,$(PROFILE))
 
-.PHONY: help tools postgres build install uninstall demo test test-fmt test-clippy test-unit test-api test-readers test-system test-chaos fuzz bench bench-ports bench-services bench-units bench-hub
+.PHONY: help tools postgres build install uninstall demo test test-fmt test-clippy test-unit test-api test-readers test-system test-chaos fuzz bench bench-ports bench-web bench-services bench-units bench-hub
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 18
@@ -92,11 +92,15 @@ fuzz: ## Every parser of what strangers say, ten minutes each (FUZZ=NAME, FUZZ_M
 	BOLERO_RANDOM_ITERATIONS=1000000000000 BOLERO_RANDOM_TEST_TIME_MS=$(or $(FUZZ_MS),600000) \
 	    $(CARGO) test --locked $(FUZZ_PROFILE) --lib fuzz_tests::$(FUZZ) -- --nocapture --test-threads $(or $(FUZZ_THREADS),$(shell nproc))
 
-bench: bench-ports bench-services bench-units bench-hub ## Benchmarks against peers (BENCH_OUT=DIR).
+bench: bench-ports bench-web bench-services bench-units bench-hub ## Benchmarks against peers (BENCH_OUT=DIR).
 
 bench-ports: tools ## Port scans against nmap, masscan, zmap, RustScan and bare C loops (12 minutes; BENCH_ROWS=REGEX, RUNS=N).
 	$(MAKE) build PROFILE=release
 	benches/ports/run $(BENCH_OUT)
+
+bench-web: tools ## Spider and enumerator against wget, Scrapy, gobuster, ffuf, feroxbuster and wrk (15 minutes; BENCH_ROWS, RUNS).
+	$(MAKE) build PROFILE=release
+	benches/web/run $(BENCH_OUT)
 
 bench-services: tools ## Which services 46 real ports carry, against nmap -sV.
 	$(MAKE) build PROFILE=release

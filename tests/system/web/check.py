@@ -72,8 +72,8 @@ def site(truth, out, log_file, port):
                    [(local(p["url"]), e["url"], e.get("method") or "", e["kind"]) for p in pages for e in p["endpoints"] if e["kind"] != "literal"], LEAST)
     verdict.all_of("secrets", [(s["at"], s["kind"], s["sha256"]) for s in truth["secrets"]],
                    [(local(p["url"]), s["kind"], s["sha256"]) for p in pages for s in p["secrets"]], LEAST)
-    if out["summary"]["ended"] != "complete":
-        verdict.bad.append(f"it ended {out['summary']['ended']}")
+    if out["summary"][0]["ended"] != "complete":
+        verdict.bad.append(f"it ended {out['summary'][0]['ended']}")
     return verdict.end()
 
 
@@ -85,8 +85,8 @@ def hidden(truth, out, *options):
     verdict.all_of("hidden", truth["hidden"], bare - others - nested)
     if "--nested" in options:
         verdict.all_of("nested", nested, bare & nested)
-    if out["summary"]["ended"] != "complete":
-        verdict.bad.append(f"it ended {out['summary']['ended']}: {out['summary'].get('interference')}")
+    if out["summary"][0]["ended"] != "complete":
+        verdict.bad.append(f"it ended {out['summary'][0]['ended']}: {out['summary'][0].get('interference')}")
     return verdict.end()
 
 

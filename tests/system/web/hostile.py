@@ -145,7 +145,7 @@ async def endless(path, writer):
         count = 0
         while True:
             count += 1
-            piece = b"".join(b'<a href="/links/%d">x</a>' % (count * 100 + i) for i in range(100)) if path == "/links" else pieces.get(path, b"a" * 16384)
+            piece = b"".join(b'<a href="/links/%d">x</a>' % (count * 100 % 1000 + i) for i in range(100)) if path == "/links" else pieces.get(path, b"a" * 16384)
             writer.write(piece)
             await writer.drain()
     if path == "/longer":
@@ -181,7 +181,7 @@ async def large(path, _):
     return {
         "/large.js": lambda: answer(200, LARGE, kind="application/javascript"),
         "/deep": lambda: answer(200, "<div>" * 200_000 + link % 21),
-        "/broken": lambda: answer(200, "<html><a href='/good/22'<b <<i>></a <p class=\"x>" + "<a href=/good/23 >" + "<!-- <table><tr><a href=\"/good/24\">"),
+        "/broken": lambda: answer(200, "<html><a href='/good/22'<b <<i>></a <p class=x\"y>" + "<table><a href=/good/23 ><tr></b><a HREF = \"/good/24\"><!-- <table>"),
         "/nul": lambda: answer(200, b"\0\xff\xfe<a href='/good/25'>\0\xc3\x28</a>\xf0\x28\x8c\x28"),
         "/utf16": lambda: answer(200, ("\ufeff" + link % 26).encode("utf-16-le"), kind="text/html"),
         "/liar": lambda: answer(200, (link % 27).encode(), kind="text/html; charset=utf-99"),

@@ -12,6 +12,7 @@ nginx_conf() {
     local dir=$1 log=$2
     cat <<CONF
 worker_processes ${3:-1};
+worker_rlimit_nofile 16384;
 pid $dir/nginx.pid;
 error_log $dir/nginx-error.log;
 events { worker_connections 4096; }
@@ -20,7 +21,7 @@ http {
     default_type text/html;
     sendfile on;
     keepalive_requests 1000000;
-    open_file_cache max=20000;
+    open_file_cache max=8000;
     log_format told '\$msec \$server_port \$status \$request_method \$request_uri';
     access_log $log told buffer=64k flush=1s;
     client_body_temp_path $dir/temp; proxy_temp_path $dir/temp; fastcgi_temp_path $dir/temp; uwsgi_temp_path $dir/temp; scgi_temp_path $dir/temp;

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use crate::api::{Personality, WebContext};
+use crate::engines::spider::crawl;
 use crate::engines::web::{Client, ClientOptions, Fetch, Pace, Request, Robots};
 use crate::fleet::{EnumSettings, Settings, SpiderSettings};
 use crate::runtime::{Config, Context, HubClient, Task};
@@ -46,6 +47,8 @@ pub struct Manners<'a> {
     pub concurrency: u32,
     /// Longest wait for a response.
     pub request_timeout: Duration,
+    /// Bytes of a body that are read; the client's own default where it is not said.
+    pub max_body: Option<usize>,
 }
 
 impl<'a> From<&'a SpiderSettings> for Manners<'a> {
@@ -58,6 +61,7 @@ impl<'a> From<&'a SpiderSettings> for Manners<'a> {
             cookies: settings.cookies,
             concurrency: settings.concurrency,
             request_timeout: settings.request_timeout.0,
+            max_body: Some(crawl::BODY_LIMIT),
         }
     }
 }
@@ -73,6 +77,7 @@ impl<'a> From<&'a EnumSettings> for Manners<'a> {
             cookies: false,
             concurrency: settings.concurrency,
             request_timeout: settings.request_timeout.0,
+            max_body: None,
         }
     }
 }
@@ -139,6 +144,7 @@ impl Manners<'_> {
         options.http2 = self.http2;
         options.cookies = self.cookies;
         options.connections = (self.concurrency as usize).max(1);
+        options.max_body = self.max_body.unwrap_or(options.max_body);
         options.total_timeout = self.request_timeout;
         options.read_timeout = options.read_timeout.min(self.request_timeout);
         options.connect_timeout = options.connect_timeout.min(self.request_timeout);

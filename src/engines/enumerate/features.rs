@@ -85,6 +85,20 @@ impl Seen {
     }
 }
 
+impl Seen {
+    /// The different pairs of tokens that follow each other, sorted: of words of which a server has few, it
+    /// is their order that differs.
+    pub fn pairs(&self) -> Vec<u32> {
+        let mut pairs = Vec::new();
+        let mut last = 0;
+        each_token(&self.echo.strip(&self.body), |word| {
+            pairs.push(token(last, word));
+            last = xxh3_64(word);
+        });
+        sorted(pairs)
+    }
+}
+
 fn sorted(mut tokens: Vec<u32>) -> Vec<u32> {
     tokens.sort_unstable();
     tokens.dedup();

@@ -198,8 +198,13 @@ pub(super) fn is_steady(first: &Seen, second: &Seen) -> bool {
     if a.hash == b.hash {
         return true;
     }
-    let changed = without(&a.tokens, &b.tokens).len() + without(&b.tokens, &a.tokens).len();
-    changed * 20 <= a.tokens.len() + b.tokens.len()
+    let changed = |a: &[u32], b: &[u32]| without(a, b).len() + without(b, a).len();
+    if changed(&a.tokens, &b.tokens) * 20 > a.tokens.len() + b.tokens.len() {
+        return false;
+    }
+    // Pages at random of a few dozen words have most of these words each.
+    let (a, b) = (first.pairs(), second.pairs());
+    changed(&a, &b) * 4 <= a.len() + b.len()
 }
 
 fn holds(sorted: &[u32], token: u32) -> bool {

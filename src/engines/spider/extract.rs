@@ -296,7 +296,23 @@ fn is_binary(content_type: &str, body: &[u8]) -> bool {
     }
     let marked = body.starts_with(b"\xff\xfe") || body.starts_with(b"\xfe\xff");
     let head = &body[..body.len().min(1024)];
-    !marked && !kind.contains("utf-16") && memchr::memchr(0, head).is_some()
+    let text = marked || kind.contains("utf-16") || kind.contains("html") && has_tags(head);
+    !text && memchr::memchr(0, head).is_some()
+}
+
+/// Browsers read a page with a NUL in it as well.
+fn has_tags(head: &[u8]) -> bool {
+    const TAGS: [&[u8]; 6] = [
+        b"<!doctype",
+        b"<html",
+        b"<head",
+        b"<body",
+        b"<a ",
+        b"<script",
+    ];
+    let head = head.to_ascii_lowercase();
+    TAGS.iter()
+        .any(|tag| memchr::memmem::find(&head, tag).is_some())
 }
 
 fn kind(content_type: &str, url: &Url, text: &str) -> Kind {

@@ -77,6 +77,8 @@ fn the_kind_of_a_body() {
         ("/s", "text/plain", "words", Kind::Text),
         ("/s", "image/png", "x", Kind::Binary),
         ("/s", "", "a\0b", Kind::Binary),
+        ("/s", "text/html", "a\0b", Kind::Binary),
+        ("/s", "text/html", "a\0b<a href=/c>", Kind::Html),
     ] {
         assert_eq!(
             read(path, content_type, body.as_bytes()).kind,

@@ -16,6 +16,6 @@ mod start;
 mod crawl_tests;
 
 pub use frontier::Checkpoint;
-pub use options::{Observer, Options, Progress, Render, Rendered, Unobserved};
+pub use options::{BODY_LIMIT, Observer, Options, Progress, Render, Rendered, Unobserved};
 pub use report::{Ended, PageReport, Report};
 pub use run::{CrawlError, crawl};

@@ -7,6 +7,9 @@ use crate::engines::web::Response;
 
 use super::{Checkpoint, PageReport};
 
+/// Bytes of a body that are read by default: of real scripts the largest have some 10 MB.
+pub const BODY_LIMIT: usize = 16 * 1024 * 1024;
+
 /// How to crawl.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -41,8 +44,7 @@ impl Options {
             concurrency: 16,
             robots: false,
             logged_in: false,
-            // Of real scripts the largest have some 10 MB.
-            body_limit: 16 * 1024 * 1024,
+            body_limit: BODY_LIMIT,
             resume: None,
         }
     }

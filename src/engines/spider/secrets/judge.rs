@@ -59,7 +59,8 @@ pub(super) fn is_secret(rule: &Rule, value: &[u8]) -> bool {
     {
         return false;
     }
-    if rule.mixed && !is_mixed(value) {
+    let random = is_random(value);
+    if rule.mixed && !is_mixed(value) && !random {
         return false;
     }
     if rule.generic {
@@ -67,7 +68,8 @@ pub(super) fn is_secret(rule: &Rule, value: &[u8]) -> bool {
         let named = GENERIC
             .iter()
             .any(|word| lower.contains(word) && !(*word == "/" && base64));
-        if named || changes(value) < if rule.id == "generic-key" { 3 } else { 1 } {
+        let too_few = changes(value) < if rule.id == "generic-key" { 3 } else { 1 };
+        if named || too_few && !random {
             return false;
         }
     }
@@ -88,6 +90,17 @@ fn changes(value: &str) -> usize {
         .zip(digits.skip(1))
         .filter(|(one, other)| one != other)
         .count()
+}
+
+/// Whether upper case, lower case and digits take turns as often as they do by chance (about every 1.6
+/// characters; in camelCase every three or more): of 32 random ones one in thirty has few digits or none.
+fn is_random(value: &str) -> bool {
+    let kind = |byte: u8| (byte.is_ascii_uppercase(), byte.is_ascii_lowercase());
+    let turns = value
+        .bytes()
+        .zip(value.bytes().skip(1))
+        .filter(|(one, other)| kind(*one) != kind(*other));
+    value.len() >= 24 && turns.count() * 20 >= (value.len() - 1) * 9
 }
 
 /// Bits for each character (Shannon).

@@ -5,6 +5,7 @@
 //! followed at all, [`report`] what is told of a page. Sends by [`Fetch`](crate::engines::web::Fetch)
 //! only.
 
+mod ask;
 mod frontier;
 mod links;
 mod options;

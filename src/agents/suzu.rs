@@ -160,7 +160,11 @@ impl LeasedWork for Suzu {
         if reports.is_empty() {
             return Err(failed(errors.join("; ")));
         }
-        Ok(done(task, &reports, web::slowed(&client)))
+        let lists = match settings.wordlists.as_slice() {
+            [] => "recon".to_owned(),
+            files => files.join(", "),
+        };
+        Ok(done(task, &reports, &lists, web::slowed(&client)))
     }
 
     fn failure(target: &str, record: &EggRecord, reason: &str) -> Value {
@@ -261,7 +265,13 @@ impl<'a> Watch<'a> {
 impl Observer for Watch<'_> {
     fn progress(&self, progress: &dyn Fn() -> Progress) {
         self.ctx.heart.beat();
-        let _ = progress;
+        let now = progress();
+        if now.total > 0 {
+            let percent = now.done as f64 * 100.0 / now.total as f64;
+            self.ctx
+                .vitals
+                .update(|facts| facts.progress_percent = Some(percent));
+        }
     }
 
     fn slow_down(&self, interference: &Interference) {
@@ -295,7 +305,7 @@ impl Observer for Watch<'_> {
 }
 
 /// The result of all sites of a target.
-fn done(task: &Task<'_>, reports: &[Report], slowed: Vec<String>) -> Done {
+fn done(task: &Task<'_>, reports: &[Report], lists: &str, slowed: Vec<String>) -> Done {
     let Task { record, target, .. } = *task;
     let found = reports.iter().map(|report| report.found.len() as u64).sum();
     let requests: u64 = reports.iter().map(|report| report.requests).sum();
@@ -306,18 +316,18 @@ fn done(task: &Task<'_>, reports: &[Report], slowed: Vec<String>) -> Done {
         "{}: {found} paths by {requests} requests",
         text::display(target, 120),
     );
-    let result = result(reports, slowed);
+    let result = result(reports, lists, slowed);
     let body = json!({ "eggrecord_id": record.id, "target": target, "result": result });
     Done { body, found }
 }
 
 /// The result of several sites of a target as one. Paths of a port of its own are told with it.
-fn result(reports: &[Report], slowed: Vec<String>) -> Value {
+fn result(reports: &[Report], lists: &str, slowed: Vec<String>) -> Value {
     let mut whole = json!({});
     let mut known = HashSet::new();
     let mut notes = slowed;
     for report in reports {
-        let mut part = report.heuristics("recon");
+        let mut part = report.heuristics(lists);
         let url = url::Url::parse(&report.base).ok();
         let own_port = url.filter(|url| url.port().is_some());
         if let Some(paths) = part["paths_discovered"].as_array_mut() {

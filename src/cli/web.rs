@@ -14,7 +14,7 @@ use crate::runtime::{
 /// What both take.
 #[derive(Debug, clap::Args)]
 struct Common {
-    /// URLs (https://example.org/path), or hosts, whose ports 443 and 80 are tried.
+    /// URLs (`https://example.org/path`), or hosts, whose ports 443 and 80 are tried.
     #[arg(value_name = "URL", required = true)]
     targets: Vec<String>,
     #[command(flatten)]

@@ -25,9 +25,6 @@ pub struct SpiderSettings {
     pub robots: bool,
     /// Keep cookies, and send them back to the host that set them.
     pub cookies: bool,
-    /// Load pages in the system's Chromium, headless, so that their JavaScript runs; a page then takes a
-    /// second or more.
-    pub browser: bool,
     /// The User-Agent; empty: that of recon.
     pub user_agent: String,
     /// Headers of every request, each as `Name: value`. Credentials among them go to the target alone.
@@ -54,7 +51,6 @@ impl Default for SpiderSettings {
             concurrency: 16,
             robots: false,
             cookies: true,
-            browser: false,
             user_agent: String::new(),
             headers: Vec::new(),
             proxy: String::new(),

@@ -34,9 +34,6 @@ pub struct SpiderOptions {
     /// Pages of one target at most.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_pages: Option<u32>,
-    /// Load pages in the system's Chromium, so that their JavaScript runs.
-    #[arg(long)]
-    pub browser: bool,
     /// Write requests and responses to this file as HAR 1.2.
     #[arg(long, value_name = "FILE")]
     pub har: Option<PathBuf>,
@@ -70,7 +67,7 @@ pub(super) const WEB: [&str; 6] = [
     "user_agent",
     "proxy",
 ];
-pub(super) const SPIDER: [&str; 3] = ["max_pages", "browser", "har"];
+pub(super) const SPIDER: [&str; 2] = ["max_pages", "har"];
 pub(super) const ENUM: [&str; 4] = ["wordlist", "extensions", "no_backups", "methods"];
 
 impl SpiderOptions {
@@ -80,7 +77,6 @@ impl SpiderOptions {
         settings.max_pages = self.max_pages.unwrap_or(settings.max_pages);
         settings.concurrency = web.concurrency.unwrap_or(settings.concurrency);
         settings.robots |= web.robots;
-        settings.browser |= self.browser;
         settings.headers.extend(web.header.iter().cloned());
         over(&web.user_agent, &mut settings.user_agent);
         over(&web.proxy, &mut settings.proxy);

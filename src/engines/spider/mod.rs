@@ -1,7 +1,7 @@
 //! The spider (kumo): what a response says, and which URLs it leads to.
 //!
-//! Everything but [`crawl`] is pure: a response in, what it says out, in bounded time and memory whatever
-//! the server sent; [`extract`] is the way in. [`crawl`] asks, through [`super::web::Fetch`]; [`url`] has
+//! Everything but [`mod@crawl`] is pure: a response in, what it says out, in bounded time and memory whatever
+//! the server sent; [`extract()`] is the way in. [`mod@crawl`] asks, through [`super::web::Fetch`]; [`mod@url`] has
 //! what it needs to tell pages apart and to leave traps.
 
 pub mod crawl;

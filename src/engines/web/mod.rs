@@ -5,7 +5,7 @@
 //! of what a server may make us read, the pace for each host, and robots.txt. May depend on
 //! `crate::api` and `crate::fleet` only.
 //!
-//! [`Client`] speaks HTTP/1.1 with code of its own ([`h1`]), since that is the hot path, and HTTP/2
+//! [`Client`] speaks HTTP/1.1 with code of its own (`h1`), since that is the hot path, and HTTP/2
 //! by hyper, over connections that are made in one place: so scope, TLS and proxy are the same for both.
 //! Who sends very many requests to one host takes a [`Lane`] of its [`Host`].
 

@@ -17,7 +17,8 @@ pub struct Block {
     pub round: u32,
     /// When the round was sent completely; until then `None`.
     pub sent_at: Option<Instant>,
-    /// How long its hosts may take to answer in this round, once that was looked at.
+    /// How long its hosts may take to answer in this round, once that was looked at, and whether hosts like
+    /// the others were left out of it ([`super::rounds`]).
     pub wait: Option<(bool, Duration)>,
     /// When every `timed`-th probe of the first round was sent, microseconds after `began`.
     samples: Box<[u32]>,

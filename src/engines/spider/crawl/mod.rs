@@ -1,8 +1,8 @@
 //! The crawl: from start pages along their links, each page once, until there is no more.
 //!
 //! One task asks and reads, so that nothing has to be agreed upon: the crawl is over when the frontier is
-//! empty and no request is under way. [`frontier`] says which URL is next, [`links`] which URLs are
-//! followed at all, [`report`] what is told of a page. Sends by [`Fetch`](crate::engines::web::Fetch)
+//! empty and no request is under way. `frontier` says which URL is next, `links` which URLs are
+//! followed at all, `report` what is told of a page. Sends by [`Fetch`](crate::engines::web::Fetch)
 //! only.
 
 mod ask;

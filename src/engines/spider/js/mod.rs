@@ -1,7 +1,7 @@
 //! What JavaScript says: the requests it makes, their methods and parameters, the routes of its
 //! application, what it loads.
 //!
-//! [`lexer`] follows the lexical grammar of ECMA-262 §12; [`scan`] reads its tokens in one pass, with a
+//! `lexer` follows the lexical grammar of ECMA-262 §12; [`scan()`] reads its tokens in one pass, with a
 //! stack of open brackets of bounded depth and nothing else kept. Nothing is parsed or run: code that
 //! does not parse says what it can.
 

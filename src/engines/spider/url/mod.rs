@@ -3,7 +3,7 @@
 //!
 //! Parsing and resolving are the `url` crate's (WHATWG), which also does the case of scheme and host,
 //! default ports and dot segments; the rest of RFC 3986 §6.2.2 is here. Two URLs are one page when
-//! their [`key`] is the same, and of one kind when their [`Shape`] is.
+//! their [`key()`] is the same, and of one kind when their [`Shape`] is.
 
 mod key;
 mod normal;

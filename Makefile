@@ -18,7 +18,7 @@ BINARIES   := reconctl $(addprefix recon-,$(AGENTS) $(HELPERS))
 BUILD_DIR   = $(TARGET_DIR)/$(PROFILE)
 CARGO_PROFILE = $(if $(filter debug,$(PROFILE)),dev,$(PROFILE))
 
-.PHONY: help tools postgres build install uninstall demo test test-fmt test-clippy test-unit test-api test-readers test-system test-chaos fuzz bench bench-ports bench-web bench-services bench-units bench-hub
+.PHONY: help tools postgres build install uninstall demo test test-fmt test-clippy test-unit test-api test-readers test-system test-chaos fuzz bench bench-ports bench-web bench-services bench-units bench-hub bench-assess
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 18
@@ -36,6 +36,7 @@ install: build ## Install below DESTDIR: binaries, units, sysusers, tmpfiles, ma
 	install -Dm644 -t $(DESTDIR)/usr/share/polkit-1/rules.d packaging/polkit-1/rules.d/60-recon.rules
 	install -Dm644 -t $(DESTDIR)/usr/lib/systemd/system-preset packaging/systemd-preset/80-recon.preset
 	install -Dm644 -t $(DESTDIR)$(LIBEXECDIR)/agents.d packaging/agents.d/*.toml
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/recon/rules packaging/rules/*.toml
 	install -Dm644 packaging/recon.toml $(DESTDIR)$(PREFIX)/share/doc/recon/recon.toml
 	$(BUILD_DIR)/reconctl generate $(DESTDIR)$(PREFIX)/share
 
@@ -92,7 +93,7 @@ fuzz: ## Every parser of what strangers say, ten minutes each (FUZZ=NAME, FUZZ_M
 	BOLERO_RANDOM_ITERATIONS=1000000000000 BOLERO_RANDOM_TEST_TIME_MS=$(or $(FUZZ_MS),600000) \
 	    $(CARGO) test --locked $(FUZZ_PROFILE) --lib fuzz_tests::$(FUZZ) -- --nocapture --test-threads $(or $(FUZZ_THREADS),$(shell nproc))
 
-bench: bench-ports bench-web bench-services bench-units bench-hub ## Benchmarks against peers (BENCH_OUT=DIR).
+bench: bench-ports bench-web bench-services bench-units bench-hub bench-assess ## Benchmarks against peers (BENCH_OUT=DIR).
 
 bench-ports: tools ## Port scans against nmap, masscan, zmap, RustScan and bare C loops (12 minutes; BENCH_ROWS=REGEX, RUNS=N).
 	$(MAKE) build PROFILE=release
@@ -112,6 +113,9 @@ bench-units: tools ## status and apply of seven agents, readiness and memory of 
 
 bench-hub: tools postgres ## Leases, results, imports and memory of a hub, SQLite and PostgreSQL, 10,000,000 targets.
 	BENCH_OUT=$(abspath $(BENCH_OUT)) $(CARGO) bench --locked --bench hub
+
+bench-assess: tools ## Import and lookups of 300,000 vulnerabilities (5 minutes; BENCH_CVES, BENCH_RUNS).
+	BENCH_OUT=$(abspath $(BENCH_OUT)) $(CARGO) bench --locked --bench assess
 
 # What a build needs from the distribution; does nothing where it is there.
 .PHONY: tools

@@ -48,6 +48,8 @@
 //! * A new **service probe**: `engines/ports/services`, with its patterns beside it.
 //! * A new **engine**: a folder in [`engines`]; it reports progress through an observer of its own
 //!   and knows neither hub nor systemd.
+//! * A new **rule**: a file in `packaging/rules`, with its tests; a new field for it to read:
+//!   `engines/assess/facts/schema.rs`, and where it is set.
 //! * A new **verb**: a file in [`cli`], one line in its `Command`.
 //! * A new **route**: a file in `hub/routes`, one line in its table, its types in [`api`].
 //! * A new **unit setting**: `units/render.rs`, gated by the systemd version that brought it, and a

@@ -219,6 +219,46 @@ async fn scans_are_exported() {
 }
 
 #[tokio::test]
+async fn what_spiders_found_is_listed() {
+    let bed = Bed::start().await;
+    let id = bed.add_one("127.0.0.1").await;
+    let input = json!({ "name": "q\u{1b}[2J", "type": "text" });
+    let result = json!({
+        "success": true, "run_id": "r1", "complete": true,
+        "pages": [{ "url": "http://127.0.0.1/a", "status": 200, "title": "A" },
+                  { "url": "http://127.0.0.1/b", "status": 500 }],
+        "forms": [{ "page": "http://127.0.0.1/a", "method": "POST", "action": "http://127.0.0.1/f",
+                    "inputs": [input] }],
+        "endpoints": [{ "url": "/api/x", "method": "GET", "parameters": ["p", "q"],
+                        "source": "http://127.0.0.1/a", "kind": "request" }],
+    });
+    let body = json!({ "eggrecord_id": id, "target": "127.0.0.1", "result": result });
+    let (status, answer) = bed
+        .post("/reconnaissance/api/daemon/kumo/spider/", body)
+        .await;
+    assert_eq!(status, 200, "{answer}");
+    let list = async |args: &[&str]| ctl(&bed, args).await;
+    let all = json_of(&bed, &["pages", "127.0.0.1", "--json"]).await;
+    assert_eq!(all["pages"].as_array().unwrap().len(), 2);
+    let failing = list(&["pages", &id, "--status", "500", "--jsonl"])
+        .await
+        .out;
+    assert_eq!(failing.lines().count(), 1, "{failing}");
+    let forms = list(&["forms", "127.0.0.1", "--method", "post"]).await.out;
+    assert!(
+        forms.contains("http://127.0.0.1/f") && forms.contains(":text"),
+        "{forms}"
+    );
+    assert!(!forms.contains('\u{1b}'), "{forms}");
+    let csv = list(&["endpoints", "127.0.0.1", "--contains", "api", "--csv"])
+        .await
+        .out;
+    assert!(csv.contains("/api/x,GET,p q"), "{csv}");
+    let missing = list(&["endpoints", "127.0.0.9"]).await;
+    assert_eq!((missing.code, missing.err.contains("no target")), (1, true));
+}
+
+#[tokio::test]
 async fn findings_are_listed_page_by_page() {
     let server = MockServer::start().await;
     let finding = |n: u32| {

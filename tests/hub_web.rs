@@ -12,7 +12,7 @@ mod hub_support;
 use chrono::TimeDelta;
 use hub_support::access::{Root, closed, status};
 use hub_support::{Bed, scan, text};
-use recon::api::{WebContext, WebPage};
+use recon::api::{AssessmentContext, WebContext, WebPage};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -26,6 +26,7 @@ fn spider(id: &str, run: &str, pages: &Value) -> Value {
             "success": true, "run_id": run, "complete": true, "pages": pages,
             "request_metadata": [{
                 "target_url": "http://127.0.0.1/", "response_status": 200,
+                "signs": { "error_page": "PHP", "cookies": [{ "name": "sid" }] },
                 "javascript_analysis": {
                     "secrets_found": [{ "type": "aws_key", "value": SECRET }] } }],
             "forms": [{ "page": "http://127.0.0.1/", "method": "post",
@@ -54,6 +55,48 @@ async fn raw(bed: &Bed, path: &str) -> String {
     let response = bed.request(Method::GET, path).send().await.unwrap();
     assert_eq!(response.status(), 200, "{path}");
     response.text().await.unwrap()
+}
+
+/// A crawl too large for one result: the parts before the last end neither the work nor the lease, and
+/// their pages are no less there than those of the last.
+#[tokio::test]
+async fn parts_of_a_result_do_not_end_the_work() {
+    let bed = Bed::start().await;
+    let id = bed.add_one("127.0.0.1").await;
+    assert_eq!(bed.lease("kumo", "kumo@a", 1).await.len(), 1);
+    let page = |path: &str| json!([{ "url": format!("http://127.0.0.1{path}"), "status": 0 }]);
+    let part = |path: &str, partial: bool| {
+        let mut body = spider(&id, "one", &page(path));
+        // Nothing in it answered: as a part it is no failed attempt.
+        body["result"]["request_metadata"][0]["response_status"] = json!(0);
+        body["result"]["complete"] = json!(!partial);
+        body["result"]["partial"] = json!(partial);
+        body
+    };
+    for path in ["/a", "/b"] {
+        let (status, answer) = bed
+            .post("/api/daemon/kumo/spider?agent=kumo@a", part(path, true))
+            .await;
+        assert_eq!(status, 200, "{answer}");
+        assert_eq!(
+            answer["message"],
+            "Spider result submitted for http://127.0.0.1"
+        );
+    }
+    assert!(bed.events("spider_completed").await.is_empty());
+    bed.clock.advance(TimeDelta::seconds(1));
+    assert!(bed.lease("kumo", "kumo@b", 1).await.is_empty(), "it is a's");
+    let mut last = part("/", false);
+    last["result"]["request_metadata"] = json!([]);
+    last["result"]["pages"] = json!([]);
+    send(&bed, last).await;
+    assert_eq!(bed.events("spider_completed").await.len(), 1);
+    let pages = list(&bed, &format!("/api/targets/{id}/pages"), "pages").await;
+    assert_eq!(pages.len(), 2);
+    assert!(
+        pages.iter().all(|page| page["gone_at"].is_null()),
+        "{pages:?}"
+    );
 }
 
 #[tokio::test]
@@ -258,6 +301,12 @@ async fn agents_get_what_is_known() {
                 (&json!([]), &json!("127.0.0.1"))
             );
             assert_eq!(bed.get(&of("kage")).await.0, 400);
+            let (status, body) = bed.get(&of("ryu")).await;
+            assert_eq!(status, 200, "{body}");
+            let known: AssessmentContext = serde_json::from_value(body).unwrap();
+            let ports: Vec<_> = known.ports.iter().map(|p| p.port.port).collect();
+            assert!(ports.contains(&8443) && ports.contains(&80), "{ports:?}");
+            assert_eq!(known.exchanges[0].seen.error_page.as_deref(), Some("PHP"));
         }
     }
     let unknown = uuid::Uuid::now_v7();

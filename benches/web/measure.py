@@ -38,7 +38,8 @@ def ours(text):
 
 
 def gobuster(text):
-    return re.findall(r"^(/\S*)\s+\(Status", text, re.M)
+    # It clears the line before each, whatever it is told of colours and progress.
+    return re.findall(r"(/\S*)\s+\(Status", text)
 
 
 def ffuf(text):

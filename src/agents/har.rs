@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
@@ -22,12 +23,19 @@ pub struct Har {
 }
 
 impl Har {
-    /// Begins a file.
+    /// Begins a file, which nobody else may read: it has cookies and whatever else servers say to who is
+    /// logged in.
     ///
     /// # Errors
     /// It cannot be made.
     pub fn create(path: &Path) -> io::Result<Self> {
-        let mut out = BufWriter::new(File::create(path)?);
+        let file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(path)?;
+        let mut out = BufWriter::new(file);
         let creator = json!({"name": "recon-kumo", "version": env!("CARGO_PKG_VERSION")});
         write!(
             out,
@@ -145,6 +153,8 @@ mod tests {
         har.add(&response(b"text \"quoted\""), Utc::now()).unwrap();
         har.add(&response(b"\xff\xfe"), Utc::now()).unwrap();
         har.end().unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::mode(&path.metadata().unwrap().permissions());
+        assert_eq!(mode & 0o077, 0);
         let har: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         let entries = har["log"]["entries"].as_array().unwrap();
         assert_eq!(entries[0]["request"]["queryString"][0]["name"], "y");

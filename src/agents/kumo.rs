@@ -1,17 +1,19 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::screenshots::Screenshots;
 use super::web::{self, Manners, Site};
 use super::web_by_hand;
-use super::web_rows::Rows;
+use super::web_rows::{Rows, Run};
 use crate::api::{EggRecord, Personality, WorkKind};
 use crate::engines::spider::crawl::{
-    self, Checkpoint, Ended, Observer, PageReport, Progress, Report,
+    self, Checkpoint, Ended, Observer, PageReport, Progress, Render, Report,
 };
 use crate::engines::web::{Client, Response};
 use crate::fleet::{AgentKind, Settings, SpiderSettings};
@@ -29,7 +31,9 @@ impl Agent for Kumo {
     const ABOUT: &'static str = "recon's web spider";
 
     fn check(settings: &Settings) -> Result<(), String> {
-        Manners::from(web::spider(settings)?).check()
+        let settings = web::spider(settings)?;
+        Manners::from(settings).check()?;
+        web::check_browser(settings)
     }
 
     async fn new(_: &Config) -> Result<Self, String> {
@@ -62,7 +66,7 @@ pub fn options(settings: &SpiderSettings, site: &Site) -> crawl::Options {
         max_time: settings.max_time.0,
         concurrency: settings.concurrency as usize,
         robots: settings.robots,
-        logged_in: Manners::from(settings).logged_in(),
+        logged_in: Manners::from(settings).logged_in() || site.auth.is_some(),
         ..crawl::Options::new(site.start.clone())
     }
 }
@@ -85,18 +89,22 @@ impl LeasedWork for Kumo {
             .await
             .map_err(WorkError::Failed)?;
         let client = Manners::from(settings)
-            .client(task.config, &site.host, Some(task.addr))
+            .client(task.config, &site, Some(task.addr))
             .map_err(WorkError::Failed)?;
         let watch = Watch::begin(task, ctx, &client);
         let options = crawl::Options {
             resume: watch.resume(),
             ..options(settings, &site)
         };
-        let report = crawl::crawl(&options, &client, None, &watch)
+        let browser = web::browser(settings, &client, true).map_err(WorkError::Failed)?;
+        let render = browser.as_ref().map(|browser| browser as &dyn Render);
+        let report = crawl::crawl(&options, &client, render, &watch)
             .await
             .map_err(|error| WorkError::Failed(error.to_string()))?;
         if report.ended == Ended::Cancelled {
-            watch.keep(report.resume);
+            if let Some(place) = &report.resume {
+                watch.keep(place);
+            }
             return Err(WorkError::Interrupted);
         }
         Ok(watch.done(&report, web::slowed(&client)))
@@ -120,6 +128,18 @@ struct Kept {
     rows: Rows,
 }
 
+/// The same as it is written.
+#[derive(Debug, Serialize)]
+struct Keep<'a> {
+    target: &'a str,
+    run: Uuid,
+    place: &'a Checkpoint,
+    rows: &'a Rows,
+}
+
+/// Writing how far it is takes no more than one part in so many of the time.
+const KEEP_SHARE: u32 = 20;
+
 /// A leased crawl under way.
 struct Watch<'a> {
     task: &'a Task<'a>,
@@ -128,6 +148,13 @@ struct Watch<'a> {
     run: Uuid,
     resume: Option<Checkpoint>,
     rows: Mutex<Rows>,
+    /// Before then how far it is is not written again.
+    keep_at: Mutex<Instant>,
+    screenshots: Screenshots,
+    /// Either is said once for a crawl: a disk that is full stays so, and so does a browser that does not
+    /// start.
+    screenshot_failed: AtomicBool,
+    not_rendered: AtomicBool,
 }
 
 impl<'a> Watch<'a> {
@@ -155,6 +182,10 @@ impl<'a> Watch<'a> {
             run,
             resume,
             rows: Mutex::new(rows),
+            keep_at: Mutex::new(Instant::now()),
+            screenshots: Screenshots::of_agent(task.state_dir),
+            screenshot_failed: AtomicBool::new(false),
+            not_rendered: AtomicBool::new(false),
         }
     }
 
@@ -166,14 +197,14 @@ impl<'a> Watch<'a> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keep(&self, place: Option<Checkpoint>) {
-        let Some(place) = place else { return };
+    fn keep(&self, place: &Checkpoint) {
         let record = self.task.record;
-        let kept = Kept {
-            target: self.task.target.to_owned(),
+        let rows = self.rows();
+        let kept = Keep {
+            target: self.task.target,
             run: self.run,
             place,
-            rows: self.rows().clone(),
+            rows: &rows,
         };
         let saved = self.task.checkpoints.save(record.id, record.lease_id, kept);
         if let Err(error) = saved {
@@ -201,7 +232,13 @@ impl<'a> Watch<'a> {
             report.duration,
             report.ended
         );
-        let mut result = rows.into_result();
+        let finished_at = Utc::now();
+        let (parts, mut result) = rows.into_parts(&Run {
+            record: record.id,
+            target,
+            id: self.run,
+            finished_at,
+        });
         let complete = report.ended == Ended::Complete;
         let more = json!({
             "success": true,
@@ -215,20 +252,19 @@ impl<'a> Watch<'a> {
             "robots": report.robots,
             "external_hosts": report.external,
             "notes": notes,
-            "finished_at": Utc::now(),
+            "finished_at": finished_at,
         });
         if let (Value::Object(result), Value::Object(more)) = (&mut result, more) {
             result.extend(more);
         }
         let body = json!({ "eggrecord_id": record.id, "target": target, "result": result });
-        Done { body, found }
+        Done { parts, body, found }
     }
 }
 
 impl Observer for Watch<'_> {
     fn progress(&self, progress: &Progress) {
         self.ctx.heart.beat();
-        web::follow_rate(self.ctx, self.client);
         let known = progress.pages + progress.waiting;
         if known > 0 {
             let percent = progress.pages as f64 * 100.0 / known as f64;
@@ -239,15 +275,41 @@ impl Observer for Watch<'_> {
     }
 
     fn page(&self, page: PageReport, _: Option<&Response>) {
-        self.rows().add(page);
+        if let Some(why) = &page.not_rendered
+            && !self.not_rendered.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(
+                EVENT = "page_not_rendered",
+                "the browser does not load {} (others may follow): {}",
+                text::display(&page.url, 200),
+                text::display(why, 300)
+            );
+        }
+        self.rows().add(&page);
+    }
+
+    fn screenshot(&self, page: &str, png: &[u8]) -> Option<String> {
+        let kept = web::keep_screenshot(&self.screenshots, page, png);
+        kept.inspect_err(|error| {
+            if !self.screenshot_failed.swap(true, Ordering::Relaxed) {
+                tracing::warn!("{error}");
+            }
+        })
+        .ok()
     }
 
     fn checkpoint(&self, checkpoint: &dyn Fn() -> Checkpoint) {
-        self.keep(Some(checkpoint()));
+        let mut at = self.keep_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let began = Instant::now();
+        if began >= *at {
+            self.keep(&checkpoint());
+            *at = Instant::now() + began.elapsed() * KEEP_SHARE;
+        }
     }
 
     fn cancelled(&self) -> bool {
         self.ctx.heart.beat();
+        web::follow_rate(self.ctx, self.client);
         self.ctx.control.phase() == Phase::Stop
     }
 }

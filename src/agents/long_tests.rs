@@ -50,6 +50,7 @@ impl Bed {
             addr: [127, 0, 0, 1].into(),
             config: &self.config,
             checkpoints: &self.checkpoints,
+            state_dir: Path::new("."),
         }
     }
 

@@ -14,6 +14,7 @@ mod long;
 mod resume;
 mod ryu;
 mod scan;
+mod screenshots;
 mod sentinel;
 mod suzu;
 mod web;

@@ -97,6 +97,7 @@ impl<S: PortScanner> LeasedWork for Leased<'_, S> {
         );
         let body = submission(S::KIND, task.record, task.target, result);
         Ok(Done {
+            parts: Vec::new(),
             body: json!(body),
             found,
         })

@@ -127,13 +127,21 @@ impl LeasedWork for Suzu {
             .await
             .map_err(failed)?;
         let client = Manners::from(settings)
-            .client(task.config, &site.host, Some(task.addr))
+            .client(task.config, &site, Some(task.addr))
             .map_err(failed)?;
         let mut reports = Vec::new();
         let mut errors = Vec::new();
         let kept = Kept::of(task);
+        // For all ports of the target together.
+        let began = Instant::now();
+        let mut not_begun = 0;
         for base in &site.start {
             if kept.done.iter().any(|done| done.base == base.as_str()) {
+                continue;
+            }
+            let max_time = settings.max_time.0.saturating_sub(began.elapsed());
+            if max_time.is_zero() && !settings.max_time.0.is_zero() {
+                not_begun += 1;
                 continue;
             }
             let watch = Watch::new(task, ctx, &client, base, &kept, &reports);
@@ -145,6 +153,7 @@ impl LeasedWork for Suzu {
                     false => None,
                 },
                 resume: kept.place(base),
+                max_time,
                 ..options(settings, base, Arc::clone(&words))
             };
             match enumerate::enumerate(&options, &client, &watch).await {
@@ -164,7 +173,11 @@ impl LeasedWork for Suzu {
             [] => "recon".to_owned(),
             files => files.join(", "),
         };
-        Ok(done(task, &reports, &lists, web::slowed(&client)))
+        let mut notes = web::slowed(&client);
+        if not_begun > 0 {
+            notes.push(format!("{not_begun} ports not begun: the time was over"));
+        }
+        Ok(done(task, &reports, &lists, (notes, not_begun == 0)))
     }
 
     fn failure(target: &str, record: &EggRecord, reason: &str) -> Value {
@@ -305,7 +318,7 @@ impl Observer for Watch<'_> {
 }
 
 /// The result of all sites of a target.
-fn done(task: &Task<'_>, reports: &[Report], lists: &str, slowed: Vec<String>) -> Done {
+fn done(task: &Task<'_>, reports: &[Report], lists: &str, how: (Vec<String>, bool)) -> Done {
     let Task { record, target, .. } = *task;
     let found = reports.iter().map(|report| report.found.len() as u64).sum();
     let requests: u64 = reports.iter().map(|report| report.requests).sum();
@@ -316,16 +329,26 @@ fn done(task: &Task<'_>, reports: &[Report], lists: &str, slowed: Vec<String>) -
         "{}: {found} paths by {requests} requests",
         text::display(target, 120),
     );
-    let result = result(reports, lists, slowed);
+    let (notes, all) = how;
+    let mut result = result(reports, lists, notes);
+    if !all {
+        result["complete"] = json!(false);
+    }
     let body = json!({ "eggrecord_id": record.id, "target": target, "result": result });
-    Done { body, found }
+    Done {
+        parts: Vec::new(),
+        body,
+        found,
+    }
 }
 
+/// As many paths as the hub takes in one result.
+const MOST_PATHS: usize = 10_000;
+
 /// The result of several sites of a target as one. Paths of a port of its own are told with it.
-fn result(reports: &[Report], lists: &str, slowed: Vec<String>) -> Value {
+fn result(reports: &[Report], lists: &str, mut notes: Vec<String>) -> Value {
     let mut whole = json!({});
     let mut known = HashSet::new();
-    let mut notes = slowed;
     for report in reports {
         let mut part = report.heuristics(lists);
         let url = url::Url::parse(&report.base).ok();
@@ -355,7 +378,80 @@ fn result(reports: &[Report], lists: &str, slowed: Vec<String>) -> Value {
         }
         whole["success"] = json!(whole["success"] == true || part["success"] == true);
     }
+    if let Some(paths) = whole["paths_discovered"].as_array_mut()
+        && paths.len() > MOST_PATHS
+    {
+        let score = |path: &Value| path["priority_score"].as_f64().unwrap_or_default();
+        paths.sort_by(|one, other| score(other).total_cmp(&score(one)));
+        let left_out = paths.len() - MOST_PATHS;
+        paths.truncate(MOST_PATHS);
+        notes.push(format!(
+            "{left_out} paths left out: the hub takes {MOST_PATHS}"
+        ));
+    }
     whole["complete"] = json!(reports.iter().all(|report| report.ended == Ended::Complete));
     whole["notes"] = json!(notes);
     whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engines::enumerate::{Found, Source, WordNotes};
+
+    fn found(path: String, priority_score: f64) -> Found {
+        Found {
+            path,
+            status: 200,
+            size: 1,
+            truncated: false,
+            content_type: None,
+            location: None,
+            title: None,
+            response_time_ms: 1.0,
+            depth: 0,
+            directory: false,
+            source: Source::Words,
+            prefix: false,
+            methods: None,
+            priority_score,
+            priority_factors: Vec::new(),
+        }
+    }
+
+    fn report(base: &str, paths: usize, score: f64) -> Report {
+        Report {
+            base: base.to_owned(),
+            ended: Ended::Complete,
+            found: (0..paths).map(|n| found(format!("/{n}"), score)).collect(),
+            interference: Vec::new(),
+            notes: Vec::new(),
+            cms: None,
+            requests: 1,
+            candidates: 1,
+            unanswered: 0,
+            case_insensitive: false,
+            words: WordNotes::default(),
+            resume: None,
+        }
+    }
+
+    /// More than it takes would have the hub refuse all of it.
+    #[test]
+    fn all_ports_together_have_no_more_paths_than_the_hub_takes() {
+        let reports = [
+            report("http://a.test/", 8000, 0.1),
+            report("http://a.test:8080/", 8000, 0.9),
+        ];
+        let whole = result(&reports, "recon", Vec::new());
+        let paths = whole["paths_discovered"].as_array().unwrap();
+        assert_eq!(paths.len(), MOST_PATHS);
+        let best = paths.iter().filter(|path| path["priority_score"] == 0.9);
+        assert_eq!(best.count(), 8000);
+        assert_eq!(
+            whole["notes"][0],
+            "6000 paths left out: the hub takes 10000"
+        );
+        assert_eq!(whole["complete"], true);
+    }
 }

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::percent_decode_str;
 use url::Url;
 
+use super::screenshots::Screenshots;
 use crate::api::{Personality, WebContext};
-use crate::engines::spider::crawl;
-use crate::engines::web::{Client, ClientOptions, Fetch, Pace, Request, Robots};
+use crate::engines::spider::{browser, crawl};
+use crate::engines::web::{Auth, Client, ClientOptions, Pace, Robots, ask_robots};
 use crate::fleet::{EnumSettings, Settings, SpiderSettings};
 use crate::runtime::{Config, Context, HubClient, Task};
 
@@ -28,6 +30,41 @@ pub fn enumerator(settings: &Settings) -> Result<&EnumSettings, String> {
         Settings::Enum(settings) => Ok(settings),
         _ => Err("these are not the settings of an enumerator".to_owned()),
     }
+}
+
+/// Whether a spider that is to load pages in a browser can.
+pub fn check_browser(settings: &SpiderSettings) -> Result<(), String> {
+    match settings.browser {
+        true => browser::find().map(drop),
+        false => Ok(()),
+    }
+}
+
+/// What a spider loads pages in, if it is told to. All that they ask for goes through the client.
+pub fn browser(
+    settings: &SpiderSettings,
+    client: &Client,
+    screenshots: bool,
+) -> Result<Option<browser::Browser>, String> {
+    if !settings.browser {
+        return Ok(None);
+    }
+    let options = browser::BrowserOptions {
+        user_agent: settings.user_agent.clone(),
+        screenshots,
+        robots: settings.robots,
+        logged_in: Manners::from(settings).logged_in(),
+        ..browser::BrowserOptions::default()
+    };
+    browser::Browser::new(Arc::new(client.clone()), options).map(Some)
+}
+
+/// Keeps the picture of a page, and says in which file.
+pub fn keep_screenshot(kept: &Screenshots, page: &str, png: &[u8]) -> Result<String, String> {
+    let failed = |error: &dyn std::fmt::Display| format!("a screenshot cannot be kept: {error}");
+    let page = Url::parse(page).map_err(|error| failed(&error))?;
+    let path = kept.keep(&page, png).map_err(|error| failed(&error))?;
+    Ok(path.display().to_string())
 }
 
 /// How both speak HTTP.
@@ -128,11 +165,11 @@ impl Manners<'_> {
         self.headers.iter().any(secret)
     }
 
-    /// A client for one target, `host` at `addr`; looked up, if that is not known.
+    /// A client for one target, whose host is at `addr`; looked up, if that is not known.
     pub fn client(
         &self,
         config: &Config,
-        host: &str,
+        site: &Site,
         addr: Option<IpAddr>,
     ) -> Result<Client, String> {
         let mut options = ClientOptions::new(config.scope.clone());
@@ -149,9 +186,10 @@ impl Manners<'_> {
         options.read_timeout = options.read_timeout.min(self.request_timeout);
         options.connect_timeout = options.connect_timeout.min(self.request_timeout);
         options.max_rate = config.max_rate;
-        options.home = Some(host.to_owned());
+        options.home = Some(site.host.clone());
+        options.auth.clone_from(&site.auth);
         options.addresses = addr
-            .map(|addr| (host.to_owned(), addr))
+            .map(|addr| (site.host.clone(), addr))
             .into_iter()
             .collect::<HashMap<_, _>>();
         Ok(Client::new(options))
@@ -163,6 +201,8 @@ impl Manners<'_> {
 pub struct Site {
     /// The host, as it stands in URLs.
     pub host: String,
+    /// User and password of the URL that was written, which the others do not have.
+    pub auth: Option<Auth>,
     /// URLs to begin with.
     pub start: Vec<Url>,
     /// Paths that were found on others, with their weight, 0 to 1.
@@ -213,7 +253,7 @@ impl Site {
     /// A URL as somebody writes it, or a host, whose usual ports are tried.
     pub fn written(text: &str) -> Result<Self, String> {
         let read = |text: &str| Url::parse(text).ok().filter(Url::has_host);
-        let start = match text.contains("://") {
+        let mut start = match text.contains("://") {
             true => read(text).into_iter().collect(),
             false => {
                 let host = match text.parse::<Ipv6Addr>() {
@@ -228,14 +268,18 @@ impl Site {
         };
         let good = |url: &&Url| matches!(url.scheme(), "http" | "https");
         let Some(host) = start.iter().find(good).and_then(|url| url.host_str()) else {
-            let shown: String = text.chars().take(200).collect();
+            // It may begin with a password.
+            let shown = text.rsplit('@').next().unwrap_or_default();
+            let shown: String = shown.chars().take(200).collect();
             return Err(format!(
                 "{shown:?} is no URL: write https://host/path, or a host"
             ));
         };
         let host = host.to_owned();
+        let auth = start.iter_mut().filter_map(take_auth).last();
         Ok(Self {
             host,
+            auth,
             start,
             learned: Vec::new(),
             spidered: Vec::new(),
@@ -243,13 +287,24 @@ impl Site {
     }
 }
 
+/// Takes user and password out of a URL: they are sent as a header, and shown nowhere.
+fn take_auth(url: &mut Url) -> Option<Auth> {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let auth = Auth::Basic {
+        user: decoded(url.username()),
+        password: decoded(url.password().unwrap_or_default()),
+    };
+    let there = !url.username().is_empty() || url.password().is_some();
+    // Neither fails for a URL that had them.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    there.then_some(auth)
+}
+
 /// What robots.txt says.
 pub async fn robots(client: &Client, base: &Url) -> Option<Arc<Robots>> {
-    let url = base.join("/robots.txt").ok()?;
-    let robots = match client.fetch(Request::get(url)).await {
-        Ok(response) => Robots::of(response.status.as_u16(), &response.body, "recon"),
-        Err(_) => Robots::unreachable(),
-    };
+    let robots = ask_robots(client, base, "recon").await;
+    let (robots, _) = robots.unwrap_or_else(|_| (Robots::unreachable(), 0));
     Some(Arc::new(robots))
 }
 
@@ -283,6 +338,14 @@ mod tests {
             starts("http://a.test:8080/x?y=1"),
             ("a.test".to_owned(), "http://a.test:8080/x?y=1".to_owned())
         );
+        for text in ["http://me:p%40ss@a.test/x", "me:p%40ss@a.test"] {
+            let site = Site::written(text).unwrap();
+            let (user, password) = ("me".to_owned(), "p@ss".to_owned());
+            assert_eq!(site.auth, Some(Auth::Basic { user, password }));
+            assert!(site.start.iter().all(|url| !url.as_str().contains('@')));
+        }
+        let error = Site::written("http://me:secret@[a").unwrap_err();
+        assert!(!error.contains("secret"), "{error}");
         assert_eq!(starts("a.test").1, "https://a.test/ http://a.test/");
         assert_eq!(starts("::1").0, "[::1]");
         assert_eq!(

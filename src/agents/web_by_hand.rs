@@ -10,11 +10,13 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
 use super::har::Har;
+use super::screenshots::Screenshots;
 use super::web::{self, Manners, Site};
 use super::{kumo, suzu};
 use crate::engines::enumerate::{self, Found, Interference};
-use crate::engines::spider::crawl::{self, PageReport};
+use crate::engines::spider::crawl::{self, PageReport, Render};
 use crate::engines::web::Response;
+use crate::fleet::SpiderSettings;
 use crate::runtime::{Context, Options, Phase, Show, WorkError, text};
 
 /// What is shown of how far it is.
@@ -51,22 +53,33 @@ pub async fn spider(
         show,
         bar: bar(),
         har: Mutex::new(har.map(Ok)),
+        screenshots: screenshots(options, settings, show),
     };
     let mut errors = Vec::new();
     for target in &options.target {
         let done = async {
             let site = Site::written(target)?;
-            let client = Manners::from(settings).client(&config, &site.host, None)?;
+            let client = Manners::from(settings).client(&config, &site, None)?;
             let options = kumo::options(settings, &site);
-            let report = crawl::crawl(&options, &client, None, &watch).await;
-            let report = report.map_err(|error| format!("{target}: {error}"))?;
+            let browser = web::browser(settings, &client, watch.screenshots.is_some())?;
+            let render = browser.as_ref().map(|browser| browser as &dyn Render);
+            let report = crawl::crawl(&options, &client, render, &watch).await;
+            let report = report.map_err(|error| format!("{}: {error}", site.host))?;
+            // Where to go on is of no use to who reads it, and has what is redacted elsewhere.
+            let report = crawl::Report {
+                resume: None,
+                ..report
+            };
             for note in report.notes.iter().chain(&web::slowed(&client)) {
                 watch.bar.suspend(|| show.note(&text::display(note, 300)));
             }
             watch
                 .bar
                 .suspend(|| show.summary("summary", &report, || summary(&report)));
-            Ok(())
+            match report.ended {
+                crawl::Ended::Unanswered => Err(format!("{}: does not answer any more", site.host)),
+                _ => Ok(()),
+            }
         };
         if let Err(error) = done.await {
             errors.push(WorkError::Failed(error));
@@ -89,12 +102,27 @@ pub async fn spider(
     }
 }
 
+/// Where the pictures of pages go, if anywhere.
+fn screenshots(
+    options: &Options,
+    settings: &SpiderSettings,
+    show: &dyn Show,
+) -> Option<Screenshots> {
+    let dir = options.spider.screenshots.clone()?;
+    if !settings.browser {
+        show.note("--screenshots: there are none without --browser");
+        return None;
+    }
+    Some(Screenshots::by_hand(dir))
+}
+
 /// A crawl as somebody watches it.
 struct Pages<'a> {
     ctx: &'a Context,
     show: &'a dyn Show,
     bar: ProgressBar,
     har: Mutex<Option<Result<Har, String>>>,
+    screenshots: Option<Screenshots>,
 }
 
 impl crawl::Observer for Pages<'_> {
@@ -111,8 +139,10 @@ impl crawl::Observer for Pages<'_> {
     }
 
     fn page(&self, page: PageReport, response: Option<&Response>) {
-        self.bar
-            .suspend(|| self.show.item("pages", &page, || line(&page)));
+        self.bar.suspend(|| {
+            let cells = || page_cells(&page);
+            self.show.row("pages", &page, || line(&page), &PAGE, cells);
+        });
         let mut har = self.har.lock().unwrap_or_else(PoisonError::into_inner);
         if let (Some(Ok(file)), Some(response)) = (har.as_mut(), response)
             && let Err(error) = file.add(response, Utc::now())
@@ -121,9 +151,59 @@ impl crawl::Observer for Pages<'_> {
         }
     }
 
+    fn screenshot(&self, page: &str, png: &[u8]) -> Option<String> {
+        let kept = web::keep_screenshot(self.screenshots.as_ref()?, page, png);
+        kept.inspect_err(|error| {
+            let error = text::display(error, 300);
+            self.bar.suspend(|| self.show.note(&error));
+        })
+        .ok()
+    }
+
     fn cancelled(&self) -> bool {
         self.ctx.control.phase() == Phase::Stop
     }
+}
+
+/// Columns of a page.
+const PAGE: [&str; 14] = [
+    "url",
+    "status",
+    "depth",
+    "kind",
+    "content_type",
+    "length",
+    "content_hash",
+    "title",
+    "redirect",
+    "forms",
+    "endpoints",
+    "secrets",
+    "technologies",
+    "error",
+];
+
+fn page_cells(page: &PageReport) -> Vec<String> {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let kind = json!(page.kind);
+    let technologies = page.technologies.iter();
+    let technologies: Vec<&str> = technologies.map(|found| found.name.as_str()).collect();
+    vec![
+        page.url.clone(),
+        page.status.to_string(),
+        page.depth.to_string(),
+        kind.as_str().unwrap_or_default().to_owned(),
+        text(&page.content_type),
+        page.length.to_string(),
+        page.content_hash.clone(),
+        text(&page.title),
+        text(&page.redirect),
+        page.forms.len().to_string(),
+        (page.endpoints.len() + page.operations.len()).to_string(),
+        page.secrets.len().to_string(),
+        technologies.join(" "),
+        text(&page.error),
+    ]
 }
 
 /// One page for people.
@@ -225,9 +305,10 @@ pub async fn enumerate(
                 continue;
             }
         };
+        let (mut done_any, mut failed) = (false, Vec::<String>::new());
         for base in &site.start {
             let done = async {
-                let client = Manners::from(settings).client(&config, &site.host, None)?;
+                let client = Manners::from(settings).client(&config, &site, None)?;
                 let options = enumerate::Options {
                     robots: match settings.robots {
                         true => web::robots(&client, base).await,
@@ -242,12 +323,23 @@ pub async fn enumerate(
                     .suspend(|| tell(&report, &web::slowed(&client), show));
                 Ok(())
             };
-            if let Err(error) = done.await {
-                errors.push(WorkError::Failed(error));
+            match done.await {
+                Ok(()) => done_any = true,
+                Err(error) => failed.push(error),
             }
             if ctx.control.phase() == Phase::Stop {
                 break;
             }
+        }
+        for error in failed {
+            match done_any {
+                // Of a host both of its usual ports were tried.
+                true => show.note(&text::display(&error, 300)),
+                false => errors.push(WorkError::Failed(error)),
+            }
+        }
+        if ctx.control.phase() == Phase::Stop {
+            break;
         }
     }
     watch.bar.finish_and_clear();
@@ -259,7 +351,8 @@ pub async fn enumerate(
 
 fn tell(report: &enumerate::Report, slowed: &[String], show: &dyn Show) {
     for found in &report.found {
-        show.item("paths", found, || found_line(found));
+        let cells = || found_cells(found);
+        show.row("paths", found, || found_line(found), &PATH, cells);
     }
     for note in report.notes.iter().chain(slowed) {
         show.note(&text::display(note, 300));
@@ -285,6 +378,35 @@ fn tell(report: &enumerate::Report, slowed: &[String], show: &dyn Show) {
         }
         out
     });
+}
+
+/// Columns of a path.
+const PATH: [&str; 9] = [
+    "path",
+    "status",
+    "size",
+    "content_type",
+    "location",
+    "title",
+    "priority_score",
+    "depth",
+    "source",
+];
+
+fn found_cells(found: &Found) -> Vec<String> {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let source = json!(found.source);
+    vec![
+        found.path.clone(),
+        found.status.to_string(),
+        found.size.to_string(),
+        text(&found.content_type),
+        text(&found.location),
+        text(&found.title),
+        format!("{:.2}", found.priority_score),
+        found.depth.to_string(),
+        source.as_str().unwrap_or_default().to_owned(),
+    ]
 }
 
 /// One path for people.

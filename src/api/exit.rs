@@ -21,7 +21,7 @@ pub enum ExitCode {
     HubUnreachable = 6,
     /// systemd cannot be reached.
     SystemdUnreachable = 69,
-    /// Bad configuration, as agents report it to systemd (never restarted).
+    /// Bad configuration, as agents report it to systemd (never restarted); by hand it is `Usage`.
     Config = 78,
     /// Interrupted by the user.
     Interrupted = 130,

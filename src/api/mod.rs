@@ -6,6 +6,7 @@
 
 mod access;
 mod answer;
+mod assess;
 mod change;
 mod control;
 mod eggrecord;
@@ -23,6 +24,10 @@ mod webhook;
 
 pub use access::{AuditEntry, AuditList, CreateToken, CreatedToken, Role, Token, TokenList};
 pub use answer::{ErrorBody, FieldError};
+pub use assess::{
+    AssessedCms, AssessedPath, AssessedPort, AssessedScan, AssessmentContext, CookieSigns,
+    WebExchange, WebSigns,
+};
 pub use change::{CHANGE_TYPES, Change, ChangeList};
 pub use control::{ControlAnswer, LogAnswer, LogLine};
 pub use eggrecord::{EggRecord, EggRecordList, LeaseAnswer};

@@ -32,16 +32,19 @@ mod pager;
 mod pages;
 mod profile;
 mod render;
+mod rules;
 mod scan;
 mod scans;
 mod scope;
 mod since;
+mod site;
 mod status;
 mod table;
 mod targets;
 mod tree;
 mod user;
 mod verify;
+mod vulndb;
 mod web;
 
 use std::path::PathBuf;
@@ -196,6 +199,18 @@ enum Command {
     /// List and export findings.
     #[command(subcommand)]
     Findings(findings::Command),
+    /// List the pages that spiders found of a target, newest first.
+    Pages(site::PagesArgs),
+    /// List the forms that spiders found on a target, newest first.
+    Forms(site::MethodArgs),
+    /// List the endpoints that the scripts and API documents of a target name, newest first.
+    Endpoints(site::MethodArgs),
+    /// List, show, test and check the rules of assessments.
+    #[command(subcommand)]
+    Rules(rules::Command),
+    /// Keep the database of known vulnerabilities, and look things up in it.
+    #[command(subcommand)]
+    Vulndb(vulndb::Command),
     /// Print a script that makes a shell complete reconctl.
     Completions(completions::Args),
     /// Show a manual page.
@@ -296,6 +311,11 @@ impl Cli {
             Command::Changes(args) => changes::run(&global, args).await,
             Command::Events(args) => events::run(&global, args).await,
             Command::Findings(command) => findings::run(&global, command).await,
+            Command::Pages(args) => site::list_pages(&global, args).await,
+            Command::Forms(args) => site::list_forms(&global, args).await,
+            Command::Endpoints(args) => site::list_endpoints(&global, args).await,
+            Command::Rules(command) => rules::run(&global, command).await,
+            Command::Vulndb(command) => vulndb::run(&global, command).await,
             Command::Completions(args) => completions::run(&global, args).await,
             Command::Man(args) => man::run(&global, args).await,
             Command::Generate(args) => generate::run(&global, args).await,

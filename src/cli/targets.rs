@@ -413,7 +413,7 @@ async fn each(
 }
 
 /// The target of this id, name, address or network.
-async fn find(hub: &HubClient, wanted: &str) -> Result<Option<Target>, Failure> {
+pub(super) async fn find(hub: &HubClient, wanted: &str) -> Result<Option<Target>, Failure> {
     let params = match wanted.parse::<uuid::Uuid>() {
         Ok(id) => ("id", id.to_string()),
         Err(_) => ("target", wanted.trim_end_matches('.').to_owned()),

@@ -5,7 +5,9 @@
 //! its caller about progress through a trait of its own. Agents, tests and the benchmarks use it
 //! alike.
 
+pub mod assess;
 pub mod enumerate;
 pub mod ports;
 pub mod spider;
+mod tls;
 pub mod web;

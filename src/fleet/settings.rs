@@ -33,6 +33,11 @@ impl Settings {
         };
         asked_for && engine != EngineUse::Connect
     }
+
+    /// Whether it loads pages in a browser.
+    pub fn browser(&self) -> bool {
+        matches!(self, Self::Spider(spider) if spider.browser)
+    }
 }
 
 /// When kage uses nmap.

@@ -25,6 +25,9 @@ pub struct SpiderSettings {
     pub robots: bool,
     /// Keep cookies, and send them back to the host that set them.
     pub cookies: bool,
+    /// Load pages in the system's Chromium, headless, so that their JavaScript runs, and keep a screenshot of
+    /// each; a page then takes a second or more. Needs the package `chromium`.
+    pub browser: bool,
     /// The User-Agent; empty: that of recon.
     pub user_agent: String,
     /// Headers of every request, each as `Name: value`. Credentials among them go to the target alone.
@@ -51,6 +54,7 @@ impl Default for SpiderSettings {
             concurrency: 16,
             robots: false,
             cookies: true,
+            browser: false,
             user_agent: String::new(),
             headers: Vec::new(),
             proxy: String::new(),

@@ -1,6 +1,8 @@
 use std::net::IpAddr;
+use std::path::Path;
 use std::time::Duration;
 
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::api::{EggRecord, Personality, WorkKind};
@@ -52,11 +54,15 @@ pub struct Task<'a> {
     pub config: &'a Config,
     /// Where it may keep how far it is.
     pub checkpoints: &'a Checkpoints,
+    /// Where it may keep what else it has, in a folder of its own.
+    pub state_dir: &'a Path,
 }
 
 /// What a task yields.
 #[derive(Debug)]
 pub struct Done {
+    /// Submissions that go before it, each whole, where one would be too large.
+    pub parts: Vec<Box<RawValue>>,
     /// The body of the submission.
     pub body: serde_json::Value,
     /// How much was found, for the status line.
@@ -152,9 +158,11 @@ async fn one<W: LeasedWork>(
 ) {
     let config = ctx.config();
     let checkpoints = outbox.checkpoints().clone();
+    let state_dir = outbox.state_dir().to_owned();
     let place = Place {
         config: &config,
         checkpoints: &checkpoints,
+        state_dir: &state_dir,
     };
     let outcome = tokio::select! {
         outcome = attempt(worker, ctx, &place, record, target) => outcome,
@@ -162,6 +170,15 @@ async fn one<W: LeasedWork>(
     };
     let body = match outcome {
         Ok(done) => {
+            for part in done.parts {
+                let part = Spooled {
+                    // The lease ends with the last one.
+                    lease_id: None,
+                    key: Uuid::now_v7(),
+                    ..spooled::<W>(record, target, part)
+                };
+                outbox.put(ctx, part);
+            }
             ctx.vitals.update(|f| {
                 f.completed += 1;
                 f.found += done.found;
@@ -194,11 +211,7 @@ async fn one<W: LeasedWork>(
     }
 }
 
-fn spooled<W: LeasedWork>(
-    record: &EggRecord,
-    target: &str,
-    body: Box<serde_json::value::RawValue>,
-) -> Spooled {
+fn spooled<W: LeasedWork>(record: &EggRecord, target: &str, body: Box<RawValue>) -> Spooled {
     Spooled {
         id: Uuid::now_v7(),
         path: format!("daemon/{}/{}/", W::PERSONALITY, W::SUBMIT),
@@ -213,6 +226,7 @@ fn spooled<W: LeasedWork>(
 struct Place<'a> {
     config: &'a Config,
     checkpoints: &'a Checkpoints,
+    state_dir: &'a Path,
 }
 
 /// Checks the scope, whatever the hub says, and does the work.
@@ -255,6 +269,7 @@ async fn attempt<W: LeasedWork>(
                 addr,
                 config,
                 checkpoints: place.checkpoints,
+                state_dir: place.state_dir,
             },
             ctx,
         )

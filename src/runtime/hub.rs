@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::api::{
-    EggRecord, EggRecordList, ErrorBody, Heartbeat, HeartbeatAnswer, IDEMPOTENCY_KEY, Personality,
-    WebContext, WorkKind,
+    AssessmentContext, EggRecord, EggRecordList, ErrorBody, Heartbeat, HeartbeatAnswer,
+    IDEMPOTENCY_KEY, Personality, WebContext, WorkKind,
 };
 
 use super::credentials::{Credentials, TokenFile};
@@ -204,6 +204,19 @@ impl HubClient {
             Err(HubError::Refused { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Everything that an assessment reads of a record.
+    ///
+    /// # Errors
+    /// The hub did not answer as it should, or is one that does not tell.
+    pub async fn assessment_context(&self, record: Uuid) -> Result<AssessmentContext, HubError> {
+        let request = self
+            .http
+            .get(self.path(&format!("daemon/ryu/context/{record}/")))
+            .query(&[("agent", &self.caller)])
+            .timeout(Self::TIMEOUT);
+        self.answer(request).await
     }
 
     /// Submits a result. The body is what the spool holds, byte for byte, so that a repetition is

@@ -3,8 +3,10 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::config::ConfigError;
 use super::notify::Notifier;
 use super::signals::Signals;
+use super::text::csv_line;
 use super::{Agent, ConfigSource, Context, Control, Options, Phase, WorkError, logging};
 use crate::api::ExitCode;
 
@@ -14,11 +16,15 @@ pub async fn once<A: Agent>(source: &ConfigSource, options: &Options) -> ExitCod
     let _ = logging::init(source.name().as_str(), A::KIND.as_str());
     let config = match source.load(A::check) {
         Ok(config) => config,
-        Err(error) => return complain::<A>(ExitCode::Config, &error.to_string()),
+        // Whoever types a command line has no use for the place of a setting in a fleet file.
+        Err(ConfigError::Settings { reason, .. }) => {
+            return complain::<A>(ExitCode::Usage, &reason);
+        }
+        Err(error) => return complain::<A>(ExitCode::Usage, &error.to_string()),
     };
     let mut agent = match A::new(&config).await {
         Ok(agent) => agent,
-        Err(error) => return complain::<A>(ExitCode::Config, &error),
+        Err(error) => return complain::<A>(ExitCode::Usage, &error),
     };
     let ctx = Arc::new(Context::new(
         config,
@@ -63,6 +69,8 @@ pub enum Form {
     Json,
     /// One JSON object a line.
     JsonLines,
+    /// Comma-separated values (RFC 4180), their names first.
+    Csv,
 }
 
 /// Where results go as they come.
@@ -72,6 +80,9 @@ pub trait Show: Sync {
 
     /// One element of a list, written so.
     fn show(&self, list: &'static str, written: &str);
+
+    /// The names of what CSV has; shown once.
+    fn head(&self, written: &str);
 
     /// What is to be said of all of them, written so.
     fn end_with(&self, name: &'static str, written: &str);
@@ -91,6 +102,23 @@ impl dyn Show + '_ {
         if let Some(written) = self.written(item, text) {
             self.show(list, &written);
         }
+    }
+
+    /// The same of a list that can be written as CSV as well, with these columns.
+    pub fn row<T: serde::Serialize>(
+        &self,
+        list: &'static str,
+        item: &T,
+        text: impl FnOnce() -> String,
+        columns: &[&str],
+        cells: impl FnOnce() -> Vec<String>,
+    ) {
+        if self.form() != Form::Csv {
+            return self.item(list, item, text);
+        }
+        let head = csv_line(columns.iter().copied());
+        self.head(&head);
+        self.show(list, &csv_line(cells().iter().map(String::as_str)));
     }
 
     /// All of a target is done: what is to be said of it as a whole.
@@ -113,6 +141,8 @@ impl dyn Show + '_ {
         let written = match self.form() {
             Form::Text => Ok(text()),
             Form::Json | Form::JsonLines => serde_json::to_string(item),
+            // Its rows have all that there is.
+            Form::Csv => return None,
         };
         written
             // What is shown has nothing that JSON cannot hold.
@@ -144,6 +174,7 @@ impl Screen {
             form: match (options.json, options.jsonl) {
                 (true, _) => Form::Json,
                 (false, true) => Form::JsonLines,
+                (false, false) if options.web.csv => Form::Csv,
                 (false, false) => Form::Text,
             },
             state: Mutex::new(ScreenState {
@@ -215,6 +246,15 @@ impl Show for Screen {
         }
     }
 
+    fn head(&self, written: &str) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if !std::mem::replace(&mut state.begun, true)
+            && let Err(error) = writeln!(state.out, "{written}")
+        {
+            state.failed = Some(error);
+        }
+    }
+
     fn end_with(&self, name: &'static str, written: &str) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let done = match self.form {
@@ -224,6 +264,7 @@ impl Show for Screen {
             }
             Form::JsonLines => writeln!(state.out, "{{\"{name}\":{written}}}"),
             Form::Text => writeln!(state.out, "{written}"),
+            Form::Csv => Ok(()),
         };
         if let Err(error) = done.and_then(|()| state.out.flush()) {
             state.failed = Some(error);

@@ -16,8 +16,8 @@ use super::web_options::{ENUM, EnumOptions, SPIDER, SpiderOptions, WEB, WebOptio
 Without --once it runs as a daemon: it leases work from the hub until it is told to stop
 (SIGTERM finishes the task in hand; SIGUSR1 pauses, SIGUSR2 resumes; SIGHUP reloads).
 
-Exit codes: 0 done; 1 something failed; 2 bad usage; 6 hub unreachable; 78 bad configuration;
-130 interrupted.")]
+Exit codes: 0 done; 1 something failed; 2 bad usage, and with --once bad settings; 6 hub unreachable;
+78 bad configuration; 130 interrupted.")]
 pub struct Options {
     /// Instance name (the %i of recon@%i.service).
     #[arg(long, env = "RECON_AGENT", value_name = "NAME")]

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -22,6 +22,7 @@ pub struct Outbox {
     /// Held by an earlier process that got somewhere with their records: to be asked for again.
     resume: Vec<Uuid>,
     checkpoints: Checkpoints,
+    state_dir: PathBuf,
     /// Records whose results are not on disk yet: their checkpoints stay until then.
     unsaved_records: Vec<Uuid>,
     unsaved: Vec<Spooled>,
@@ -62,6 +63,7 @@ impl Outbox {
             give_back,
             resume,
             checkpoints,
+            state_dir: state_dir.to_owned(),
             unsaved_records: Vec::new(),
             unsaved: Vec::new(),
             backoff: Backoff::new(),
@@ -156,6 +158,11 @@ impl Outbox {
         let lost = self.resume.drain(..).filter(|id| !held.contains(id));
         self.give_back.extend(lost);
         self.record(ctx);
+    }
+
+    /// Where the agent keeps what is its own.
+    pub fn state_dir(&self) -> &Path {
+        &self.state_dir
     }
 
     /// Where tasks keep how far they are.

@@ -35,6 +35,26 @@ pub fn display(text: &str, max_chars: usize) -> String {
     out
 }
 
+/// Longest cell of CSV, in characters.
+const LONGEST_CELL: usize = 4096;
+
+/// One line of CSV (RFC 4180), without its end: made safe to print, and with nothing in it that a
+/// spreadsheet takes for a formula.
+pub fn csv_line<'c>(cells: impl IntoIterator<Item = &'c str>) -> String {
+    let cells = cells.into_iter().map(|cell| {
+        let cell = display(cell, LONGEST_CELL);
+        match cell.starts_with(['=', '+', '-', '@']) {
+            true => format!("'{cell}"),
+            false => cell,
+        }
+    });
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    // Writing to memory does not fail.
+    let _ = writer.write_record(cells);
+    let line = writer.into_inner().unwrap_or_default();
+    String::from_utf8_lossy(&line).trim_end().to_owned()
+}
+
 /// `1,204`.
 pub fn grouped(n: u64) -> String {
     let digits = n.to_string();
@@ -50,7 +70,7 @@ pub fn grouped(n: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{display, grouped};
+    use super::{csv_line, display, grouped};
 
     #[test]
     fn groups_thousands() {
@@ -62,6 +82,13 @@ mod tests {
         ] {
             assert_eq!(grouped(n), text);
         }
+    }
+
+    #[test]
+    fn cells_are_quoted_and_no_formulas() {
+        let cells = ["=1+1", "a,b", "say \"x\"", "\x1b[2J", "", "10.0"];
+        let line = csv_line(cells);
+        assert_eq!(line, "'=1+1,\"a,b\",\"say \"\"x\"\"\",\\x1b[2J,,10.0");
     }
 
     #[test]

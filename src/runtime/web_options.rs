@@ -26,6 +26,9 @@ pub struct WebOptions {
     /// An HTTP proxy (http://host:port).
     #[arg(long, value_name = "URL")]
     pub proxy: Option<String>,
+    /// Print CSV: pages, or paths that were found.
+    #[arg(long, conflicts_with_all = ["json", "jsonl"])]
+    pub csv: bool,
 }
 
 /// What it says to the spider besides.
@@ -34,6 +37,12 @@ pub struct SpiderOptions {
     /// Pages of one target at most.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_pages: Option<u32>,
+    /// Load pages in the system's Chromium, so that their JavaScript runs (package `chromium`).
+    #[arg(long)]
+    pub browser: bool,
+    /// Keep a screenshot of each page that the browser loads in this directory.
+    #[arg(long, value_name = "DIR")]
+    pub screenshots: Option<PathBuf>,
     /// Write requests and responses to this file as HAR 1.2.
     #[arg(long, value_name = "FILE")]
     pub har: Option<PathBuf>,
@@ -59,15 +68,16 @@ pub struct EnumOptions {
 }
 
 /// The arguments of each of them.
-pub(super) const WEB: [&str; 6] = [
+pub(super) const WEB: [&str; 7] = [
     "depth",
     "concurrency",
     "robots",
     "header",
     "user_agent",
     "proxy",
+    "csv",
 ];
-pub(super) const SPIDER: [&str; 2] = ["max_pages", "har"];
+pub(super) const SPIDER: [&str; 4] = ["max_pages", "browser", "screenshots", "har"];
 pub(super) const ENUM: [&str; 4] = ["wordlist", "extensions", "no_backups", "methods"];
 
 impl SpiderOptions {
@@ -77,6 +87,7 @@ impl SpiderOptions {
         settings.max_pages = self.max_pages.unwrap_or(settings.max_pages);
         settings.concurrency = web.concurrency.unwrap_or(settings.concurrency);
         settings.robots |= web.robots;
+        settings.browser |= self.browser;
         settings.headers.extend(web.header.iter().cloned());
         over(&web.user_agent, &mut settings.user_agent);
         over(&web.proxy, &mut settings.proxy);

@@ -170,6 +170,7 @@ fn drop_in(
         Supervisor::User => sandbox::losses(agent, notes),
     }
     sandbox::relaxed(&mut file, agent);
+    sandbox::browser(&mut file, agent, notes);
     if context.mode == Mode::Enablement && !targets.is_empty() {
         file.section("Install")
             .replace("WantedBy", targets.join(" "));

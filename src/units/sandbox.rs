@@ -79,6 +79,30 @@ pub(super) fn packet_ring(file: &mut UnitFile, agent: &Agent, notes: &mut Vec<St
     }
 }
 
+/// Adds what Chromium needs: it makes code while it runs, and puts the processes of pages in namespaces
+/// and empty roots of their own, which hold them better than this unit does; so the unit gives way, and not
+/// Chromium (`--no-sandbox`). None of it can be left out: without any one, Chromium 156 ends at start, under
+/// systemd 252 and 257.
+pub(super) fn browser(file: &mut UnitFile, agent: &Agent, notes: &mut Vec<String>) {
+    if !agent.settings.browser() {
+        return;
+    }
+    file.comment(
+        "config.browser: Chromium compiles scripts, and has a sandbox of its own to set up.",
+    );
+    file.set("MemoryDenyWriteExecute", "no");
+    file.replace("RestrictNamespaces", "user pid net");
+    file.set("SystemCallFilter", "chroot capset");
+    file.comment("A page that takes too much ends, not the agent.");
+    file.set("OOMPolicy", "continue");
+    if let Some(memory_max) = &agent.memory_max {
+        notes.push(format!(
+            "with config.browser Chromium is within memory_max = {memory_max} too: 2G do for four \
+             pages at a time"
+        ));
+    }
+}
+
 /// Adds where the rest of the sandbox is wider than the template's.
 pub(super) fn relaxed(file: &mut UnitFile, agent: &Agent) {
     match agent.kind {

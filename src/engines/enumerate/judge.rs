@@ -107,7 +107,8 @@ pub(super) struct Judge<'a> {
     rules: Mutex<Vec<(String, Signature)>>,
     /// The server answers at random: one more answer for what is not there is no change.
     pub fickle: AtomicBool,
-    head: bool,
+    /// Ask by HEAD first.
+    pub head: bool,
     force: bool,
     methods: bool,
 }

@@ -8,6 +8,7 @@
 //! which holds to scope and rate.
 
 mod backups;
+mod batch;
 mod candidate;
 mod cms;
 mod detect;
@@ -32,6 +33,8 @@ mod words;
 mod feature_tests;
 #[cfg(test)]
 mod fuzz_tests;
+#[cfg(test)]
+mod lane_tests;
 #[cfg(test)]
 mod resume_tests;
 #[cfg(test)]

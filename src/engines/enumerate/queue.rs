@@ -252,6 +252,15 @@ impl Queue {
         Next::Nothing
     }
 
+    /// The next candidate, if there is one before anything else comes.
+    pub fn next_candidate(&mut self) -> Option<Candidate> {
+        match self.next() {
+            Next::Ask(candidate) => Some(candidate),
+            // Both are told again.
+            Next::Calibrate(_) | Next::Nothing => None,
+        }
+    }
+
     /// A directory was calibrated.
     pub fn calibrated(&mut self, directory: &str, base: &Arc<Place>) {
         for (job, running) in self.jobs.values_mut() {

@@ -9,8 +9,8 @@ use super::report::{Interference, Strain};
 use super::run::Run;
 use super::signature::{Likeness, Signature};
 
-/// The longest time between requests.
-const LONGEST_INTERVAL: Duration = Duration::from_secs(5);
+/// The longest time between two requests.
+pub(super) const LONGEST_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The longest that a server is waited for at once.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);

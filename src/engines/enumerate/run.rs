@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
+use super::batch::{Asked, Size};
 use super::candidate::Candidate;
 use super::judge::{Judge, Trouble, Verdict};
 use super::place::{Place, PlaceKey};
 use super::queue::{Next, Queue};
-use super::recover::{Canary, check};
+use super::recover::{Canary, LONGEST_INTERVAL, check};
 use super::report::{Ended, Found, Interference, Report, Source, Strain};
 use super::send::{Answer, Sender};
 use super::{Checkpoint, Cms, Observer, Options, Progress, cms, detect};
@@ -58,7 +59,7 @@ pub async fn enumerate(
     if options.base.cannot_be_a_base() || !base.starts_with('/') {
         return Err(EnumerateError::NoBase(options.base.to_string()));
     }
-    let sender = Sender::new(fetch, &options.base, options.body_limit);
+    let sender = Sender::new(fetch, &options.base, options.body_limit).await?;
     let judge = Judge::new(&sender, options);
     let root = sender.get(base).await?;
     let extensions = match options.extensions.is_empty() && options.detect_extensions {
@@ -73,11 +74,24 @@ pub async fn enumerate(
     Ok(run.finish(ended))
 }
 
+/// The time between two requests that robots.txt asks for, where it is kept to; at most as long as a
+/// server that complains gets.
+fn asked_for(options: &Options) -> Duration {
+    let seconds = options
+        .robots
+        .as_ref()
+        .and_then(|robots| robots.crawl_delay());
+    let delay = seconds.map(Duration::try_from_secs_f64);
+    delay.map_or(Duration::ZERO, |delay| {
+        delay.unwrap_or(LONGEST_INTERVAL).min(LONGEST_INTERVAL)
+    })
+}
+
 /// What is under way.
 type Flight<'a> = FuturesUnordered<Pin<Box<dyn Future<Output = Done> + Send + 'a>>>;
 
 enum Done {
-    Judged(Candidate, Verdict),
+    Asked(Asked),
     Calibrated(String, Result<Arc<Place>, FetchError>),
     Checked(Box<Checkpoint>, Result<(), Trouble>),
 }
@@ -108,6 +122,8 @@ pub(super) struct Run<'a> {
     /// Time between requests, after the server complained.
     pub interval: Duration,
     pub next_send: Instant,
+    /// Of the batches.
+    pub size: Size,
     /// Times that the server was waited for since all was well.
     pub waits: u32,
     pub strains: u32,
@@ -158,8 +174,9 @@ impl<'a> Run<'a> {
             interference: Vec::new(),
             notes: Vec::new(),
             limit: options.concurrency.max(1),
-            interval: Duration::ZERO,
+            interval: asked_for(options),
             next_send: Instant::now(),
+            size: Size::default(),
             waits: 0,
             strains: 0,
             check_failed: false,
@@ -296,10 +313,12 @@ impl<'a> Run<'a> {
                 continue;
             }
             match self.queue.next() {
-                Next::Ask(candidate) => flight.push(Box::pin(async move {
-                    let verdict = judge.judge(&candidate).await;
-                    Done::Judged(candidate, verdict)
-                })),
+                Next::Ask(candidate) => {
+                    let candidates = self.batch(candidate);
+                    flight.push(Box::pin(async move {
+                        Done::Asked(judge.judge_all(candidates).await)
+                    }));
+                }
                 Next::Calibrate(directory) => {
                     self.calibrating = true;
                     flight.push(Box::pin(async move {
@@ -314,7 +333,7 @@ impl<'a> Run<'a> {
 
     fn settle(&mut self, done: Done) {
         match done {
-            Done::Judged(candidate, verdict) => self.judged(candidate, verdict),
+            Done::Asked(asked) => self.asked(asked),
             Done::Calibrated(directory, place) => {
                 self.calibrating = false;
                 match place {
@@ -352,7 +371,7 @@ impl<'a> Run<'a> {
         self.observer.checkpoint(&self.good);
     }
 
-    fn judged(&mut self, candidate: Candidate, verdict: Verdict) {
+    pub(super) fn judged(&mut self, candidate: Candidate, verdict: Verdict) {
         if !matches!(verdict, Verdict::Failed(_)) {
             self.failures = 0;
         }
@@ -447,6 +466,24 @@ impl<'a> Run<'a> {
             case_insensitive: self.case_insensitive,
             words: self.options.words.notes(),
             resume: (ended != Ended::Complete).then_some(self.good),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engines::web::Robots;
+
+    #[test]
+    fn what_robots_asks_for() {
+        let base = "http://a.test/".parse().unwrap();
+        let mut options = Options::new(base, Arc::default());
+        assert_eq!(asked_for(&options), Duration::ZERO);
+        for (seconds, millis) in [("0.25", 250), ("3600", 5000), ("1e300", 5000)] {
+            let text = format!("User-agent: *\nCrawl-delay: {seconds}\n");
+            options.robots = Some(Arc::new(Robots::parse(text.as_bytes(), "recon")));
+            assert_eq!(asked_for(&options), Duration::from_millis(millis));
         }
     }
 }

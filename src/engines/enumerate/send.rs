@@ -2,11 +2,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Method;
 use http::header::{self, HeaderMap, HeaderName};
+use http::{Method, StatusCode};
 use url::Url;
 
-use crate::engines::web::{Fetch, FetchError, Request, Response};
+use crate::engines::web::{self, Fetch, FetchError, Host, Lane, Request, Response};
 
 /// Headers whose presence tells kinds of answers apart.
 const PRESENT: [HeaderName; 4] = [
@@ -19,6 +19,8 @@ const PRESENT: [HeaderName; 4] = [
 /// All that is sent goes through here.
 pub(super) struct Sender<'a> {
     fetch: &'a dyn Fetch,
+    /// The server, where there are lanes to it.
+    host: Option<Host>,
     base: Url,
     body_limit: usize,
     sent: AtomicU64,
@@ -26,13 +28,46 @@ pub(super) struct Sender<'a> {
 
 impl<'a> Sender<'a> {
     /// To the server of a URL.
-    pub fn new(fetch: &'a dyn Fetch, base: &Url, body_limit: usize) -> Self {
-        Self {
+    pub async fn new(
+        fetch: &'a dyn Fetch,
+        base: &Url,
+        body_limit: usize,
+    ) -> Result<Self, FetchError> {
+        Ok(Self {
             fetch,
+            host: fetch.lanes(base).await?,
             base: base.clone(),
             body_limit,
             sent: AtomicU64::new(0),
+        })
+    }
+
+    /// Whether many requests can go over one connection at little cost.
+    pub fn has_lanes(&self) -> bool {
+        self.host.is_some()
+    }
+
+    /// A lane to the server, if there are any. Nothing else may be waited for while it is held.
+    pub async fn lane(&self) -> Result<Option<Lane>, FetchError> {
+        match &self.host {
+            Some(host) => host.lane().await.map(Some),
+            None => Ok(None),
         }
+    }
+
+    /// Asks for a path over a lane; none: nothing is there.
+    pub async fn over(
+        &self,
+        lane: &mut Lane,
+        method: &Method,
+        path: &str,
+    ) -> Result<Option<Answer>, FetchError> {
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        let answer = lane.ask(method, path.as_bytes(), self.body_limit).await?;
+        if is_gone(answer.status.as_u16()) {
+            return Ok(None);
+        }
+        Ok(Some(Answer::of_lane(&answer, path, &self.base)))
     }
 
     /// Requests sent.
@@ -66,6 +101,27 @@ impl<'a> Sender<'a> {
     }
 }
 
+fn is_gone(status: u16) -> bool {
+    matches!(status, 400 | 404 | 410 | 414)
+}
+
+/// Where an answer to a request for `asked` redirects to; from the root, if it is on the server of `base`.
+fn location(
+    status: StatusCode,
+    headers: &HeaderMap,
+    base: &Url,
+    asked: impl FnOnce() -> Option<Url>,
+) -> Option<String> {
+    let value = headers.get(header::LOCATION);
+    let value = value.filter(|_| status.is_redirection())?;
+    let text = String::from_utf8_lossy(value.as_bytes());
+    Some(match asked()?.join(&text) {
+        Ok(url) if url.origin() == base.origin() => url[url::Position::BeforePath..].to_owned(),
+        Ok(url) => url.into(),
+        Err(_) => text.into_owned(),
+    })
+}
+
 /// What matters of a response.
 #[derive(Debug, Clone)]
 pub(super) struct Answer {
@@ -80,17 +136,8 @@ pub(super) struct Answer {
 
 impl Answer {
     fn new(response: Response, base: &Url) -> Self {
-        let location = response.headers.get(header::LOCATION);
-        let location = location.filter(|_| response.status.is_redirection());
-        let location = location.map(|value| {
-            let text = String::from_utf8_lossy(value.as_bytes());
-            match response.url.join(&text) {
-                Ok(url) if url.origin() == base.origin() => {
-                    url[url::Position::BeforePath..].to_owned()
-                }
-                Ok(url) => url.into(),
-                Err(_) => text.into_owned(),
-            }
+        let location = location(response.status, &response.headers, base, || {
+            Some(response.url)
         });
         Self {
             status: response.status.as_u16(),
@@ -102,9 +149,23 @@ impl Answer {
         }
     }
 
+    /// What a lane has in its buffers.
+    fn of_lane(answer: &web::Answer<'_>, path: &str, base: &Url) -> Self {
+        let headers = answer.headers();
+        let location = location(answer.status, &headers, base, || base.join(path).ok());
+        Self {
+            status: answer.status.as_u16(),
+            location,
+            headers,
+            body: Bytes::copy_from_slice(answer.body),
+            truncated: answer.truncated,
+            elapsed: answer.elapsed,
+        }
+    }
+
     /// Whether the server says that nothing is there, or that it does not take such a path.
     pub fn is_gone(&self) -> bool {
-        matches!(self.status, 400 | 404 | 410 | 414)
+        is_gone(self.status)
     }
 
     /// `text/html`

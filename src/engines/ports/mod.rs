@@ -36,7 +36,7 @@ mod scan_tests;
 mod services;
 mod sweep;
 mod syn;
-mod table;
+pub(in crate::engines) mod table;
 mod targets;
 mod udp;
 

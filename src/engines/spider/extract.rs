@@ -1,5 +1,7 @@
 //! The one way in: a response, and everything that it says.
 
+use std::collections::HashSet;
+
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -8,7 +10,7 @@ use super::facts::{self, Facts};
 use super::html::{self, Form, Page, Script, TextHash, TextHasher};
 use super::js::{self, Endpoint, EndpointKind, Findings};
 use super::openapi::{self, Operation};
-use super::secrets::{self, Secret};
+use super::secrets::{self, Redactor, Secret};
 use super::technologies::{self, Technology};
 use super::url::{SeenSet, resolve};
 use super::{LinkKind, css, documents, json, sitemap};
@@ -148,12 +150,43 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn read(&mut self, text: &str) {
         let page = (self.out.kind == Kind::Html).then(|| html::read(text, self.input.url));
-        self.out.secrets = secrets::find(text);
+        let found = secrets::search(text);
+        let redactor = Redactor::new(text, &found);
+        self.out.secrets = found.into_iter().map(|(secret, _)| secret).collect();
         self.out.technologies = technologies::find(self.input.headers, text, page.as_ref());
         self.out.facts = facts::read(self.input.url, self.input.headers, text, page.as_ref());
         match page {
             Some(page) => self.page(page),
             None => self.document(text),
+        }
+        self.redact(&redactor);
+    }
+
+    /// What is told of a response has none of its secrets. Its links have: they could not be asked for
+    /// otherwise.
+    fn redact(&mut self, redactor: &Redactor) {
+        let out = &mut self.out;
+        let forms = out.forms.iter_mut().flat_map(|form| {
+            let values = form.fields.iter_mut().map(|field| &mut field.value);
+            values.chain([&mut form.action])
+        });
+        let scripts = out
+            .scripts
+            .iter_mut()
+            .filter_map(|script| script.src.as_mut());
+        let texts = out
+            .comments
+            .iter_mut()
+            .chain(&mut out.title)
+            .chain(&mut out.canonical);
+        let texts = texts.chain(out.endpoints.iter_mut().map(|endpoint| &mut endpoint.url));
+        let texts = texts.chain(
+            out.operations
+                .iter_mut()
+                .map(|operation| &mut operation.path),
+        );
+        for text in texts.chain(forms).chain(scripts).chain(&mut out.parameters) {
+            redactor.apply(text);
         }
     }
 
@@ -222,6 +255,7 @@ impl Reader<'_> {
             let mut code = Findings::default();
             for source in &map.contents {
                 js::scan_piece(source, &mut code);
+                self.add_secrets(source);
             }
             code.tidy();
             self.code(code, None);
@@ -231,6 +265,16 @@ impl Reader<'_> {
         } else {
             for url in json::urls(text) {
                 self.links([url.as_str()], LinkKind::Data);
+            }
+        }
+    }
+
+    /// Those of a text within another one, where they stand escaped.
+    fn add_secrets(&mut self, text: &str) {
+        let known: HashSet<String> = self.out.secrets.iter().map(|s| s.sha256.clone()).collect();
+        for secret in secrets::find(text) {
+            if self.out.secrets.len() < secrets::MOST && !known.contains(&secret.sha256) {
+                self.out.secrets.push(secret);
             }
         }
     }

@@ -223,65 +223,84 @@ fn security_txt() {
 }
 
 #[test]
-fn fuzz_sitemap() {
-    let seeds: [&[u8]; 3] = [
-        b"<?xml version='1.0'?><urlset><url><loc>http://a/x?a=1&amp;b</loc></url></urlset>",
-        b"<sitemapindex><sitemap><loc><![CDATA[http://a/y]]></loc></sitemap></sitemapindex>",
-        b"<feed><entry><link href='http://a/z'/></entry></feed>",
-    ];
-    fuzz(&seeds, |bytes| {
-        let found = sitemap::read(&String::from_utf8_lossy(bytes));
-        assert!(
-            found
-                .pages
-                .iter()
-                .chain(&found.sitemaps)
-                .all(|url| url.starts_with("http"))
-        );
+fn secrets_of_the_sources_in_a_source_map() {
+    let source = "const options = {\n  apiSecret: \"q9Zr4Vb7Lm2Xw8Kt5Np3Hd6J\",\n};\n";
+    let map = serde_json::json!({
+        "version": 3, "sources": ["src/a.js"], "sourcesContent": [source, source], "mappings": "",
     });
+    let plain = secrets::find(source);
+    assert_eq!(plain.len(), 1, "{plain:?}");
+    let found = read("/a.js.map", "application/json", map.to_string().as_bytes());
+    assert_eq!(found.kind, Kind::SourceMap);
+    let hashes: Vec<&str> = found.secrets.iter().map(|s| s.sha256.as_str()).collect();
+    assert_eq!(hashes, [plain[0].sha256.as_str()]);
 }
 
-#[test]
-fn fuzz_openapi() {
-    let seeds: [&[u8]; 2] = [
-        br##"{"openapi":"3.0.0","servers":[{"url":"/v1"}],"paths":{"/a/{b}":{"get":{"parameters":[{"$ref":"#/c"}]}}},"c":{"name":"d","in":"query"}}"##,
-        br#"{"swagger":"2.0","basePath":"/x","paths":{"/a":{"post":{"parameters":[{"in":"body","schema":{"properties":{"e":{}}}}]}}}}"#,
-    ];
-    fuzz(&seeds, |bytes| {
-        let text = String::from_utf8_lossy(bytes);
-        for operation in openapi::read(&text).unwrap_or_default() {
-            assert!(operation.parameters.len() <= 100);
-        }
-        let _ = (documents::source_map(&text), documents::web_manifest(&text));
-    });
-}
+/// What `make fuzz` runs.
+mod fuzz_tests {
+    use super::*;
 
-/// Any bytes under any name.
-#[test]
-fn fuzz_extract() {
-    let types = [
-        "text/html",
-        "application/javascript",
-        "text/css",
-        "application/json",
-        "text/xml",
-        "text/plain",
-        "",
-    ];
-    let seeds: [&[u8]; 4] = [
-        b"<!DOCTYPE html><title>x</title><script>fetch('/a')</script><!-- <a href=b> --><p style='c:url(d)'>",
-        b"{\"openapi\":\"3\",\"paths\":{\"/a\":{\"get\":{}}}}",
-        b"Contact: mailto:a@b.example\nPolicy: http://a/p",
-        b"\xef\xbb\xbf<?xml version='1.0' encoding='utf-16'?><urlset><url><loc>http://a/</loc></url>",
-    ];
-    fuzz(&seeds, |bytes| {
-        let found = read("/d/x", types[bytes.len() % types.len()], bytes);
-        assert!(
-            found
-                .links
-                .iter()
-                .all(|link| matches!(link.url.scheme(), "http" | "https"))
-        );
-        assert!(serde_json::to_string(&found).is_ok());
-    });
+    #[test]
+    fn sitemap() {
+        let seeds: [&[u8]; 3] = [
+            b"<?xml version='1.0'?><urlset><url><loc>http://a/x?a=1&amp;b</loc></url></urlset>",
+            b"<sitemapindex><sitemap><loc><![CDATA[http://a/y]]></loc></sitemap></sitemapindex>",
+            b"<feed><entry><link href='http://a/z'/></entry></feed>",
+        ];
+        fuzz(&seeds, |bytes| {
+            let found = sitemap::read(&String::from_utf8_lossy(bytes));
+            assert!(
+                found
+                    .pages
+                    .iter()
+                    .chain(&found.sitemaps)
+                    .all(|url| url.starts_with("http"))
+            );
+        });
+    }
+
+    #[test]
+    fn openapi() {
+        let seeds: [&[u8]; 2] = [
+            br##"{"openapi":"3.0.0","servers":[{"url":"/v1"}],"paths":{"/a/{b}":{"get":{"parameters":[{"$ref":"#/c"}]}}},"c":{"name":"d","in":"query"}}"##,
+            br#"{"swagger":"2.0","basePath":"/x","paths":{"/a":{"post":{"parameters":[{"in":"body","schema":{"properties":{"e":{}}}}]}}}}"#,
+        ];
+        fuzz(&seeds, |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            for operation in openapi::read(&text).unwrap_or_default() {
+                assert!(operation.parameters.len() <= 100);
+            }
+            let _ = (documents::source_map(&text), documents::web_manifest(&text));
+        });
+    }
+
+    /// Any bytes under any name.
+    #[test]
+    fn extract() {
+        let types = [
+            "text/html",
+            "application/javascript",
+            "text/css",
+            "application/json",
+            "text/xml",
+            "text/plain",
+            "",
+        ];
+        let seeds: [&[u8]; 4] = [
+            b"<!DOCTYPE html><title>x</title><script>fetch('/a')</script><!-- <a href=b> --><p style='c:url(d)'>",
+            b"{\"openapi\":\"3\",\"paths\":{\"/a\":{\"get\":{}}}}",
+            b"Contact: mailto:a@b.example\nPolicy: http://a/p",
+            b"\xef\xbb\xbf<?xml version='1.0' encoding='utf-16'?><urlset><url><loc>http://a/</loc></url>",
+        ];
+        fuzz(&seeds, |bytes| {
+            let found = read("/d/x", types[bytes.len() % types.len()], bytes);
+            assert!(
+                found
+                    .links
+                    .iter()
+                    .all(|link| matches!(link.url.scheme(), "http" | "https"))
+            );
+            assert!(serde_json::to_string(&found).is_ok());
+        });
+    }
 }

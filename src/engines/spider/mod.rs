@@ -4,6 +4,7 @@
 //! the server sent; [`extract()`] is the way in. [`mod@crawl`] asks, through [`super::web::Fetch`]; [`mod@url`] has
 //! what it needs to tell pages apart and to leave traps.
 
+pub mod browser;
 pub mod crawl;
 pub mod css;
 pub mod documents;

@@ -142,7 +142,8 @@ impl Client {
         let state = match known {
             Some(state) => state,
             None => {
-                let addr = self.shared.addr(&origin).await?;
+                let addr = self.shared.unless_stopped(self.shared.addr(&origin)).await;
+                let addr = addr.ok_or_else(|| FetchError::Stopped(origin.url(b"/")))??;
                 self.add_host(origin, addr)
             }
         };
@@ -288,5 +289,12 @@ pub(super) fn path_of(url: &Url) -> String {
 impl Fetch for Client {
     async fn fetch(&self, request: Request) -> Result<Response, FetchError> {
         self.send(request).await
+    }
+
+    async fn lanes(&self, url: &Url) -> Result<Option<Host>, FetchError> {
+        let host = self.host(url).await?;
+        // A lane speaks HTTP/1.1 and knows no cookies.
+        let alike = !host.state.speaks_http2() && self.shared.cookies.is_none();
+        Ok(alike.then_some(host))
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -27,7 +28,8 @@ pub(super) enum Dialled {
     Http2(Box<TlsStream<TcpStream>>, Arc<TlsSeen>),
 }
 
-/// Connects to an address that was checked; with a name, TLS is spoken with it.
+/// Connects to an address that was checked; with a name, TLS is spoken with it. Whoever calls sees to it
+/// that it ends with the work.
 pub(super) async fn dial(
     addr: SocketAddr,
     tls_name: Option<&str>,
@@ -49,13 +51,10 @@ pub(super) async fn dial(
             false => Dialled::Http1(Stream::Tls(stream), Some(seen)),
         })
     };
-    tokio::select! {
-        () = options.cancel.cancelled() => Err(Break::Stopped),
-        done = timeout(options.connect_timeout, connecting) => match done {
-            Err(_) => Err(Break::Connect("no connection in time".to_owned())),
-            Ok(Err(error)) => Err(Break::Connect(error.to_string())),
-            Ok(Ok(dialled)) => Ok(dialled),
-        },
+    match timeout(options.connect_timeout, connecting).await {
+        Err(_) => Err(Break::Connect("no connection in time".to_owned())),
+        Ok(Err(error)) => Err(Break::Connect(error.to_string())),
+        Ok(Ok(dialled)) => Ok(dialled),
     }
 }
 
@@ -94,11 +93,10 @@ async fn tcp(addr: SocketAddr, proxy: Option<&Url>) -> io::Result<TcpStream> {
 fn tunnel(addr: SocketAddr, proxy: &Url) -> String {
     let mut request = format!("CONNECT {addr} HTTP/1.1\r\nHost: {addr}\r\n");
     if !proxy.username().is_empty() {
-        let user = format!(
-            "{}:{}",
-            proxy.username(),
-            proxy.password().unwrap_or_default()
-        );
+        // In the URL they are percent-encoded.
+        let mut user: Vec<u8> = percent_decode_str(proxy.username()).collect();
+        user.push(b':');
+        user.extend(percent_decode_str(proxy.password().unwrap_or_default()));
         request += &format!("Proxy-Authorization: Basic {}\r\n", STANDARD.encode(user));
     }
     request + "\r\n"

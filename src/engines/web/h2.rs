@@ -21,15 +21,20 @@ use super::retry_after::retry_after;
 use super::tls::Offer;
 use super::{FetchError, Request, Response, TlsSeen};
 
-/// What a server may send of one body, and of all of a connection, before it is read.
-const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
+/// What a server may send of one body before it is read, at most and at least (RFC 9113 §6.9.2 has no
+/// less), and what all bodies of a connection may have together. Bodies that wait for a seat hold what
+/// came of them: if all of them could not fill their windows at the same time, those that have a seat
+/// would wait for these and these for the seats.
+const STREAM_WINDOW: (u32, u32) = (65_535, 256 * 1024);
+const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
 
 /// An HTTP/2 connection, for any number of requests at the same time.
 #[derive(Debug, Clone)]
 pub(super) struct Sender {
     requests: http2::SendRequest<Empty<Bytes>>,
     tls: Arc<TlsSeen>,
+    /// Tells it from the connections before and after it.
+    number: Arc<()>,
 }
 
 /// Sends a request by HTTP/2 (RFC 9113); `None`: the host does not speak it, nothing was sent.
@@ -49,7 +54,10 @@ pub(super) async fn send(
     let _seat = seat.ok_or(Break::Stopped).map_err(failed)?;
     let mut again = request.method.is_idempotent();
     loop {
-        let (mut sender, fresh) = match sender(host).await.map_err(failed)? {
+        // While one connects, the others wait for it.
+        let sender = shared.unless_stopped(sender(host)).await;
+        let sender = sender.ok_or(Break::Stopped).and_then(|sender| sender);
+        let (mut sender, fresh) = match sender.map_err(failed)? {
             Some(sender) => sender,
             None => return Ok(None),
         };
@@ -58,7 +66,7 @@ pub(super) async fn send(
         match receive(host, request, &mut sender, message, limit).await {
             Ok(response) => return Ok(Some(response)),
             Err(why) => {
-                forget(state).await;
+                forget(state, &sender).await;
                 // Closed, or told to go away, while it was idle.
                 if fresh || !again || !matches!(why, Break::Closed(_)) {
                     return Err(failed(why));
@@ -69,8 +77,24 @@ pub(super) async fn send(
     }
 }
 
-async fn forget(state: &HostState) {
-    *state.h2.lock().await = None;
+/// No request more for this connection; there may be another by now.
+async fn forget(state: &HostState, broken: &Sender) {
+    let mut kept = state.h2.lock().await;
+    if kept
+        .as_ref()
+        .is_some_and(|sender| Arc::ptr_eq(&sender.number, &broken.number))
+    {
+        *kept = None;
+    }
+}
+
+/// Windows of a stream and of a connection with so many streams.
+fn windows(streams: usize) -> (u32, u32) {
+    let streams = u32::try_from(streams.max(1)).unwrap_or(u32::MAX);
+    let (least, most) = STREAM_WINDOW;
+    let stream = (CONNECTION_WINDOW / streams).clamp(least, most);
+    // RFC 9113 §6.9.1: no window is larger.
+    (stream, stream.saturating_mul(streams).min((1 << 31) - 1))
 }
 
 /// The host's connection, and whether it is new.
@@ -91,9 +115,10 @@ async fn sender(host: &Host) -> Result<Option<(Sender, bool)>, Break> {
         }
         Dialled::Http2(stream, tls) => {
             let mut builder = http2::Builder::new(TokioExecutor::new());
+            let (stream_window, connection_window) = windows(shared.options.connections);
             builder
-                .initial_stream_window_size(STREAM_WINDOW)
-                .initial_connection_window_size(CONNECTION_WINDOW)
+                .initial_stream_window_size(stream_window)
+                .initial_connection_window_size(connection_window)
                 .max_header_list_size(
                     u32::try_from(shared.options.max_headers).unwrap_or(u32::MAX),
                 );
@@ -101,7 +126,11 @@ async fn sender(host: &Host) -> Result<Option<(Sender, bool)>, Break> {
             let (requests, connection) = shaken.map_err(|error| Break::Connect(words(&error)))?;
             // Ends with the last of its senders, or with the server.
             tokio::spawn(connection);
-            let sender = Sender { requests, tls };
+            let sender = Sender {
+                requests,
+                tls,
+                number: Arc::new(()),
+            };
             *kept = Some(sender.clone());
             Ok(Some((sender, true)))
         }
@@ -111,6 +140,9 @@ async fn sender(host: &Host) -> Result<Option<(Sender, bool)>, Break> {
 fn message(request: &Request, headers: &HeaderMap) -> Result<http::Request<Empty<Bytes>>, String> {
     let mut url = request.url.clone();
     url.set_fragment(None);
+    // Not in `:authority` (RFC 9113 §8.3.1); what a link brings along is not ours to tell.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
     let uri: http::Uri = url.as_str().parse().map_err(|error| format!("{error}"))?;
     let mut message = http::Request::new(Empty::new());
     *message.method_mut() = request.method.clone();

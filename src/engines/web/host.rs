@@ -68,11 +68,8 @@ impl HostState {
         }
     }
 
-    /// A connection that is idle, or a new one.
+    /// A new connection.
     pub(super) async fn connection(&self, shared: &Shared) -> Result<Connection, Break> {
-        if let Some(connection) = self.idle_one() {
-            return Ok(connection);
-        }
         match self.dial(Offer::Http1, shared).await? {
             Dialled::Http1(stream, seen) => {
                 let stop = &shared.options.cancel;
@@ -107,7 +104,11 @@ impl HostState {
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         let name = self.origin.https.then_some(self.origin.name.as_str());
-        let dialled = dial(self.addr, name, offer, before, &shared.options).await?;
+        let dialled = dial(self.addr, name, offer, before, &shared.options);
+        let dialled = shared
+            .unless_stopped(dialled)
+            .await
+            .ok_or(Break::Stopped)??;
         let seen = match &dialled {
             Dialled::Http1(_, seen) => seen.clone(),
             Dialled::Http2(_, seen) => Some(Arc::clone(seen)),

@@ -201,8 +201,10 @@ impl Lane {
         let failed = |why| state.error(why, ask.path);
         request(out, ask);
         let mut again = ask.method.is_idempotent();
+        let mut fresh = false;
         loop {
             let kept = own.take().filter(Connection::is_usable);
+            let kept = kept.or_else(|| state.idle_one()).filter(|_| !fresh);
             let mut connection = match kept {
                 Some(connection) => connection,
                 None => match state.connection(shared).await {
@@ -227,6 +229,11 @@ impl Lane {
                 to_head: *ask.method == Method::HEAD,
             };
             match connection.exchange(out, &limits).await {
+                // What some say to a connection that was idle for too long, and close it (RFC 9110
+                // §15.5.9): it is no answer to this request.
+                Ok(exchange) if exchange.head.status == 408 && connection.used && again => {
+                    (again, fresh) = (false, true);
+                }
                 Ok(exchange) => {
                     let now = Instant::now();
                     let took = now - start;
@@ -250,8 +257,11 @@ impl Lane {
                     *own = Some(connection);
                     return Ok((exchange, took));
                 }
-                // The server closed it while it was idle: nothing is wrong with the request.
-                Err((Break::Closed(_), true)) if connection.used && again => again = false,
+                // The server closed it while it was idle: nothing is wrong with the request. The others
+                // that are idle may be closed as well, as after a pause: it gets a new one.
+                Err((Break::Closed(_), true)) if connection.used && again => {
+                    (again, fresh) = (false, true);
+                }
                 Err((why, _)) => {
                     shared.failed(&state.pacer, &why);
                     return Err(failed(why));

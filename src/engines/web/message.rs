@@ -8,6 +8,8 @@ use http::header::HeaderMap;
 use http::{Method, StatusCode, Version};
 use url::Url;
 
+use super::Host;
+
 /// One request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
@@ -113,4 +115,14 @@ pub trait Fetch: Send + Sync {
     ///
     /// Without a response; [`FetchError`] says why.
     async fn fetch(&self, request: Request) -> Result<Response, FetchError>;
+
+    /// The host of a URL, for who sends very many requests to it by lanes; none where there are no lanes, or
+    /// where they would not do what [`Fetch::fetch`] does for that host.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::host`](super::Client::host).
+    async fn lanes(&self, _url: &Url) -> Result<Option<Host>, FetchError> {
+        Ok(None)
+    }
 }

@@ -10,6 +10,7 @@
 //! Who sends very many requests to one host takes a [`Lane`] of its [`Host`].
 
 mod adapt;
+mod ask_robots;
 mod client;
 mod cookies;
 mod decode;
@@ -32,7 +33,10 @@ mod robots;
 mod tls;
 #[cfg(test)]
 mod tls_tests;
+#[cfg(test)]
+mod way_tests;
 
+pub use ask_robots::ask_robots;
 pub use client::Client;
 pub use lane::{Answer, Host, Lane};
 pub use message::{Fetch, FetchError, Request, Response, TlsSeen};

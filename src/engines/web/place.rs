@@ -27,14 +27,14 @@ impl Origin {
             "https" => true,
             other => {
                 let why = format!("{other} is not spoken");
-                return Err(FetchError::Connect(url.to_string(), why));
+                return Err(FetchError::Connect(shown(url), why));
             }
         };
         let name = match url.host() {
             Some(UrlHost::Domain(name)) => name.to_owned(),
             Some(UrlHost::Ipv4(addr)) => addr.to_string(),
             Some(UrlHost::Ipv6(addr)) => addr.to_string(),
-            None => return Err(FetchError::Unresolved(url.to_string())),
+            None => return Err(FetchError::Unresolved(shown(url))),
         };
         let port = url.port().unwrap_or(if https { 443 } else { 80 });
         Ok(Self { https, name, port })
@@ -63,10 +63,21 @@ impl Origin {
     }
 }
 
+/// A URL for people: its password is nobody's business.
+fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    // A URL that can have none has none.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.into()
+}
+
 /// The address to connect to: name and address are in scope. Nothing is sent to an address that is not,
 /// and a name that scope denies is not even asked for.
 pub(super) async fn locate(name: &str, options: &ClientOptions) -> Result<IpAddr, NoPlace> {
     if let Ok(addr) = name.parse::<IpAddr>() {
+        // `::ffff:192.0.2.1` is 192.0.2.1: one host, one cap.
+        let addr = addr.to_canonical();
         options.scope.check_addr(addr)?;
         return Ok(addr);
     }
@@ -74,10 +85,7 @@ pub(super) async fn locate(name: &str, options: &ClientOptions) -> Result<IpAddr
     let found: Vec<IpAddr> = match options.addresses.get(name.trim_end_matches('.')) {
         Some(addr) => vec![*addr],
         None => {
-            let looked_up = tokio::select! {
-                () = options.cancel.cancelled() => return Err(NoPlace::Stopped),
-                found = timeout(LOOKUP, tokio::net::lookup_host((name, 0))) => found,
-            };
+            let looked_up = timeout(LOOKUP, tokio::net::lookup_host((name, 0))).await;
             let found = looked_up
                 .map_err(|_| NoPlace::Unresolved("no answer from the resolver".to_owned()))?
                 .map_err(|error| NoPlace::Unresolved(error.to_string()))?;
@@ -85,7 +93,7 @@ pub(super) async fn locate(name: &str, options: &ClientOptions) -> Result<IpAddr
         }
     };
     let mut refusal = None;
-    for addr in found {
+    for addr in found.iter().map(IpAddr::to_canonical) {
         match options.scope.check_resolved(name, addr) {
             Ok(()) => return Ok(addr),
             Err(why) => refusal = refusal.or(Some(why)),
@@ -102,7 +110,6 @@ pub(super) async fn locate(name: &str, options: &ClientOptions) -> Result<IpAddr
 pub(super) enum NoPlace {
     Refused(Refusal),
     Unresolved(String),
-    Stopped,
 }
 
 impl From<Refusal> for NoPlace {
@@ -119,7 +126,6 @@ impl NoPlace {
                 rule: refusal.to_string(),
             },
             Self::Unresolved(why) => FetchError::Unresolved(format!("{} ({why})", origin.name)),
-            Self::Stopped => FetchError::Stopped(origin.url(b"/")),
         }
     }
 }

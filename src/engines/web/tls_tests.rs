@@ -1,6 +1,5 @@
 //! HTTPS and HTTP/2, against a server that is started here.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -18,7 +17,7 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::server::TlsStream;
 use url::Url;
 
-use super::{Client, ClientOptions, Request};
+use super::{Client, ClientOptions, FetchError, Request};
 use crate::fleet::Scope;
 
 /// A server with a certificate that nobody signed, which speaks these protocols. Each connection goes
@@ -50,6 +49,18 @@ async fn server(alpn: &[&str], requests: usize) -> Url {
     Url::parse(&format!("https://127.0.0.1:{port}/")).unwrap()
 }
 
+/// A body of this size is larger than what is read without a seat, and than a stream's window.
+const LARGE: usize = 1024 * 1024;
+
+/// What makes hyper reset a stream.
+#[derive(Debug, thiserror::Error)]
+#[error("reset")]
+struct Reset;
+
+fn body(bytes: impl Into<Bytes>) -> Full<Bytes> {
+    Full::new(bytes.into())
+}
+
 async fn serve(stream: TokioIo<TlsStream<TcpStream>>, most: usize) {
     let h2 = stream.inner().get_ref().1.alpn_protocol() == Some(b"h2");
     let (left, over) = (AtomicUsize::new(most), Arc::new(Notify::new()));
@@ -60,8 +71,19 @@ async fn serve(stream: TokioIo<TlsStream<TcpStream>>, most: usize) {
         }
         // Whichever protocol it came by, first or not.
         let whole = request.headers().contains_key("user-agent");
-        let body = if whole { "hello" } else { "who?" };
-        async move { Ok::<_, Infallible>(http::Response::new(Full::new(Bytes::from(body)))) }
+        let answer = match request.uri().path() {
+            "/large" => body(vec![b'x'; LARGE]),
+            "/authority" => body(request.uri().authority().unwrap().to_string()),
+            _ if whole => body("hello"),
+            _ => body("who?"),
+        };
+        let reset = request.uri().path() == "/reset";
+        async move {
+            match reset {
+                true => Err(Reset),
+                false => Ok(http::Response::new(answer)),
+            }
+        }
     });
     if h2 {
         let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
@@ -123,4 +145,45 @@ async fn a_lane_speaks_http1_to_all() {
     for _ in 0..2 {
         assert_eq!(lane.get(b"/", 99).await.unwrap().body, b"hello");
     }
+}
+
+/// More large bodies at once than have a seat: those that wait keep nothing from the others.
+#[tokio::test]
+async fn large_bodies_of_one_connection_all_come() {
+    let url = server(&["h2"], 9999).await.join("/large").unwrap();
+    let client = client();
+    let asked = (0..32).map(|_| client.send(Request::get(url.clone())));
+    for response in futures_util::future::join_all(asked).await {
+        let response = response.unwrap();
+        assert_eq!((response.truncated, response.body.len()), (false, LARGE));
+    }
+}
+
+/// A stream that is reset (RFC 9113 §6.4) is one request without an answer, and no more.
+#[tokio::test]
+async fn a_stream_that_is_reset_costs_no_other() {
+    let url = server(&["h2"], 9999).await;
+    let client = client();
+    client.send(Request::get(url.clone())).await.unwrap();
+    let broken = client.send(Request::get(url.join("/reset").unwrap()));
+    let good = (0..10).map(|_| client.send(Request::get(url.clone())));
+    let (broken, good) = tokio::join!(broken, futures_util::future::join_all(good));
+    let error = broken.unwrap_err();
+    assert!(matches!(error, FetchError::Closed(..)), "{error}");
+    assert!(
+        good.into_iter()
+            .all(|response| response.unwrap().body == "hello")
+    );
+    let after = client.send(Request::get(url)).await.unwrap();
+    assert_eq!(after.body, "hello");
+}
+
+#[tokio::test]
+async fn user_and_password_are_no_part_of_the_authority() {
+    let mut url = server(&["h2"], 9999).await.join("/authority").unwrap();
+    url.set_username("me").unwrap();
+    url.set_password(Some("secret")).unwrap();
+    let response = client().send(Request::get(url)).await.unwrap();
+    let authority = String::from_utf8_lossy(&response.body).into_owned();
+    assert!(authority.starts_with("127.0.0.1:"), "{authority}");
 }

@@ -17,6 +17,7 @@ const NEEDS: &[(&str, &str, Need)] = &[
     ("POST", "/daemon/{personality}/progress", Work),
     ("GET", "/{personality}/progress", WorkOrLook),
     ("GET", "/daemon/{personality}/context/{id}", Work),
+    ("GET", "/daemon/ryu/context/{id}", Work),
     ("POST", "/daemon/kumo/spider", Work),
     ("POST", "/daemon/spider", Work),
     ("POST", "/daemon/ryu/assessment", Work),

@@ -1,5 +1,5 @@
 //! Results of spiders. One run may come in several of them: they have the same `run_id`, and only the last
-//! says `complete`.
+//! says `complete`. Those before it may say that they are `partial`: then the work goes on.
 
 use std::sync::Arc;
 
@@ -18,11 +18,15 @@ use super::results::{LIST_MAX, RawRun, Subject, attempt_message, failed};
 use super::secrets::{Redactor, Secret};
 use super::spider_web::{Raw, RawEndpoint, RawForm, RawPage};
 use super::{Reply, kept, repeated, to_keep};
-use crate::api::{Personality, SpiderAnswer, Technology, WorkKind};
+use crate::api::{Personality, SpiderAnswer, Technology, WebSigns, WorkKind};
 
 /// Names that are kept of what one page's scripts show.
 const NAMES_MAX: usize = 500;
-/// Longest name of a technology.
+/// Cookies, and links to what is loaded in clear, that are kept of one answer.
+const SIGNS_MAX: usize = 50;
+/// Longest URL in them.
+const URL_MAX: usize = 2000;
+/// Longest name of a technology, and of anything in signs.
 const NAME_MAX: usize = 200;
 
 /// The body as sent. What the earlier spider sends besides (texts of scripts) is skipped while it is
@@ -46,6 +50,7 @@ struct RawResult {
     run_id: Value,
     finished_at: Value,
     complete: Value,
+    partial: Value,
     notes: Value,
     calibration: Value,
     request_metadata: Option<Vec<Object<RawEntry>>>,
@@ -66,6 +71,7 @@ struct RawEntry {
     response_time_ms: Value,
     user_agent: Value,
     javascript_analysis: Option<Object<RawScripts>>,
+    signs: Value,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -153,6 +159,7 @@ impl Fields {
         let redactor = Redactor::new(secrets.iter().flatten());
         let mut spider = Spider {
             facts: run.read(self, || hash.to_owned()),
+            partial: self.flag("result.partial", &raw.partial) == Some(true),
             requests: Vec::with_capacity(entries.len()),
             secrets: secrets.iter().map(Vec::len).sum(),
             findings: Vec::new(),
@@ -173,7 +180,11 @@ impl Fields {
         let silent = spider.requests.iter().all(|r| r.response_status == 0);
         let mut pages = spider.pages.iter().flatten();
         // A later result of a run may have no requests of its own.
-        if silent && !spider.requests.is_empty() && pages.all(|page| page.status == 0) {
+        if silent
+            && !spider.partial
+            && !spider.requests.is_empty()
+            && pages.all(|page| page.status == 0)
+        {
             return Ok(Err(Attempt {
                 reason: "none of its requests was answered".to_owned(),
             }));
@@ -237,6 +248,7 @@ impl Fields {
             response_time_ms: self.number(&path("response_time_ms"), &entry.response_time_ms),
             user_agent: user_agent.unwrap_or_else(|| "Kumo/1.0".to_owned()),
             javascript: shown(&scripts, secrets, redactor),
+            signs: self.signs(&path("signs"), &entry.signs, redactor),
             endpoints,
             target_url: page,
         }
@@ -253,6 +265,38 @@ impl Fields {
                 None
             }
         }
+    }
+
+    /// What the spider saw; what is not as it should be is not kept.
+    fn signs(&mut self, field: &str, value: &Value, redactor: &Redactor) -> Option<WebSigns> {
+        if value.is_null() {
+            return None;
+        }
+        let read = WebSigns::deserialize(value);
+        let Ok(mut signs) = read.map_err(drop) else {
+            self.wrong(field, "type", "must be what a spider saw, as an object");
+            return None;
+        };
+        signs.cookies.truncate(SIGNS_MAX);
+        signs.mixed_content.truncate(SIGNS_MAX);
+        for url in &mut signs.mixed_content {
+            *url = short(&redactor.text(tidy(url)), URL_MAX);
+        }
+        for cookie in &mut signs.cookies {
+            cookie.name = short(&redactor.text(tidy(&cookie.name)), NAME_MAX);
+            for text in [&mut cookie.same_site, &mut cookie.domain, &mut cookie.path] {
+                *text = text.take().map(|text| short(&tidy(&text), NAME_MAX));
+            }
+        }
+        let whose = [
+            &mut signs.directory_listing,
+            &mut signs.error_page,
+            &mut signs.default_page,
+        ];
+        for text in whose {
+            *text = text.take().map(|text| short(&tidy(&text), NAME_MAX));
+        }
+        Some(signs)
     }
 
     /// Objects with a name, or names; of one that comes twice, the first.
@@ -289,6 +333,10 @@ impl Fields {
         }
         technologies
     }
+}
+
+fn short(text: &str, most: usize) -> String {
+    text[..text.floor_char_boundary(most)].to_owned()
 }
 
 /// What is kept of a page's scripts.

@@ -9,8 +9,8 @@ use super::{
     spider, storage, summary, target_import, targets, tokens, web, webhooks,
 };
 use crate::api::{
-    AssessmentAnswer, AssessmentList, AuditList, ChangeList, ChangeTarget, ControlAnswer,
-    CreateTargets, CreateTargetsAnswer, CreateToken, CreatedToken, EggRecordList,
+    AssessmentAnswer, AssessmentContext, AssessmentList, AuditList, ChangeList, ChangeTarget,
+    ControlAnswer, CreateTargets, CreateTargetsAnswer, CreateToken, CreatedToken, EggRecordList,
     EnumerationAnswer, EventList, FindingList, FleetHealth, Heartbeat, HeartbeatAnswer,
     ImportAnswer, LeaseAnswer, LogAnswer, Scan, ScanAnswer, ScanList, ScanSubmission, SpiderAnswer,
     StoreReport, Target, TargetList, TokenList, WebContext, WebEndpointList, WebFormList,
@@ -78,6 +78,15 @@ fn recon_api() -> Routes {
             .personalities(&["kumo", "suzu"])
             .answer::<WebContext>(),
             web::context,
+        )
+        .route(
+            Doc::get(
+                "/daemon/ryu/context/{id}",
+                "Everything that an assessment reads of a record, within bounds.",
+            )
+            .unhurried()
+            .answer::<AssessmentContext>(),
+            web::evidence,
         )
         .route(
             Doc::post("/daemon/{personality}/scan", "Takes the result of a scan.")

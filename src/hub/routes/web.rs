@@ -36,6 +36,12 @@ pub(super) async fn context(
     Ok(Json(context).into_response())
 }
 
+/// `GET /daemon/ryu/context/{record_id}/`.
+pub(super) async fn evidence(State(hub): State<Arc<Hub>>, Path(id): Path<String>) -> Reply {
+    let context = hub.store.assessment_context(extract::id(&id)?).await?;
+    Ok(Json(context.ok_or(StoreError::UnknownRecord)?).into_response())
+}
+
 /// `GET /api/targets/{id}/pages`.
 pub(super) async fn pages(
     State(hub): State<Arc<Hub>>,

@@ -53,6 +53,11 @@ pub(super) struct Known {
 
 impl Known {
     /// The port.
+    pub(super) fn port(&self) -> &ScanPort {
+        &self.port
+    }
+
+    /// The same.
     pub(super) fn into_port(self) -> ScanPort {
         self.port
     }
@@ -143,7 +148,7 @@ pub(super) fn compare(earlier: Earlier, scan: &NewScan) -> Compared {
 }
 
 /// Everything that was known to be open.
-fn baseline(earlier: Earlier) -> BTreeMap<(u16, String), Known> {
+pub(super) fn baseline(earlier: Earlier) -> BTreeMap<(u16, String), Known> {
     let looked = Looked {
         scanned: earlier.ports_scanned,
         name: Ports::of(&earlier.scan_command).name(),
@@ -254,8 +259,8 @@ fn bounded(mut all: Vec<Difference>) -> Vec<Difference> {
     all
 }
 
-/// What a new scan looked at.
-struct Sight {
+/// What a scan looked at.
+pub(super) struct Sight {
     whole: bool,
     protocols: BTreeSet<String>,
     ports: Ports,
@@ -264,25 +269,40 @@ struct Sight {
 
 impl Sight {
     fn of(scan: &NewScan) -> Self {
-        let ports = Ports::of(&scan.scan_command);
-        let open = scan.open_ports.iter().map(|port| port.protocol.clone());
-        let mut protocols: BTreeSet<_> =
-            protocols(&scan.scan_command, &ports).chain(open).collect();
-        if scan.udp_counts.is_some_and(|udp| udp.unreachable > 0) {
+        let reached = scan.port_counts.unreachable == 0;
+        let whole = scan.rest["incomplete"] != true && reached;
+        let udp = scan.udp_counts.is_none_or(|udp| udp.unreachable == 0);
+        let command = &scan.scan_command;
+        Self::new(command, scan.ports_scanned, &scan.open_ports, whole, udp)
+    }
+
+    /// Of its command, the number of ports scanned and those that were open; whether it got to its end
+    /// and reached them all, and those of UDP.
+    pub(super) fn new(
+        command: &str,
+        scanned: u32,
+        open: &[ScanPort],
+        whole: bool,
+        udp: bool,
+    ) -> Self {
+        let ports = Ports::of(command);
+        let open = open.iter().map(|port| port.protocol.clone());
+        let mut protocols: BTreeSet<_> = protocols(command, &ports).chain(open).collect();
+        if !udp {
             protocols.remove("udp");
         }
         Self {
             protocols,
-            whole: scan.rest["incomplete"] != true && scan.port_counts.unreachable == 0,
+            whole,
             looked: Looked {
-                scanned: scan.ports_scanned,
+                scanned,
                 name: ports.name(),
             },
             ports,
         }
     }
 
-    fn covers(&self, known: &Known) -> bool {
+    pub(super) fn covers(&self, known: &Known) -> bool {
         let scanned = self.looked.scanned;
         self.whole
             && self.protocols.contains(&known.port.protocol)

@@ -13,6 +13,7 @@ mod bell;
 pub(super) mod contract;
 mod diff;
 mod history;
+mod open_now;
 mod ops;
 pub mod postgres;
 mod results;

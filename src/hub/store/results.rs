@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{Answer, Attempt, Idempotency, Page, Record, Render, Result, RunFacts};
 use crate::api::{
     Assessment, Finding, Progress, RiskLevel, Scan, SpiderEndpoint, SpiderForm, SpiderPage,
-    Technology, WebRun,
+    Technology, WebRun, WebSigns,
 };
 
 /// The part of a store that keeps results other than port scans. Each result is taken in one
@@ -90,6 +90,8 @@ pub struct Delivered<T> {
 pub struct Spider {
     /// The run: the same request of the same run is stored once.
     pub facts: RunFacts,
+    /// Another result of the run follows: the work is not done.
+    pub partial: bool,
     /// The requests that it made.
     pub requests: Vec<Request>,
     /// Secrets in the submission, repeated ones counted.
@@ -125,6 +127,8 @@ pub struct Request {
     pub user_agent: String,
     /// What its scripts showed.
     pub javascript: Option<Value>,
+    /// What the spider saw in it besides its headers, when it says.
+    pub signs: Option<WebSigns>,
     /// Number of endpoints that its scripts name.
     pub endpoints: usize,
 }

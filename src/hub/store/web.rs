@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{Page, Result};
-use crate::api::{WebContext, WebEndpoint, WebForm, WebPage};
+use crate::api::{AssessmentContext, WebContext, WebEndpoint, WebForm, WebPage};
 
 /// Paths of pages in a context, at most.
 pub const PATHS_MAX: usize = 2000;
@@ -18,6 +18,9 @@ pub trait WebStore: Send + Sync {
     /// What an agent wants to know of a record before it begins; an enumerator gets paths as well. `None`
     /// when there is no such record.
     async fn web_context(&self, record: Uuid, enumerator: bool) -> Result<Option<WebContext>>;
+
+    /// Everything that an assessment reads of a record; `None` when there is no such record.
+    async fn assessment_context(&self, record: Uuid) -> Result<Option<AssessmentContext>>;
 
     /// Pages of a record, those found last first.
     async fn web_pages(&self, query: WebQuery) -> Result<Page<WebPage>>;

@@ -106,7 +106,8 @@ Listen 81
 Listen 8081
 MaxKeepAliveRequests 0
 TypesConfig /etc/mime.types
-LogFormat "%{msec_frac}t %p %>s %m %U%q" told
+# The request as it came: for a directory, %U is its index by then.
+LogFormat "%{sec}t.%{msec_frac}t %p %>s %r" told
 DirectoryIndex index.html
 <Directory />
     Require all granted

@@ -104,7 +104,7 @@ class Site:
     def secret(self, where):
         kind, make, around = SECRETS[len(self.truth["secrets"]) % len(SECRETS)]
         value = make(self.r)
-        digest = hashlib.sha256(value.encode()).hexdigest()[:16]
+        digest = hashlib.sha256(value.encode()).hexdigest()
         self.truth["secrets"].append({"at": where, "kind": kind, "sha256": digest})
         return around % value
 

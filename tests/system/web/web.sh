@@ -21,8 +21,8 @@ web_site() {
     python3 "$WEB/site.py" "$WORK/site" "$WORK/site.json" "$@"
     site_text
 }
-# What a site says of itself besides; wget and scrapy have no use for it.
-site_text() { printf 'User-agent: *\nAllow: /\nSitemap: http://%s/sitemap.xml\n' "$HOST" >"$WORK/site/robots.txt"; }
+# site_text [HOST:PORT] : what a site says of itself besides; wget and scrapy have no use for it.
+site_text() { printf 'User-agent: *\nAllow: /\nSitemap: http://%s/sitemap.xml\n' "${1:-$HOST}" >"$WORK/site/robots.txt"; }
 web_hidden() { python3 "$WEB/hidden.py" "$WORK/hidden" "$@"; }
 
 # lab_tcp PORT COMMAND... : a server in the target's namespace; returns when the port is taken.

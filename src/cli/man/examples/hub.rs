@@ -65,6 +65,14 @@ pub(super) const ALL: &[(&str, Examples)] = &[
                 "reconctl spider www.example.org --max-pages 500 --har site.har --jsonl > pages.jsonl",
                 "500 pages at most, a line for each, and all requests and responses as a HAR file.",
             ),
+            (
+                "reconctl spider https://www.example.org/ --robots --csv > pages.csv",
+                "As robots.txt wants it, for a spreadsheet.",
+            ),
+            (
+                "reconctl spider https://app.example.org/ --browser --screenshots pictures",
+                "Pages as Chromium makes them when their scripts run, with a picture of each.",
+            ),
         ],
     ),
     (
@@ -228,6 +236,44 @@ pub(super) const ALL: &[(&str, Examples)] = &[
         ],
     ),
     (
+        "rules",
+        &[("reconctl rules list", "What an assessment looks for.")],
+    ),
+    (
+        "rules list",
+        &[
+            (
+                "reconctl rules list --subject service --severity high",
+                "What is said of open ports, and may be bad.",
+            ),
+            (
+                "reconctl rules list --category tls --json",
+                "The rules about TLS, for a program.",
+            ),
+        ],
+    ),
+    (
+        "rules show",
+        &[(
+            "reconctl rules show redis-no-auth",
+            "Why it is bad, how bad, and what to do.",
+        )],
+    ),
+    (
+        "rules test",
+        &[(
+            "reconctl rules test /etc/recon/rules.d/mine.toml",
+            "Whether a rule of one's own finds what its tests say.",
+        )],
+    ),
+    (
+        "rules lint",
+        &[(
+            "reconctl rules lint",
+            "Whether every rule of the package and of one's own is sound.",
+        )],
+    ),
+    (
         "findings",
         &[("reconctl findings list", "What should be looked at.")],
     ),
@@ -244,5 +290,64 @@ pub(super) const ALL: &[(&str, Examples)] = &[
             "reconctl findings export -o findings.jsonl",
             "All findings, one JSON object a line.",
         )],
+    ),
+    (
+        "pages",
+        &[(
+            "reconctl pages www.example.org --status 500",
+            "Pages that answered with an error of the server.",
+        )],
+    ),
+    (
+        "forms",
+        &[(
+            "reconctl forms www.example.org --method POST --all --jsonl",
+            "All forms that send something, one JSON object a line.",
+        )],
+    ),
+    (
+        "endpoints",
+        &[(
+            "reconctl endpoints www.example.org --contains /api/ --csv",
+            "What scripts ask for below /api/, for a spreadsheet.",
+        )],
+    ),
+    (
+        "vulndb",
+        &[("reconctl vulndb info", "What is known, and of what day.")],
+    ),
+    (
+        "vulndb import",
+        &[
+            (
+                "reconctl vulndb import nvdcve-2.0-2024.json.gz known_exploited_vulnerabilities.json epss_scores-current.csv.gz",
+                "What NVD, CISA and FIRST say, fetched before.",
+            ),
+            (
+                "reconctl vulndb import feeds/ debian-tracker.json",
+                "All feeds of a directory, and which packages of Debian are fixed.",
+            ),
+        ],
+    ),
+    (
+        "vulndb info",
+        &[("reconctl vulndb info --check", "Whether the file is sound.")],
+    ),
+    (
+        "vulndb lookup",
+        &[
+            (
+                "reconctl vulndb lookup CVE-2024-6387",
+                "What is known of it.",
+            ),
+            (
+                "reconctl vulndb lookup cpe:/a:php:php:8.2.7 --banner PHP/8.2.7-1+deb12u1",
+                "What a server has that says so of itself.",
+            ),
+            (
+                "reconctl vulndb lookup nginx 1.18.0",
+                "By name and version.",
+            ),
+        ],
     ),
 ];

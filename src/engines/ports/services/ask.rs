@@ -34,7 +34,7 @@ const QUESTIONS: [Question; 13] = [
         name: "mongodb",
         ports: &[27017, 27018, 27019],
         general: true,
-        request: || databases::BUILD_INFO.to_vec(),
+        request: databases::mongo_request,
         answer: databases::mongo_answer,
     },
     Question {

@@ -200,6 +200,33 @@ fn mysql_product(is_maria: bool, version: &str) -> Finding {
 pub const BUILD_INFO: &[u8] = b"\x38\0\0\0\x01\0\0\0\0\0\0\0\xdd\x07\0\0\0\0\0\0\0\
     \x23\0\0\0\x10buildInfo\0\x01\0\0\0\x02$db\0\x06\0\0\0admin\0\0";
 
+/// `{listDatabases: 1, nameOnly: true, $db: "admin"}`, which only a server without logins answers.
+const LIST_DATABASES: &[u8] = b"\x47\0\0\0\x02\0\0\0\0\0\0\0\xdd\x07\0\0\0\0\0\0\0\
+    \x32\0\0\0\x10listDatabases\0\x01\0\0\0\x08nameOnly\0\x01\x02$db\0\x06\0\0\0admin\0\0";
+
+/// Both, one after the other.
+pub fn mongo_request() -> Vec<u8> {
+    [BUILD_INFO, LIST_DATABASES].concat()
+}
+
+/// Whether MongoDB asks for a login, by its second answer.
+fn mongo_auth(answer: &[u8]) -> Option<&'static str> {
+    let first = u32::from_le_bytes(answer.get(..4)?.try_into().ok()?) as usize;
+    let second = answer.get(first..)?;
+    if second.get(8..16)? != [2, 0, 0, 0, 0xdd, 7, 0, 0] {
+        return None;
+    }
+    let has = |words: &[u8]| second.windows(words.len()).any(|w| w == words);
+    match (
+        has(b"\x04databases\0"),
+        has(b"codeName\0\x0d\0\0\0Unauthorized\0"),
+    ) {
+        (true, _) => Some("none"),
+        (false, true) => Some("required"),
+        (false, false) => None,
+    }
+}
+
 /// What MongoDB says to that.
 pub fn mongo_answer(answer: &[u8]) -> Option<Finding> {
     // An OP_MSG (2013) in answer to our request 1.
@@ -208,7 +235,9 @@ pub fn mongo_answer(answer: &[u8]) -> Option<Finding> {
     }
     let version = bson_string(answer, b"version").unwrap_or_default();
     let named = Finding::named("mongodb", 1.0);
-    Some(named.of_product("MongoDB", &version, "cpe:/a:mongodb:mongodb"))
+    let mut finding = named.of_product("MongoDB", &version, "cpe:/a:mongodb:mongodb");
+    finding.detail("mongodb.auth", mongo_auth(answer).unwrap_or_default());
+    Some(finding)
 }
 
 /// The first string element of that name in a BSON document, wherever it is.
@@ -356,11 +385,13 @@ mod tests {
     }
 
     #[test]
-    fn the_mongo_request_has_its_length() {
-        let length = u32::from_le_bytes(BUILD_INFO[..4].try_into().unwrap());
-        assert_eq!(BUILD_INFO.len(), length as usize);
-        let document = u32::from_le_bytes(BUILD_INFO[21..25].try_into().unwrap());
-        assert_eq!(BUILD_INFO.len() - 21, document as usize);
+    fn the_mongo_requests_have_their_lengths() {
+        for request in [BUILD_INFO, LIST_DATABASES] {
+            let length = u32::from_le_bytes(request[..4].try_into().unwrap());
+            assert_eq!(request.len(), length as usize);
+            let document = u32::from_le_bytes(request[21..25].try_into().unwrap());
+            assert_eq!(request.len() - 21, document as usize);
+        }
     }
 
     #[test]
@@ -379,6 +410,18 @@ mod tests {
         let finding = mongo_answer(answer).unwrap();
         assert_eq!(finding.version, "7.0.12");
         assert_eq!(finding.cpe, ["cpe:/a:mongodb:mongodb:7.0.12"]);
+        assert!(finding.details.is_empty());
+        let mut first = answer.to_vec();
+        let length = u32::try_from(first.len()).unwrap();
+        first[..4].copy_from_slice(&length.to_le_bytes());
+        let head = b"\x40\0\0\0\x0a\0\0\0\x02\0\0\0\xdd\x07\0\0";
+        for (body, auth) in [
+            (b"..\x04databases\0..".as_slice(), "none"),
+            (b"\x02codeName\0\x0d\0\0\0Unauthorized\0", "required"),
+        ] {
+            let both = [first.as_slice(), head, body].concat();
+            assert_eq!(mongo_answer(&both).unwrap().details["mongodb.auth"], auth);
+        }
     }
 
     proptest! {

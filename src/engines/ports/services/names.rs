@@ -12,6 +12,10 @@ pub fn dns_answer(answer: &[u8]) -> Option<Finding> {
         return None;
     }
     let mut finding = Finding::named("domain", 1.0);
+    // RA (RFC 1035 §4.1.1): it would resolve other names for us, too.
+    if answer.get(5)? & 0x80 != 0 {
+        finding.detail("dns.recursion", "available");
+    }
     let answers = u16::from_be_bytes(answer.get(8..10)?.try_into().ok()?);
     let text = match answers {
         0 => None,
@@ -100,6 +104,7 @@ mod tests {
             (dns.product.as_str(), dns.version.as_str()),
             ("dnsmasq", "2.89")
         );
+        assert!(dns.details.is_empty());
         let login = telnet(b"\xff\xfd\x18\xff\xfd\x20\r\nlogin: ").unwrap();
         assert_eq!(login.info, "login: ");
         assert!(telnet(b"hello").is_none());

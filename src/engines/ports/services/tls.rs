@@ -4,17 +4,12 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::client::danger::{
-    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
-};
-use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_rustls::rustls::{
-    ClientConfig, DigitallySignedStruct, Error, ProtocolVersion, SignatureScheme,
-};
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{ClientConfig, Error, ProtocolVersion};
 
 use crate::api::TlsFacts;
 
+use super::super::super::tls::any_certificate;
 use super::certificate;
 use super::wire::Context;
 
@@ -110,15 +105,8 @@ fn facts(stream: &Stream, name: Option<&str>) -> TlsFacts {
 
 fn config(offer: Offer) -> Option<Arc<ClientConfig>> {
     static CONFIGS: LazyLock<Option<[Arc<ClientConfig>; 3]>> = LazyLock::new(|| {
-        let provider = Arc::new(aws_lc_rs::default_provider());
         let build = |alpn: &[&str]| {
-            let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
-                .with_safe_default_protocol_versions()
-                .ok()?
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(AnyCertificate(Arc::clone(&provider))))
-                .with_no_client_auth();
-            config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+            let mut config = any_certificate(alpn).ok()?;
             // Each handshake must be a full one, else there is no certificate to see.
             config.resumption = tokio_rustls::rustls::client::Resumption::disabled();
             Some(Arc::new(config))
@@ -135,51 +123,6 @@ fn config(offer: Offer) -> Option<Arc<ClientConfig>> {
         Offer::Http1 => http1,
         Offer::Nothing => nothing,
     }))
-}
-
-/// Accepts every certificate. Nothing secret is ever sent over these connections.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        let algorithms = self.0.signature_verification_algorithms;
-        let mut schemes = algorithms.supported_schemes();
-        schemes.extend([
-            SignatureScheme::RSA_PKCS1_SHA1,
-            SignatureScheme::ECDSA_SHA1_Legacy,
-        ]);
-        schemes
-    }
 }
 
 #[cfg(test)]

@@ -7,13 +7,22 @@ use super::super::extract::{Extracted, Kind, PageInput, extract};
 use super::super::url::normalise;
 use super::super::{Link, LinkKind};
 use super::Render;
-use crate::engines::web::{Fetch, FetchError, Request, Response};
+use super::start::AGENT;
+use crate::engines::web::{Fetch, FetchError, Request, Response, Robots, ask_robots};
 
 /// Bodies above this are read in a thread of their own: the agent's has a watchdog to feed.
 const LARGE: usize = 256 * 1024;
 
+/// What was asked for came.
+pub(super) enum Taken {
+    /// A page, or none.
+    Page(Box<Answered>),
+    /// The rules of a server, and how many requests they took.
+    Rules(Url, Result<(Robots, u64), FetchError>),
+}
+
 /// What a request came to.
-pub(super) struct Taken {
+pub(super) struct Answered {
     pub(super) number: u64,
     pub(super) url: Url,
     pub(super) result: Result<(Response, Box<Extracted>), FetchError>,
@@ -33,7 +42,7 @@ pub(super) async fn ask(
         body_limit: Some(body_limit),
         ..Request::get(url.clone())
     };
-    let mut taken = Taken {
+    let mut taken = Answered {
         number,
         url,
         result: Err(FetchError::Stopped(String::new())),
@@ -44,7 +53,7 @@ pub(super) async fn ask(
         Ok(response) => response,
         Err(error) => {
             taken.result = Err(error);
-            return taken;
+            return Taken::Page(Box::new(taken));
         }
     };
     let mut extracted = read(&response, None).await;
@@ -67,7 +76,13 @@ pub(super) async fn ask(
         }
     }
     taken.result = Ok((response, extracted));
-    taken
+    Taken::Page(Box::new(taken))
+}
+
+/// Asks the server of a URL for its rules.
+pub(super) async fn ask_rules(server: Url, fetch: &dyn Fetch) -> Taken {
+    let rules = ask_robots(fetch, &server, AGENT).await;
+    Taken::Rules(server, rules)
 }
 
 /// What a response says, or what a browser made of it.

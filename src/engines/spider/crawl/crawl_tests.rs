@@ -390,3 +390,6 @@ async fn a_small_budget_sees_something_of_everything() {
         "{paths:?}"
     );
 }
+
+#[path = "server_tests.rs"]
+mod server_tests;

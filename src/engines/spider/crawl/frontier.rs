@@ -39,7 +39,7 @@ pub struct Checkpoint {
 pub struct Frontier {
     waiting: BTreeMap<Rank, Item>,
     seen: SeenSet,
-    /// Bytes of the URLs that wait.
+    /// Bytes that what waits takes.
     bytes: usize,
     met: u64,
     /// URLs that were dropped, as too many waited.
@@ -53,8 +53,16 @@ struct Rank {
     number: u64,
 }
 
-/// Bytes of URLs that wait at most: some 400,000 of them.
-const MOST_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes that what waits takes at most: some 400,000 URLs of common length.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
+
+/// What one that waits takes besides its URL: itself, and its part of a tree whose nodes are two thirds
+/// full, and of the keys of what was met.
+const EACH: usize = (size_of::<Rank>() + size_of::<Item>()) * 3 / 2 + 2 * size_of::<u64>();
+
+fn cost(item: &Item) -> usize {
+    item.url.len() + EACH
+}
 
 /// What comes after everything else: what is to be tried again.
 const LAST: u8 = u8::MAX;
@@ -62,16 +70,25 @@ const LAST: u8 = u8::MAX;
 impl Frontier {
     /// A URL was met; says whether it is news.
     pub fn add(&mut self, url: &Url, item: Item, guard: &TrapGuard) -> bool {
-        if !self.seen.insert(key(url)) {
+        let key = key(url);
+        if self.seen.contains(key) {
             return false;
         }
-        if self.bytes + item.url.len() > MOST_BYTES {
+        // It is not kept as met, either: the keys would be without end, and it may come again when there
+        // is room.
+        if self.bytes + cost(&item) > MOST_BYTES {
             self.dropped += 1;
             return false;
         }
+        self.seen.insert(key);
         let class = class(guard.asked(Shape::of(url)));
         self.put(class, item);
         true
+    }
+
+    /// To be asked for after all; it has waited already.
+    pub fn back(&mut self, item: Item) {
+        self.put(0, item);
     }
 
     /// To be asked for once more, after all others.
@@ -80,7 +97,7 @@ impl Frontier {
     }
 
     fn put(&mut self, class: u8, item: Item) {
-        self.bytes += item.url.len();
+        self.bytes += cost(&item);
         self.met += 1;
         let rank = Rank {
             class,
@@ -100,7 +117,7 @@ impl Frontier {
             };
             let class = class(guard.asked(Shape::of(&url)));
             if rank.class == LAST || class <= rank.class {
-                self.bytes -= item.url.len();
+                self.bytes -= cost(&item);
                 return Some((url, item));
             }
             // Others of its shape were asked for since it was met.
@@ -147,4 +164,36 @@ fn class(asked: u32) -> u8 {
     #[allow(clippy::cast_possible_truncation)]
     let bits = (u32::BITS - asked.leading_zeros()) as u8;
     bits.div_ceil(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::url::TrapLimits;
+    use super::*;
+
+    /// However many links a site has, what waits and what was met stay within bounds.
+    #[test]
+    fn what_waits_has_an_end() {
+        let guard = TrapGuard::new(TrapLimits::in_year(2026));
+        let mut frontier = Frontier::default();
+        let mut number = 0;
+        let item = |url: &Url| Item {
+            url: url.to_string(),
+            depth: 1,
+            hops: 0,
+            tries: 0,
+            part: false,
+        };
+        while frontier.dropped < 1000 {
+            number += 1;
+            let url = Url::parse(&format!("http://a.test/{number}")).unwrap();
+            frontier.add(&url, item(&url), &guard);
+        }
+        assert!(frontier.bytes <= MOST_BYTES && frontier.len() <= 700_000);
+        assert_eq!(frontier.seen.len(), frontier.len());
+        // There is room again, and what was dropped may come.
+        let last = Url::parse(&format!("http://a.test/{number}")).unwrap();
+        assert!(frontier.next(&guard).is_some());
+        assert!(!frontier.has_met(&last) && frontier.add(&last, item(&last), &guard));
+    }
 }

@@ -1,6 +1,7 @@
 use url::Url;
 
 use super::super::LinkKind;
+use super::super::html::Form;
 
 /// What is done with a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,12 @@ pub fn follow(kind: LinkKind) -> Follow {
         LinkKind::Script | LinkKind::Style | LinkKind::Manifest => Follow::Part,
         LinkKind::Image | LinkKind::Media | LinkKind::Ping => Follow::No,
     }
+}
+
+/// Whether a form of the page asks for this by GET.
+pub fn asks_by_get(forms: &[Form], action: &Url) -> bool {
+    let mut forms = forms.iter();
+    forms.any(|form| form.method == "GET" && form.action == action.as_str())
 }
 
 /// Names of what is large and says nothing about where to go: of these only the beginning is read.

@@ -2,7 +2,7 @@
 //!
 //! One task asks and reads, so that nothing has to be agreed upon: the crawl is over when the frontier is
 //! empty and no request is under way. `frontier` says which URL is next, `links` which URLs are
-//! followed at all, `report` what is told of a page. Sends by [`Fetch`](crate::engines::web::Fetch)
+//! followed at all, `servers` which servers want to be asked and answer, `report` what is told of a page. Sends by [`Fetch`](crate::engines::web::Fetch)
 //! only.
 
 mod ask;
@@ -11,6 +11,7 @@ mod links;
 mod options;
 mod report;
 mod run;
+mod servers;
 mod start;
 
 #[cfg(test)]
@@ -20,3 +21,6 @@ pub use frontier::Checkpoint;
 pub use options::{BODY_LIMIT, Observer, Options, Progress, Render, Rendered, Unobserved};
 pub use report::{Ended, PageReport, Report};
 pub use run::{CrawlError, crawl};
+
+pub(super) use links::logs_out;
+pub(super) use start::AGENT;

@@ -1,6 +1,8 @@
+use std::hash::Hasher;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use siphasher::sip::SipHasher13;
 use url::Url;
 
 use crate::engines::web::Response;
@@ -50,6 +52,20 @@ impl Options {
     }
 }
 
+impl Options {
+    /// What tells crawls apart.
+    pub(super) fn number(&self) -> u64 {
+        let mut hasher = SipHasher13::new();
+        for start in &self.start {
+            hasher.write(start.as_str().as_bytes());
+            hasher.write_u8(0);
+        }
+        hasher.write_u32(self.depth);
+        hasher.write_u8(self.robots.into());
+        hasher.finish()
+    }
+}
+
 /// How far it has got.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
@@ -70,6 +86,12 @@ pub trait Observer: Send + Sync {
 
     /// A page was read, or could not be had. The response is there when there was one.
     fn page(&self, _page: PageReport, _response: Option<&Response>) {}
+
+    /// A page was rendered, and this is what it looks like (PNG). Says where it is kept, if it is; the
+    /// page is told of next.
+    fn screenshot(&self, _page: &str, _png: &[u8]) -> Option<String> {
+        None
+    }
 
     /// A crawl that ends now could go on from here. Asked for a few times a minute.
     fn checkpoint(&self, _checkpoint: &dyn Fn() -> Checkpoint) {}

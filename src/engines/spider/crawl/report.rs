@@ -7,13 +7,21 @@ use super::super::facts::Facts;
 use super::super::html::Form;
 use super::super::js::Endpoint;
 use super::super::openapi::Operation;
-use super::super::secrets::Secret;
+use super::super::secrets::{Secret, redacted};
 use super::super::technologies::Technology;
+use super::super::url::normalise;
 use super::Checkpoint;
 use crate::engines::web::{Response, redirect_target};
 
-/// Bytes of a header's value that are kept.
+/// Characters of a header's value that are kept.
 const HEADER_BYTES: usize = 2048;
+
+/// Bytes of all headers of a response that are kept: written as JSON they may have six times as many, and
+/// the hub takes 64 KiB of them.
+const HEADERS_BYTES: usize = 10 * 1024;
+
+/// Characters of a cookie's value that are kept.
+const COOKIE_SHOWN: usize = 4;
 
 /// What was found at one URL.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -75,7 +83,7 @@ pub struct PageReport {
     /// Why a browser did not render it, where one should.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_rendered: Option<String>,
-    /// What it looks like, PNG, base64 (browser mode).
+    /// Where the picture of what it looks like is kept (browser mode).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub screenshot: Option<String>,
 }
@@ -95,13 +103,13 @@ impl PageReport {
     pub(super) fn read(depth: u32, response: &Response, extracted: Extracted) -> Self {
         let text = |value: &http::HeaderValue| {
             let text = String::from_utf8_lossy(value.as_bytes());
-            text.chars().take(HEADER_BYTES).collect::<String>()
+            let text: String = text.chars().take(HEADER_BYTES).collect();
+            redacted(&text).into_owned()
         };
-        let headers = response.headers.iter();
         let content_type = response.headers.get(http::header::CONTENT_TYPE);
         let external = extracted.scripts.into_iter();
         Self {
-            url: response.url.to_string(),
+            url: redacted(response.url.as_str()).into_owned(),
             status: response.status.as_u16(),
             error: None,
             depth,
@@ -109,15 +117,13 @@ impl PageReport {
             content_type: content_type.map(text),
             length: response.body.len(),
             truncated: response.truncated || extracted.truncated,
-            redirect: redirect_target(response).map(String::from),
+            redirect: redirect_target(response).map(|url| redacted(normalise(url).as_str()).into()),
             title: extracted.title,
             content_hash: format!("{:016x}", extracted.hash.exact),
             simhash: format!("{:016x}", extracted.hash.similar),
             response_time_ms: (response.elapsed.as_secs_f64() * 1e6).round() / 1e3,
             protocol: format!("{:?}", response.version),
-            headers: headers
-                .map(|(name, value)| (name.to_string(), text(value)))
-                .collect(),
+            headers: headers(response, text),
             links: extracted.links.len(),
             forms: extracted.forms,
             endpoints: extracted.endpoints,
@@ -137,6 +143,45 @@ impl PageReport {
     pub(super) fn found(&self) -> usize {
         self.forms.len() + self.endpoints.len() + self.operations.len() + self.secrets.len()
     }
+}
+
+/// The headers of a response, as many as are worth keeping. Of cookies the value is somebody's session:
+/// what matters of it are its name and its flags.
+fn headers(
+    response: &Response,
+    text: impl Fn(&http::HeaderValue) -> String,
+) -> Vec<(String, String)> {
+    let mut room = HEADERS_BYTES;
+    let mut kept = Vec::new();
+    for (name, value) in &response.headers {
+        let mut value = text(value);
+        if name == http::header::SET_COOKIE {
+            value = without_value(&value);
+        }
+        let size = name.as_str().len() + value.len();
+        let Some(left) = room.checked_sub(size) else {
+            break;
+        };
+        room = left;
+        kept.push((name.to_string(), value));
+    }
+    kept
+}
+
+/// A Set-Cookie (RFC 6265 §4.1) whose value is cut down to its beginning.
+fn without_value(cookie: &str) -> String {
+    let (pair, flags) = match cookie.find(';') {
+        Some(at) => cookie.split_at(at),
+        None => (cookie, ""),
+    };
+    let Some((name, value)) = pair.split_once('=') else {
+        return cookie.to_owned();
+    };
+    let mut shown: String = value.chars().take(COOKIE_SHOWN).collect();
+    if shown.len() < value.len() {
+        shown.push('…');
+    }
+    format!("{name}={shown}{flags}")
 }
 
 /// Why it ended.

@@ -1,22 +1,23 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
 use chrono::Datelike;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use url::{Origin, Url};
+use url::Url;
 
 use super::super::extract::Extracted;
+use super::super::secrets::redacted;
 use super::super::technologies::Technology;
 use super::super::url::{Shape, Trap, TrapGuard, TrapLimits, normalise};
 use super::super::{Link, LinkKind};
-use super::ask::{Taken, ask};
+use super::ask::{Taken, ask, ask_rules};
 use super::frontier::{Frontier, Item};
-use super::links::{Follow, follow, is_opaque, logs_out};
+use super::links::{Follow, asks_by_get, follow, is_opaque, logs_out};
+use super::servers::{Leave, Servers};
 use super::{Checkpoint, Ended, Observer, Options, PageReport, Progress, Render, Report};
-use crate::engines::web::{Fetch, FetchError, Robots};
+use crate::engines::web::{Fetch, FetchError};
 
 /// Why there is nothing to report.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,9 +41,6 @@ const TRIES: u8 = 3;
 
 /// Redirects that are followed one after the other; browsers follow 20.
 const MOST_HOPS: u8 = 10;
-
-/// So many requests in a row without an answer: the server is gone.
-const GONE: u32 = 30;
 
 /// Bytes of a file that says nothing about where to go.
 const OPAQUE_BYTES: usize = 16 * 1024;
@@ -75,28 +73,31 @@ pub async fn crawl(
 
 /// A crawl under way.
 pub(super) struct Crawl<'a> {
-    options: &'a Options,
+    pub(super) options: &'a Options,
     pub(super) fetch: &'a dyn Fetch,
     render: Option<&'a dyn Render>,
     observer: &'a dyn Observer,
     /// Of the start pages.
     hosts: HashSet<String>,
-    frontier: Frontier,
+    pub(super) frontier: Frontier,
     guard: TrapGuard,
-    pub(super) rules: HashMap<Origin, Robots>,
+    pub(super) servers: Servers,
     under_way: HashMap<u64, Item>,
     asked: u64,
     began: Instant,
     kept_at: Instant,
-    /// Requests in a row without an answer, and what the last of them came to.
-    unanswered: u32,
+    /// What the last request without an answer came to.
     last_error: Option<String>,
+    /// Whoever sends sends no more.
+    stopped: bool,
     foreign: u32,
     found: u64,
     technologies: BTreeMap<String, Technology>,
     /// Links that were not followed, by why not, with the first of them.
     left_out: BTreeMap<&'static str, (u64, String)>,
     traps: HashMap<Trap, (u64, String)>,
+    /// Pages that no browser rendered, where one should, with why not the first of them.
+    not_rendered: Option<(u64, String)>,
     pub(super) report: Report,
 }
 
@@ -112,7 +113,7 @@ impl<'a> Crawl<'a> {
         let resume = options
             .resume
             .as_ref()
-            .filter(|at| at.crawl == number(options));
+            .filter(|at| at.crawl == options.number());
         let hosts = options.start.iter().filter_map(Url::host_str);
         Self {
             options,
@@ -122,18 +123,19 @@ impl<'a> Crawl<'a> {
             hosts: hosts.map(str::to_owned).collect(),
             frontier: resume.map(Frontier::restore).unwrap_or_default(),
             guard: TrapGuard::new(TrapLimits::in_year(year)),
-            rules: HashMap::new(),
+            servers: Servers::new(options.start.iter()),
             under_way: HashMap::new(),
             asked: 0,
             began: now,
             kept_at: now,
-            unanswered: 0,
             last_error: None,
+            stopped: false,
             foreign: 0,
             found: 0,
             technologies: BTreeMap::new(),
             left_out: BTreeMap::new(),
             traps: HashMap::new(),
+            not_rendered: None,
             report: Report {
                 pages: resume.map_or(0, |at| at.pages),
                 ..Report::default()
@@ -162,20 +164,25 @@ impl<'a> Crawl<'a> {
             if let Some(ended) = self.over() {
                 break ended;
             }
+            let mut waits = false;
             while under_way.len() < self.options.concurrency.max(1)
                 && self.report.pages + (under_way.len() as u64) < self.options.max_pages
+                && self.frontier.len() > 0
             {
+                waits = !self.servers.take_turn(Instant::now());
+                if waits {
+                    break;
+                }
                 let Some(ask) = self.next() else { break };
                 under_way.push(ask);
             }
+            if under_way.is_empty() && !waits {
+                // Nobody can add to what waits.
+                break self.exhausted();
+            }
             tokio::select! {
                 biased;
-                taken = under_way.next() => match taken {
-                    Some(taken) => self.take(taken),
-                    // Nothing waits, or nothing more is allowed, and nobody can add to it.
-                    None if self.frontier.len() == 0 => break Ended::Complete,
-                    None => break Ended::MaxPages,
-                },
+                Some(taken) = under_way.next() => self.take(taken),
                 _ = tick.tick() => {}
             }
             self.offer_checkpoint();
@@ -183,15 +190,24 @@ impl<'a> Crawl<'a> {
         self.report.ended = ended;
     }
 
+    /// Nothing waits, or nothing more is allowed.
+    fn exhausted(&self) -> Ended {
+        if self.frontier.len() > 0 {
+            Ended::MaxPages
+        } else if self.servers.aside().0 > 0 {
+            Ended::Unanswered
+        } else {
+            Ended::Complete
+        }
+    }
+
     /// Whether it shall end before all is asked for.
     fn over(&self) -> Option<Ended> {
         let limit = self.options.max_time;
-        if self.observer.cancelled() {
+        if self.stopped || self.observer.cancelled() {
             Some(Ended::Cancelled)
         } else if limit > Duration::ZERO && self.began.elapsed() >= limit {
             Some(Ended::Deadline)
-        } else if self.unanswered >= GONE {
-            Some(Ended::Unanswered)
         } else {
             None
         }
@@ -201,6 +217,27 @@ impl<'a> Crawl<'a> {
     fn next(&mut self) -> Option<BoxFuture<'a, Taken>> {
         loop {
             let (url, item) = self.frontier.next(&self.guard)?;
+            if self.servers.is_gone(&url) {
+                self.servers.set_aside(&url, item);
+                continue;
+            }
+            if self.options.robots {
+                match self.servers.leave(&url) {
+                    Leave::Allowed => {}
+                    Leave::Denied => {
+                        self.leave_out("are not allowed by robots.txt", &url);
+                        continue;
+                    }
+                    Leave::Asked => {
+                        self.servers.park(&url, item);
+                        continue;
+                    }
+                    Leave::Unknown => {
+                        self.servers.park(&url, item);
+                        return Some(Box::pin(ask_rules(url, self.fetch)));
+                    }
+                }
+            }
             if item.tries == 0
                 && let Err(trap) = self.guard.ask(Shape::of(&url))
             {
@@ -223,12 +260,22 @@ impl<'a> Crawl<'a> {
 
     /// A request came to something.
     fn take(&mut self, taken: Taken) {
+        let taken = match taken {
+            Taken::Page(taken) => *taken,
+            Taken::Rules(server, rules) => match rules {
+                Ok((rules, asked)) => {
+                    self.report.requests += asked;
+                    return self.learn(&server, rules);
+                }
+                Err(_) => return self.stopped = true,
+            },
+        };
         let Some(item) = self.under_way.remove(&taken.number) else {
             return;
         };
         match taken.result {
             Ok((response, extracted)) => {
-                self.unanswered = 0;
+                self.servers.answered(&taken.url);
                 let busy = matches!(response.status.as_u16(), 429 | 503);
                 if busy && item.tries + 1 < TRIES {
                     return self.again(item);
@@ -241,25 +288,35 @@ impl<'a> Crawl<'a> {
                 self.technologies(&extracted.technologies);
                 let mut page = PageReport::read(item.depth, &response, *extracted);
                 page.not_rendered = taken.not_rendered;
-                let encode = |png| base64::engine::general_purpose::STANDARD.encode(png);
-                page.screenshot = taken.screenshot.map(encode);
+                if let Some(why) = &page.not_rendered {
+                    let first = || (0, format!("{why}: {}", redacted(taken.url.as_str())));
+                    self.not_rendered.get_or_insert_with(first).0 += 1;
+                }
+                let picture = taken.screenshot;
+                page.screenshot = picture.and_then(|png| self.observer.screenshot(&page.url, &png));
                 self.found += page.found() as u64;
                 self.report.pages += 1;
                 self.observer.page(page, Some(&response));
             }
-            Err(FetchError::Stopped(_)) => self.frontier.again(item),
+            Err(FetchError::Stopped(_)) => {
+                self.stopped = true;
+                self.frontier.again(item);
+            }
             Err(error @ FetchError::OutsideScope { .. }) => {
                 self.leave_out("are outside scope", &taken.url);
-                self.last_error.get_or_insert(error.to_string());
+                let error = redacted(&error.to_string()).into_owned();
+                self.last_error.get_or_insert(error);
             }
             Err(error) => {
-                self.unanswered += 1;
-                self.last_error = Some(error.to_string());
+                self.servers.failed(&taken.url);
+                let told = redacted(&error.to_string()).into_owned();
+                self.last_error = Some(told.clone());
                 if item.tries + 1 < TRIES && !matches!(error, FetchError::Unresolved(_)) {
                     return self.again(item);
                 }
                 self.report.failed += 1;
-                let page = PageReport::failed(taken.url.as_str(), item.depth, error.to_string());
+                let url = redacted(taken.url.as_str());
+                let page = PageReport::failed(&url, item.depth, told);
                 self.observer.page(page, None);
             }
         }
@@ -283,7 +340,7 @@ impl<'a> Crawl<'a> {
     /// A link of a page.
     fn link(&mut self, link: &Link, from: &Item, page: &Extracted) {
         let follow = match link.kind {
-            LinkKind::Form if !asks_by_get(page, &link.url) => Follow::No,
+            LinkKind::Form if !asks_by_get(&page.forms, &link.url) => Follow::No,
             kind => follow(kind),
         };
         if !self.is_ours(&link.url) {
@@ -315,7 +372,7 @@ impl<'a> Crawl<'a> {
         if self.options.logged_in && logs_out(url) {
             return self.leave_out("would log out", url);
         }
-        if self.options.robots && !self.is_allowed(url) {
+        if self.options.robots && self.servers.leave(url) == Leave::Denied {
             return self.leave_out("are not allowed by robots.txt", url);
         }
         if let Err(trap) = self.guard.check(url) {
@@ -334,12 +391,6 @@ impl<'a> Crawl<'a> {
     fn is_ours(&self, url: &Url) -> bool {
         matches!(url.scheme(), "http" | "https")
             && url.host_str().is_some_and(|host| self.hosts.contains(host))
-    }
-
-    fn is_allowed(&self, url: &Url) -> bool {
-        let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
-        let rules = self.rules.get(&url.origin());
-        rules.is_none_or(|rules| rules.allowed(target))
     }
 
     /// A link to another host. What a page is made of is asked for there, where scope allows it.
@@ -366,7 +417,7 @@ impl<'a> Crawl<'a> {
         let (count, _) = self
             .left_out
             .entry(why)
-            .or_insert_with(|| (0, url.to_string()));
+            .or_insert_with(|| (0, redacted(url.as_str()).into()));
         *count += 1;
     }
 
@@ -374,7 +425,7 @@ impl<'a> Crawl<'a> {
         let (count, _) = self
             .traps
             .entry(trap)
-            .or_insert_with(|| (0, url.to_string()));
+            .or_insert_with(|| (0, redacted(url.as_str()).into()));
         *count += 1;
     }
 
@@ -401,9 +452,11 @@ impl<'a> Crawl<'a> {
 
     fn checkpoint(&self) -> Checkpoint {
         Checkpoint {
-            crawl: number(self.options),
+            crawl: self.options.number(),
             pages: self.report.pages,
-            ..self.frontier.checkpoint(self.under_way.values())
+            ..self
+                .frontier
+                .checkpoint(self.under_way.values().chain(self.servers.waiting()))
         }
     }
 
@@ -425,6 +478,16 @@ impl<'a> Crawl<'a> {
         for (why, (count, first)) in &self.left_out {
             notes.push(format!("{count} links {why}, not followed: {first}"));
         }
+        if let Some(first) = self.servers.never_there() {
+            let (_, count) = self.servers.aside();
+            notes.push(format!(
+                "{count} links are on servers that do not answer, not followed: {}",
+                redacted(first)
+            ));
+        }
+        if let Some((count, first)) = &self.not_rendered {
+            notes.push(format!("{count} pages without the browser: {first}"));
+        }
         if self.frontier.dropped > 0 {
             notes.push(format!(
                 "{} links dropped: too many wait",
@@ -436,23 +499,4 @@ impl<'a> Crawl<'a> {
         self.report.duration = self.began.elapsed().as_secs_f64();
         Ok(self.report)
     }
-}
-
-/// Whether a form of the page asks for this by GET.
-fn asks_by_get(page: &Extracted, action: &Url) -> bool {
-    let mut forms = page.forms.iter();
-    forms.any(|form| form.method == "GET" && form.action == action.as_str())
-}
-
-/// What tells crawls apart.
-fn number(options: &Options) -> u64 {
-    use std::hash::Hasher;
-    let mut hasher = siphasher::sip::SipHasher13::new();
-    for start in &options.start {
-        hasher.write(start.as_str().as_bytes());
-        hasher.write_u8(0);
-    }
-    hasher.write_u32(options.depth);
-    hasher.write_u8(options.robots.into());
-    hasher.finish()
 }

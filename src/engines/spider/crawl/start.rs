@@ -3,42 +3,40 @@
 use url::Url;
 
 use super::run::Crawl;
-use crate::engines::web::{Request, Robots};
+use crate::engines::web::{Robots, ask_robots};
 
 /// Names by which the groups of robots.txt know us.
-const AGENT: &str = "recon";
-
-/// Bytes of robots.txt that are read (RFC 9309 §2.5).
-const ROBOTS_BYTES: usize = 500 * 1024;
+pub const AGENT: &str = "recon";
 
 /// Paths named by robots.txt that are kept.
 const MOST_PATHS: usize = 1000;
 
 impl Crawl<'_> {
-    /// Asks each server that is begun with for its robots.txt; what that names is worth a look.
+    /// Asks a server that is begun with for its robots.txt.
     pub(super) async fn robots(&mut self, start: &Url) {
-        let Ok(url) = start.join("/robots.txt") else {
-            return;
-        };
-        let request = Request {
-            body_limit: Some(ROBOTS_BYTES),
-            ..Request::get(url.clone())
-        };
-        self.report.requests += 1;
-        let robots = match self.fetch.fetch(request).await {
-            Ok(response) => Robots::of(response.status.as_u16(), &response.body, AGENT),
-            Err(_) => Robots::unreachable(),
-        };
+        if let Ok((robots, asked)) = ask_robots(self.fetch, start, AGENT).await {
+            self.report.requests += asked;
+            self.learn(start, robots);
+        }
+    }
+
+    /// A server said what it wants of crawlers: what that names is worth a look.
+    pub(super) fn learn(&mut self, server: &Url, robots: Robots) {
         let room = MOST_PATHS.saturating_sub(self.report.robots.len());
-        let named = robots.paths().take(room).map(str::to_owned);
-        let named: Vec<String> = named.collect();
-        let sitemaps = robots.sitemaps(&url);
+        let named = robots.paths().filter(|path| path.starts_with('/'));
+        let named: Vec<String> = named.take(room).map(str::to_owned).collect();
+        let sitemaps = server
+            .join("/robots.txt")
+            .map_or_else(|_| Vec::new(), |url| robots.sitemaps(&url));
         // They hold for what they name, too.
-        self.rules.insert(start.origin(), robots);
+        let waited = self.servers.learn(server, robots, self.options.robots);
+        for item in waited {
+            self.frontier.back(item);
+        }
         for path in &named {
             // Patterns name no page.
             if !path.contains(['*', '$'])
-                && let Ok(page) = start.join(path)
+                && let Ok(page) = server.join(path)
             {
                 self.meet(&page, 1, 0, false);
             }

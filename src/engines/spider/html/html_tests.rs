@@ -320,42 +320,47 @@ fn pages_without_measure() {
     );
 }
 
-#[test]
-fn fuzz_html() {
-    let seeds: [&[u8]; 6] = [
-        b"<!DOCTYPE html><html lang=en><head><title>x</title><base href=/b/><meta http-equiv=refresh content='0;url=/r'>",
-        b"<a href='/x?a=1&amp;b'>y</a><img srcset='a 1x, b 2x'><form action=/f><input name=n value=v></form>",
-        b"<script>fetch('/a')</script><style>@import 'x';a{b:url(c)}</style><p style='a:url(\"d\")' onclick='x()'>",
-        b"<!--[if IE]><a href=/c><![endif]--><!-- http://a.example/x --><svg><use xlink:href=#a /></svg>",
-        b"<script type=application/json>{\"a\":\"\\/b\"}</script><iframe srcdoc='<a href=http://x/y>'>",
-        b"<meta charset=shift_jis>\x83\x5c\xff<a data-url=/d ping='/p /q'><textarea></a></textarea>",
-    ];
-    fuzz(&seeds, |bytes| {
-        let (text, _) = decode(bytes, "text/html");
-        let found = page(&text);
-        for link in &found.links {
-            assert!(matches!(link.url.scheme(), "http" | "https"));
-        }
-        for text in found
-            .title
-            .iter()
-            .chain(&found.comments)
-            .chain(&found.generators)
-        {
-            crate::engines::ports::fuzz::is_fit_to_show(text, limits::TEXT);
-        }
-    });
-}
+/// What `make fuzz` runs.
+mod fuzz_tests {
+    use super::*;
 
-#[test]
-fn fuzz_css() {
-    let seeds: [&[u8]; 3] = [
-        b"@import url(\"a.css\") screen; a { b: url( c\\20 d.png ) } /* url(x) */",
-        b"@font-face { src: url('e.woff') format('woff'), src(\"f\") }",
-        "a{b:image-set('ä.png' 1x)} \\".as_bytes(),
-    ];
-    fuzz(&seeds, |bytes| {
-        let style = String::from_utf8_lossy(bytes);
-        assert!(css::urls(&style).all(|(url, _)| !url.is_empty()));
-    });
+    #[test]
+    fn html() {
+        let seeds: [&[u8]; 6] = [
+            b"<!DOCTYPE html><html lang=en><head><title>x</title><base href=/b/><meta http-equiv=refresh content='0;url=/r'>",
+            b"<a href='/x?a=1&amp;b'>y</a><img srcset='a 1x, b 2x'><form action=/f><input name=n value=v></form>",
+            b"<script>fetch('/a')</script><style>@import 'x';a{b:url(c)}</style><p style='a:url(\"d\")' onclick='x()'>",
+            b"<!--[if IE]><a href=/c><![endif]--><!-- http://a.example/x --><svg><use xlink:href=#a /></svg>",
+            b"<script type=application/json>{\"a\":\"\\/b\"}</script><iframe srcdoc='<a href=http://x/y>'>",
+            b"<meta charset=shift_jis>\x83\x5c\xff<a data-url=/d ping='/p /q'><textarea></a></textarea>",
+        ];
+        fuzz(&seeds, |bytes| {
+            let (text, _) = decode(bytes, "text/html");
+            let found = page(&text);
+            for link in &found.links {
+                assert!(matches!(link.url.scheme(), "http" | "https"));
+            }
+            for text in found
+                .title
+                .iter()
+                .chain(&found.comments)
+                .chain(&found.generators)
+            {
+                crate::engines::ports::fuzz::is_fit_to_show(text, limits::TEXT);
+            }
+        });
+    }
+
+    #[test]
+    fn css() {
+        let seeds: [&[u8]; 3] = [
+            b"@import url(\"a.css\") screen; a { b: url( c\\20 d.png ) } /* url(x) */",
+            b"@font-face { src: url('e.woff') format('woff'), src(\"f\") }",
+            "a{b:image-set('ä.png' 1x)} \\".as_bytes(),
+        ];
+        fuzz(&seeds, |bytes| {
+            let style = String::from_utf8_lossy(bytes);
+            assert!(css::urls(&style).all(|(url, _)| !url.is_empty()));
+        });
+    }
 }

@@ -209,22 +209,27 @@ fn a_long_line() {
     assert_eq!(found.endpoints.len(), 1);
 }
 
-#[test]
-fn fuzz_scan() {
-    let seeds: [&[u8]; 6] = [
-        b"fetch(`/a/${b}?c=${d}`, {method: 'POST', body: JSON.stringify({e, f: 1})})",
-        b"axios({url: '/x', type: \"get\", params: {q: a ? '/1' : '/2'}}); x.open('GET', '/y')",
-        b"const r = [{path: '/u/:id', component: U, children: [{path: 'x'}]}]; <Route path=\"/z\"/>",
-        b"p = new URLSearchParams('a=1&b'); window.location = base + '/go/' + (x || y) + '/end';",
-        b"import a from './b.js'; export * from \"/c.mjs\"; import('d/e.js') //# sourceMappingURL=f",
-        b"'\\u{2f}x\\x2fy\\/z\\u00e9' + \"\\\n/a\" + `}${{a:`${'/b'}`}}`",
-    ];
-    fuzz(&seeds, |bytes| {
-        let code = String::from_utf8_lossy(bytes);
-        let found = read(&code);
-        for endpoint in &found.endpoints {
-            assert!(!endpoint.url.is_empty() && endpoint.offset < code.len());
-            assert!(endpoint.parameters.len() <= 64);
-        }
-    });
+/// What `make fuzz` runs.
+mod fuzz_tests {
+    use super::*;
+
+    #[test]
+    fn scan() {
+        let seeds: [&[u8]; 6] = [
+            b"fetch(`/a/${b}?c=${d}`, {method: 'POST', body: JSON.stringify({e, f: 1})})",
+            b"axios({url: '/x', type: \"get\", params: {q: a ? '/1' : '/2'}}); x.open('GET', '/y')",
+            b"const r = [{path: '/u/:id', component: U, children: [{path: 'x'}]}]; <Route path=\"/z\"/>",
+            b"p = new URLSearchParams('a=1&b'); window.location = base + '/go/' + (x || y) + '/end';",
+            b"import a from './b.js'; export * from \"/c.mjs\"; import('d/e.js') //# sourceMappingURL=f",
+            b"'\\u{2f}x\\x2fy\\/z\\u00e9' + \"\\\n/a\" + `}${{a:`${'/b'}`}}`",
+        ];
+        fuzz(&seeds, |bytes| {
+            let code = String::from_utf8_lossy(bytes);
+            let found = read(&code);
+            for endpoint in &found.endpoints {
+                assert!(!endpoint.url.is_empty() && endpoint.offset < code.len());
+                assert!(endpoint.parameters.len() <= 64);
+            }
+        });
+    }
 }

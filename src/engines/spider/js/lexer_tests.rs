@@ -135,23 +135,28 @@ fn brackets_without_end() {
     assert!(Lexer::new(&code).count() <= 20_001);
 }
 
-#[test]
-fn fuzz_tokens() {
-    let seeds: [&[u8]; 5] = [
-        b"#!x\nconst a = `x${b + `y${c}`}` / 2; if (a) /re[/]/g.test('it\\'s');",
-        b"fetch(\"/api/\" + id, {method: 'POST'}) // c\n/* d */ <!-- e\n//# sourceMappingURL=x.map",
-        b"a?.b ?? c?.5:1; x => {}/1/2; a++ / b; 0x1f_fn; .5e+3; \\u{61}\\u0062",
-        "ä\u{a0}\u{2028}\u{feff}'ö\\ü' `\\\u{1f600}`".as_bytes(),
-        b"<div onClick={() => go(\"/x\")}>don't</div>",
-    ];
-    fuzz(&seeds, |bytes| {
-        let code = String::from_utf8_lossy(bytes);
-        let mut last = 0;
-        for token in Lexer::new(&code) {
-            // In order, none empty, each whole characters.
-            assert!(token.start >= last && token.end > token.start);
-            assert!(code.get(token.start..token.end).is_some());
-            last = token.end;
-        }
-    });
+/// What `make fuzz` runs.
+mod fuzz_tests {
+    use super::*;
+
+    #[test]
+    fn tokens() {
+        let seeds: [&[u8]; 5] = [
+            b"#!x\nconst a = `x${b + `y${c}`}` / 2; if (a) /re[/]/g.test('it\\'s');",
+            b"fetch(\"/api/\" + id, {method: 'POST'}) // c\n/* d */ <!-- e\n//# sourceMappingURL=x.map",
+            b"a?.b ?? c?.5:1; x => {}/1/2; a++ / b; 0x1f_fn; .5e+3; \\u{61}\\u0062",
+            "ä\u{a0}\u{2028}\u{feff}'ö\\ü' `\\\u{1f600}`".as_bytes(),
+            b"<div onClick={() => go(\"/x\")}>don't</div>",
+        ];
+        fuzz(&seeds, |bytes| {
+            let code = String::from_utf8_lossy(bytes);
+            let mut last = 0;
+            for token in Lexer::new(&code) {
+                // In order, none empty, each whole characters.
+                assert!(token.start >= last && token.end > token.start);
+                assert!(code.get(token.start..token.end).is_some());
+                last = token.end;
+            }
+        });
+    }
 }

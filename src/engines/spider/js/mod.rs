@@ -8,6 +8,7 @@
 mod calls;
 mod concat;
 mod findings;
+mod frame;
 mod lexer;
 mod literal;
 mod scan;

@@ -1,6 +1,7 @@
 use super::calls::{Callee, is_body_key, is_route_key, is_url_key};
 use super::concat::Concat;
 use super::findings::{EndpointKind, Findings, is_name};
+use super::frame::{Assigned, Frame, Within};
 use super::lexer::{LOGICAL, Lexer, OPTIONAL, Token, TokenKind};
 use super::literal::{LONGEST, is_path, is_target, method, unescape};
 
@@ -30,46 +31,6 @@ pub(in crate::engines::spider) fn scan_piece(code: &str, findings: &mut Findings
         findings.source_map = Some(map.chars().take(LONGEST).collect());
     }
     findings.tidy_sometimes();
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Within {
-    /// Statements, groups, arrays, holes of templates.
-    #[default]
-    Code,
-    Call,
-    Object,
-}
-
-/// What a value is given to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Assigned {
-    #[default]
-    Nothing,
-    Location,
-    /// `path=` of a route in JSX.
-    Path,
-}
-
-/// An open bracket.
-#[derive(Debug, Default)]
-struct Frame {
-    within: Within,
-    callee: Callee,
-    argument: u16,
-    /// The key whose value comes, as a range of the code.
-    key: Option<(usize, usize)>,
-    ternaries: u16,
-    assigned: Assigned,
-    concat: Option<Concat>,
-    method: Option<&'static str>,
-    endpoint: Option<usize>,
-    /// Whether the keys are parameters.
-    collects: bool,
-    names: Vec<String>,
-    /// An endpoint under `path`, and whether a key of routes is beside it.
-    route: Option<usize>,
-    is_route: bool,
 }
 
 struct Scanner<'a, 'f> {

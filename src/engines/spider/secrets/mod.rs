@@ -5,6 +5,7 @@
 //! characters and a hash by which two finds can be told to be the same.
 
 mod judge;
+mod redact;
 mod rules;
 
 #[cfg(test)]
@@ -12,11 +13,14 @@ mod bundle_tests;
 #[cfg(test)]
 mod secret_tests;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub(super) use redact::Redactor;
 use rules::{RULES, Rule};
 
 /// How bad it is that others know it.
@@ -44,7 +48,7 @@ pub struct Secret {
     pub severity: Severity,
     /// Its first four characters and `…`.
     pub redacted: String,
-    /// The first 16 hexadecimal digits of the SHA-256 of its value.
+    /// The SHA-256 of its value, in hexadecimal digits, as the hub takes it.
     pub sha256: String,
     /// Where it begins in the text, in bytes.
     pub offset: usize,
@@ -53,7 +57,7 @@ pub struct Secret {
 }
 
 /// Secrets of one text that are told; there are more in no text but a list of them.
-const MOST: usize = 200;
+pub(super) const MOST: usize = 200;
 /// Bytes before a keyword that are searched: what names a key, a path before a signature.
 const BEFORE: usize = 256;
 /// Bytes behind a keyword that are searched.
@@ -65,6 +69,28 @@ const SHOWN: usize = 4;
 
 /// The secrets of a text, in its order.
 pub fn find(text: &str) -> Vec<Secret> {
+    search(text).into_iter().map(|(secret, _)| secret).collect()
+}
+
+/// A short text, such as a URL, with its secrets cut down to what is shown of them.
+pub fn redacted(text: &str) -> Cow<'_, str> {
+    let found = search(text);
+    if found.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut copied = 0;
+    for (secret, range) in found {
+        out.push_str(&text[copied..range.start]);
+        out.push_str(&secret.redacted);
+        copied = range.end;
+    }
+    out.push_str(&text[copied..]);
+    Cow::Owned(out)
+}
+
+/// The secrets of a text with their places in it, in its order; no two of them overlap.
+pub(super) fn search(text: &str) -> Vec<(Secret, Range<usize>)> {
     let bytes = text.as_bytes();
     let rules = &*RULES;
     let mut covered = vec![0; rules.all.len()];
@@ -95,7 +121,7 @@ pub fn find(text: &str) -> Vec<Secret> {
     tell(text, &found)
 }
 
-fn tell(text: &str, found: &[(usize, usize, &Rule)]) -> Vec<Secret> {
+fn tell(text: &str, found: &[(usize, usize, &Rule)]) -> Vec<(Secret, Range<usize>)> {
     let bytes = text.as_bytes();
     let mut secrets = Vec::new();
     let (mut told_until, mut line, mut counted) = (0, 1, 0);
@@ -110,19 +136,16 @@ fn tell(text: &str, found: &[(usize, usize, &Rule)]) -> Vec<Secret> {
         let shown = String::from_utf8_lossy(&value[..value.len().min(SHOWN)]);
         let shown: String = shown.chars().filter(char::is_ascii_graphic).collect();
         let hash = Sha256::digest(value);
-        secrets.push(Secret {
+        let secret = Secret {
             kind: rule.id.clone(),
             name: rule.name.clone(),
             severity: rule.severity,
             redacted: format!("{shown}…"),
-            sha256: hash
-                .iter()
-                .take(8)
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
+            sha256: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
             offset: *from,
             line,
-        });
+        };
+        secrets.push((secret, *from..*to));
     }
     secrets
 }

@@ -213,11 +213,13 @@ impl Connection {
         have: usize,
         limits: &Limits<'a>,
     ) -> Result<(), Break> {
-        self.clock.wait(Instant::now());
         if seat.is_none() && have > SMALL {
+            // It is not the server that keeps us waiting.
+            self.clock.wait_until_end();
             let taken = self.clock.within(limits.large.acquire()).await?;
             *seat = taken.ok();
         }
+        self.clock.wait(Instant::now());
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 
 mod access;
 mod answers;
+mod evidence;
 mod fairness;
 mod history;
 mod late;

@@ -43,6 +43,7 @@ pub(super) fn request(url: &str) -> Request {
         response_time_ms: 1.5,
         user_agent: "Kumo".to_owned(),
         javascript: Some(json!({ "api_endpoints": ["/api"] })),
+        signs: None,
         endpoints: 1,
     }
 }

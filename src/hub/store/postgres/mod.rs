@@ -43,6 +43,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (11, "runs", include_str!("migrations/0011_runs.sql")),
     (12, "hosts", include_str!("migrations/0012_hosts.sql")),
     (13, "web", include_str!("migrations/0013_web.sql")),
+    (14, "signs", include_str!("migrations/0014_signs.sql")),
 ];
 
 /// Connections of one hub. A server has 100 by default, and each is a process.

@@ -99,7 +99,7 @@ pub(in super::super) fn listed(query: &FindingQuery) -> Listing<'_> {
     }
 }
 
-fn finding(row: &DbRow) -> Result<Finding> {
+pub(super) fn finding(row: &DbRow) -> Result<Finding> {
     Ok(Finding {
         id: get(row, "id")?,
         eggrecord_id: get(row, "record_id")?,

@@ -47,7 +47,9 @@ pub(super) async fn submit(c: &mut Conn, d: &Delivered<Spider>) -> Result<Spider
         "requests": requests, "secrets": spider.secrets, "run": spider.facts.run,
         "pages": pages.count(), "complete": spider.facts.complete,
     });
-    finish(c, d, WorkKind::KumoSpider, "spider_completed", data).await?;
+    if !spider.partial {
+        finish(c, d, WorkKind::KumoSpider, "spider_completed", data).await?;
+    }
     Ok(Spidered::Stored {
         requests,
         secrets: spider.secrets,
@@ -69,14 +71,15 @@ async fn insert(
             json(&r.request_headers)?,
             json(&r.response_headers)?,
             json(&r.javascript)?,
+            r.signs.as_ref().map(to_json).transpose()?,
         ));
     }
     let mut insert = QueryBuilder::<Db>::new(
         "INSERT INTO request_metadata (id, record_id, run, request_key, target_url,
              request_method, request_headers, response_status, response_headers,
-             response_time_ms, user_agent, javascript, endpoints, created_at) ",
+             response_time_ms, user_agent, javascript, signs, endpoints, created_at) ",
     );
-    insert.push_values(texts, |mut row, (r, sent, answered, javascript)| {
+    insert.push_values(texts, |mut row, (r, sent, answered, javascript, signs)| {
         row.push_bind(Uuid::now_v7())
             .push_bind(d.record_id)
             .push_bind(&spider.facts.run)
@@ -89,6 +92,7 @@ async fn insert(
             .push_bind(r.response_time_ms)
             .push_bind(&r.user_agent)
             .push_bind(javascript)
+            .push_bind(signs)
             .push_bind(i64::try_from(r.endpoints).unwrap_or(i64::MAX))
             .push_bind(micros(d.now));
     });

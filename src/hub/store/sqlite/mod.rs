@@ -54,6 +54,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (12, "runs", include_str!("migrations/0012_runs.sql")),
     (13, "hosts", include_str!("migrations/0013_hosts.sql")),
     (14, "web", include_str!("migrations/0014_web.sql")),
+    (15, "signs", include_str!("migrations/0015_signs.sql")),
 ];
 
 /// The write-ahead log keeps no more than this when it is empty.

@@ -7,6 +7,7 @@
 
 mod context;
 mod endpoints;
+mod evidence;
 mod forms;
 mod learned;
 mod pages;
@@ -26,7 +27,7 @@ use super::listing::{self, Listing, Of};
 use super::results::change;
 use super::rows::{get, micros};
 use super::{changes, dialect};
-use crate::api::{WebContext, WebEndpoint, WebForm, WebPage, WorkKind};
+use crate::api::{AssessmentContext, WebContext, WebEndpoint, WebForm, WebPage, WorkKind};
 use crate::hub::store::{Delivered, Page, Result, Spider, WebQuery, WebStore};
 
 pub(super) use learned::{forget as forget_learned, learn};
@@ -46,6 +47,10 @@ const ROWS_MAX: usize = if cfg!(test) { 400 } else { 100_000 };
 impl WebStore for SqlStore {
     async fn web_context(&self, record: Uuid, enumerator: bool) -> Result<Option<WebContext>> {
         context::of(&self.read, record, enumerator).await
+    }
+
+    async fn assessment_context(&self, record: Uuid) -> Result<Option<AssessmentContext>> {
+        evidence::of(&self.read, record).await
     }
 
     async fn web_pages(&self, query: WebQuery) -> Result<Page<WebPage>> {

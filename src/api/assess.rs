@@ -1,0 +1,186 @@
+//! What an assessment reads: everything that the hub knows of a record, within bounds.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Finding, ScanPort, SpiderEndpoint, SpiderForm, SpiderPage, Technology};
+
+/// Answer to `GET /daemon/ryu/context/{record_id}/`: what is known of a record. Lists are in a fixed
+/// order, so that the same state of the database gives the same bytes. All of it is less than 8 MiB of
+/// JSON: a list ends before its number where its texts are long (answers 3 MiB, ports and pages 1 MiB each,
+/// the others 512 KiB).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct AssessmentContext {
+    /// The record is known.
+    pub success: bool,
+    /// The record.
+    pub eggrecord_id: Uuid,
+    /// Its name, address or network.
+    pub target: String,
+    /// Its group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Its address, when it is one or came with one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ip_address: Option<IpAddr>,
+    /// Its network, when it is one or came with one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cidr: Option<String>,
+    /// When the newest of the evidence was seen: the time of the assessment, which must not depend on a
+    /// clock. Without any evidence, when the record was added.
+    pub as_of: DateTime<Utc>,
+    /// The last scan of each type that came to its end, the newest first; 16 at most.
+    pub scans: Vec<AssessedScan>,
+    /// What is open by all of these, by transport and number; 2,000 at most.
+    pub ports: Vec<AssessedPort>,
+    /// What it runs, as spiders found; 500 at most.
+    pub technologies: Vec<Technology>,
+    /// What enumerations say of the content management system, the surest first.
+    pub cms: Vec<AssessedCms>,
+    /// The answers of the newest run of a spider, in the order in which it got them; 1,000 at most.
+    pub exchanges: Vec<WebExchange>,
+    /// Pages that are there, the nearest to the start first; 2,000 at most.
+    pub pages: Vec<SpiderPage>,
+    /// Forms of these, each once; 500 at most.
+    pub forms: Vec<SpiderForm>,
+    /// Endpoints; 1,000 at most.
+    pub endpoints: Vec<SpiderEndpoint>,
+    /// Paths that enumerations found and that are there, of highest priority first; 2,000 at most.
+    pub paths: Vec<AssessedPath>,
+    /// Open findings of other agents, the worst first; 500 at most.
+    pub findings: Vec<Finding>,
+    /// What there was no room for, by the name of its list. An assessment says so.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_out: BTreeMap<String, u64>,
+}
+
+/// A scan that an assessment rests on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AssessedScan {
+    /// Identity of the scan.
+    pub id: Uuid,
+    /// Kind of scan (`kaze_port_scan`).
+    pub scan_type: String,
+    /// End.
+    pub finished_at: DateTime<Utc>,
+    /// Number of ports scanned; 0: the agent did not say.
+    pub ports_scanned: u32,
+    /// The address that was scanned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip_address: Option<IpAddr>,
+    /// The name that the DNS has for the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+}
+
+/// An open port, as the newest scan says that recognised its service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AssessedPort {
+    /// Kind of scan that said so.
+    pub scan_type: String,
+    /// When it was last seen open, by any scan.
+    pub seen_at: DateTime<Utc>,
+    /// What is known of it.
+    pub port: ScanPort,
+}
+
+/// What enumerations say of the content management system.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct AssessedCms {
+    /// Its name.
+    pub name: String,
+    /// Its version, when known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// How sure that is, 0 to 1.
+    pub confidence: f64,
+}
+
+/// One answer of a web server.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct WebExchange {
+    /// URL that was asked for.
+    pub url: String,
+    /// Method.
+    pub method: String,
+    /// Status; 0: no answer.
+    pub status: u16,
+    /// The headers by name in lower case; values are cut at 2,000 bytes, those of cookies are not kept.
+    pub headers: BTreeMap<String, String>,
+    /// What the spider saw in headers and body.
+    pub seen: WebSigns,
+    /// When the result came.
+    pub at: DateTime<Utc>,
+}
+
+/// What a spider sees in one answer besides its headers (`request_metadata[].signs`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct WebSigns {
+    /// Cookies that it sets, without their values; 50 at most.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cookies: Vec<CookieSigns>,
+    /// Whether a policy for its content stands in the page itself (`<meta http-equiv>`).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub meta_csp: bool,
+    /// What a page by `https` loads by `http`; 50 at most.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mixed_content: Vec<String>,
+    /// Whose directory listing it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub directory_listing: Option<String>,
+    /// Whose error page with inner details it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_page: Option<String>,
+    /// Whose page of a fresh installation it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_page: Option<String>,
+}
+
+/// A cookie that is set.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct CookieSigns {
+    /// Its name.
+    pub name: String,
+    /// Only sent by `https`.
+    pub secure: bool,
+    /// Not seen by scripts.
+    pub http_only: bool,
+    /// `Strict`, `Lax` or `None`, if it says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub same_site: Option<String>,
+    /// The domain, if it is told to more than the host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// The path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Whether it outlives the session.
+    pub persistent: bool,
+}
+
+/// A path that an enumeration found.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct AssessedPath {
+    /// It begins with `/`, or with the origin where that is not the usual one.
+    pub path: String,
+    /// Status of the answer, when known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// Bytes of the content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<i64>,
+    /// Type of the content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+}

@@ -1,0 +1,378 @@
+//! `reconctl vulndb`: the database of known vulnerabilities, from feeds that were fetched elsewhere.
+
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use super::table::{bytes, display, table};
+use super::{Failure, Global, Outcome, output};
+use crate::api::ExitCode;
+use crate::engines::assess::vulndb::{
+    self, Certainty, CveId, Details, Imported, Info, Known, Product, Tracker, Vulndb,
+};
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Read feeds of vulnerabilities into the database.
+    Import(ImportArgs),
+    /// Show what the database holds.
+    Info(InfoArgs),
+    /// Show what is known of a CVE, or which CVEs a product has.
+    Lookup(LookupArgs),
+}
+
+/// Where the database is.
+#[derive(Debug, clap::Args)]
+struct Place {
+    /// The database.
+    #[arg(long, value_name = "FILE", default_value = vulndb::DEFAULT_PATH)]
+    database: PathBuf,
+}
+
+/// Read feeds of vulnerabilities into the database.
+///
+/// What a feed is shows in it: NVD's JSON 2.0 (feeds and pages of its interface), records of the CVE list
+/// (format 5), CISA's catalogue of known exploited vulnerabilities (JSON), EPSS scores (CSV), Debian's
+/// security tracker (JSON) and advisories of distributions in OSV's format; plain or packed by gzip, xz,
+/// zstd or zip. Of a directory or an archive all of them are read. Nothing is fetched.
+///
+/// What is in the database stays until a feed has something newer. If a feed is broken or cut off, nothing
+/// is changed at all.
+#[derive(Debug, clap::Args)]
+pub struct ImportArgs {
+    /// Feeds, archives or directories; - is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Show what the database holds.
+#[derive(Debug, clap::Args)]
+pub struct InfoArgs {
+    /// Read all of it and compare its checksums.
+    #[arg(long)]
+    check: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Show what is known of a CVE, or which CVEs a product has.
+///
+/// A product is a CPE name with a version, or a name and a version; --banner is what it said of itself,
+/// by which packages of distributions are told.
+#[derive(Debug, clap::Args)]
+pub struct LookupArgs {
+    /// A CVE number, a CPE name or the name of a product.
+    #[arg(value_name = "CVE|CPE|NAME")]
+    what: String,
+    /// The product's version.
+    #[arg(value_name = "VERSION")]
+    of_version: Option<String>,
+    /// What the product said of itself.
+    #[arg(long, value_name = "TEXT")]
+    banner: Option<String>,
+    /// Also what its distribution has fixed.
+    #[arg(long)]
+    fixed: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+pub async fn run(global: &Global, command: Command) -> Outcome {
+    match command {
+        Command::Import(args) => import(global, &args),
+        Command::Info(args) => info(global, &args),
+        Command::Lookup(args) => lookup(global, &args),
+    }
+}
+
+impl Place {
+    fn path(&self, global: &Global) -> PathBuf {
+        match self.database.strip_prefix("/") {
+            // Only the default is below the other root; what the user names is where it says.
+            Ok(below) if self.database == Path::new(vulndb::DEFAULT_PATH) => {
+                global.root.join(below)
+            }
+            _ => self.database.clone(),
+        }
+    }
+
+    fn open(&self, global: &Global) -> Result<Vulndb, Failure> {
+        let path = self.path(global);
+        let hint = || {
+            format!(
+                "no database (reconctl vulndb import makes {})",
+                path.display()
+            )
+        };
+        match path.try_exists() {
+            Ok(false) => Err(anyhow::anyhow!(hint()).into()),
+            _ => Ok(Vulndb::open(&path)?),
+        }
+    }
+}
+
+/// A bar on a terminal, nothing elsewhere.
+struct Bar(ProgressBar);
+
+impl Tracker for Bar {
+    fn read(&self, bytes: u64) {
+        self.0.inc(bytes);
+    }
+
+    fn file(&self, name: &str) {
+        let name = name.rsplit('/').next().unwrap_or(name);
+        self.0.set_message(display(name));
+    }
+}
+
+fn progress(files: &[PathBuf]) -> Bar {
+    if !io::stderr().is_terminal() {
+        return Bar(ProgressBar::hidden());
+    }
+    let sizes = files.iter().map(|path| size(path));
+    let total: Option<u64> = sizes.sum();
+    let (bar, template) = match total {
+        Some(total) => (
+            ProgressBar::new(total),
+            "{bar:30} {percent:>3}% {msg} ETA {eta}",
+        ),
+        None => (
+            ProgressBar::new_spinner(),
+            "{spinner} {bytes} {msg} {elapsed}",
+        ),
+    };
+    bar.enable_steady_tick(Duration::from_millis(200));
+    Bar(match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    })
+}
+
+/// Bytes of a file; `None`: nobody knows before all is read.
+fn size(path: &Path) -> Option<u64> {
+    let of = path.metadata().ok()?;
+    of.is_file().then_some(of.len())
+}
+
+fn import(global: &Global, args: &ImportArgs) -> Outcome {
+    let path = args.place.path(global);
+    let bar = progress(&args.files);
+    let imported = vulndb::import(&path, &args.files, &bar);
+    bar.0.finish_and_clear();
+    let imported = imported.context("nothing was imported")?;
+    if global.json || global.jsonl {
+        output::json(&json!({
+            "success": true, "changed": imported.changed, "entries": imported.entries,
+            "info": imported.info,
+        }))?;
+    } else {
+        output::text(&said(&imported))?;
+    }
+    Ok(ExitCode::Ok)
+}
+
+fn said(imported: &Imported) -> String {
+    let entries = HumanCount(imported.entries);
+    let cves = HumanCount(imported.info.cves);
+    match imported.changed {
+        true => format!(
+            "read {entries} entries; the database has {cves} CVEs in {}\n",
+            bytes(imported.info.size)
+        ),
+        false => format!("read {entries} entries, nothing new; the database has {cves} CVEs\n"),
+    }
+}
+
+fn info(global: &Global, args: &InfoArgs) -> Outcome {
+    let db = args.place.open(global)?;
+    if args.check {
+        db.verify()?;
+    }
+    let info = db.info();
+    if global.json || global.jsonl {
+        let mut value = serde_json::to_value(info)?;
+        value["size"] = info.size.into();
+        output::json(&value)?;
+    } else {
+        output::text(&described(global, info))?;
+    }
+    Ok(ExitCode::Ok)
+}
+
+fn described(global: &Global, info: &Info) -> String {
+    let rows = info.parts.iter().map(|(name, part)| {
+        let date = part.date.as_deref().unwrap_or("-");
+        vec![
+            display(name),
+            HumanCount(part.cves).to_string(),
+            display(date),
+        ]
+    });
+    format!(
+        "{} CVEs ({} withdrawn), {} products, {} ranges, {}\n\n{}",
+        HumanCount(info.cves),
+        HumanCount(info.rejected),
+        HumanCount(info.products),
+        HumanCount(info.criteria),
+        bytes(info.size),
+        table(global, &["SOURCE", "CVES", "NEWEST"], rows.collect())
+    )
+}
+
+fn lookup(global: &Global, args: &LookupArgs) -> Outcome {
+    let db = args.place.open(global)?;
+    if CveId::parse(&args.what).is_some() {
+        let Some(cve) = db.by_id(&args.what)? else {
+            return Err(anyhow::anyhow!("the database has no {}", display(&args.what)).into());
+        };
+        if global.json || global.jsonl {
+            output::json(&cve)?;
+        } else {
+            output::text(&details(&cve))?;
+        }
+        return Ok(ExitCode::Ok);
+    }
+    let is_cpe = args.what.starts_with("cpe:");
+    let cpes: Vec<String> = is_cpe.then(|| args.what.clone()).into_iter().collect();
+    let mut known = db.of(&Product {
+        cpes: &cpes,
+        name: if is_cpe { "" } else { &args.what },
+        version: args.of_version.as_deref().unwrap_or_default(),
+        banner: args.banner.as_deref().unwrap_or_default(),
+    })?;
+    if !args.fixed {
+        known.retain(|known| !matches!(known.certainty, Certainty::Fixed { .. }));
+    }
+    if global.jsonl {
+        for known in &known {
+            output::text(&format!("{}\n", serde_json::to_string(known)?))?;
+        }
+    } else if global.json {
+        output::json(&json!({ "vulnerabilities": known }))?;
+    } else {
+        output::text(&listed(global, &known))?;
+    }
+    Ok(ExitCode::Ok)
+}
+
+fn details(cve: &Details) -> String {
+    let mut text = format!("{}  {}\n", cve.id, display(&cve.title));
+    if cve.rejected {
+        text.push_str("withdrawn\n");
+    }
+    text.push_str(&format!("\n{}\n\n", display(&cve.description)));
+    for cvss in &cve.cvss {
+        let (version, score) = (cvss.version, cvss.score);
+        text.push_str(&format!(
+            "CVSS {version}  {score:.1}  {}\n",
+            display(&cvss.vector)
+        ));
+    }
+    if let Some(epss) = &cve.epss {
+        let (score, percentile) = (epss.score * 100.0, epss.percentile * 100.0);
+        text.push_str(&format!(
+            "EPSS      {score:.2} %, more than {percentile:.1} % of all\n"
+        ));
+    }
+    if let Some(kev) = &cve.kev {
+        let ransomware = if kev.ransomware {
+            ", by ransomware, too"
+        } else {
+            ""
+        };
+        text.push_str(&format!(
+            "exploited  in CISA's catalogue since {}{ransomware}\n",
+            display(&kev.added)
+        ));
+    }
+    for cwe in &cve.cwe {
+        text.push_str(&format!("CWE-{cwe}\n"));
+    }
+    for address in &cve.references {
+        text.push_str(&format!("{}\n", display(address)));
+    }
+    text
+}
+
+fn listed(global: &Global, known: &[Known]) -> String {
+    if known.is_empty() {
+        return "no known vulnerabilities of that version\n".to_owned();
+    }
+    let rows = known.iter().map(|known| {
+        let cve = &known.cve;
+        let score = cve.cvss.first();
+        vec![
+            cve.id.clone(),
+            score.map_or_else(|| "-".to_owned(), |cvss| format!("{:.1}", cvss.score)),
+            if cve.kev.is_some() { "yes" } else { "-" }.to_owned(),
+            certainty(&known.certainty),
+            format!("{:.0} %", known.confidence * 100.0),
+            display(&known.why),
+        ]
+    });
+    let head = ["CVE", "CVSS", "EXPLOITED", "STATE", "SURE", "WHY"];
+    table(global, &head, rows.collect())
+}
+
+fn certainty(certainty: &Certainty) -> String {
+    match certainty {
+        Certainty::Affected => "affected".to_owned(),
+        Certainty::Likely { .. } => "likely".to_owned(),
+        Certainty::PossiblyFixed { distribution } => {
+            format!("possibly fixed by {}", distribution.name())
+        }
+        Certainty::Fixed { distribution, .. } => format!("fixed by {}", distribution.name()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    /// Only the default is below another root, and what is shown is what was found.
+    #[test]
+    fn from_feeds_to_a_table() {
+        let root = tempfile::tempdir().unwrap();
+        let below = root.path().to_str().unwrap();
+        let cli = Cli::try_parse_from(["reconctl", "--root", below, "vulndb", "info"]).unwrap();
+        let crate::cli::Command::Vulndb(Command::Info(args)) = &cli.command else {
+            panic!("{cli:?}");
+        };
+        let missing = args.place.open(&cli.global).unwrap_err().error.to_string();
+        assert!(missing.contains("reconctl vulndb import"), "{missing}");
+        let path = args.place.path(&cli.global);
+        assert_eq!(path, root.path().join("var/lib/recon/vulndb/vulndb"));
+        let data = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("src/engines/assess/vulndb/testdata/nvd.json");
+        let imported = vulndb::import(&path, std::slice::from_ref(&data), &()).unwrap();
+        assert!(said(&imported).starts_with("read 85 entries; the database has 85 CVEs in "));
+        let again = vulndb::import(&path, &[data], &()).unwrap();
+        assert_eq!(
+            said(&again),
+            "read 85 entries, nothing new; the database has 85 CVEs\n"
+        );
+        let db = args.place.open(&cli.global).unwrap();
+        assert!(described(&cli.global, db.info()).starts_with("85 CVEs (0 withdrawn), "));
+        let product = Product {
+            name: "nginx",
+            version: "1.18.0",
+            banner: "nginx/1.18.0 (Ubuntu)",
+            ..Product::default()
+        };
+        let table = listed(&cli.global, &db.of(&product).unwrap());
+        assert!(table.contains("CVE-2021-23017"), "{table}");
+        assert!(table.contains("possibly fixed by Ubuntu"), "{table}");
+        assert!(table.contains("0.6.18 <= 1.18.0 < 1.20.1"), "{table}");
+        let cve = details(&db.by_id("CVE-2014-0160").unwrap().unwrap());
+        assert!(cve.contains("CVSS 3.1  7.5"), "{cve}");
+    }
+}

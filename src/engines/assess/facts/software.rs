@@ -1,0 +1,170 @@
+//! Software, from whatever shows it: each name and version is one fact, however often it was seen.
+
+use std::collections::BTreeMap;
+
+use crate::api::AssessmentContext;
+
+use super::{Facts, Kind, Subject, ports};
+
+/// How sure a technology is that a spider recognised.
+const BY_SPIDER: f64 = 0.9;
+
+/// Names that probes give to what spiders, or other probes, call otherwise. In lower case.
+const ALIASES: [(&str, &str); 20] = [
+    ("apache httpd", "Apache HTTP Server"),
+    ("apache", "Apache HTTP Server"),
+    ("microsoft iis httpd", "Microsoft IIS"),
+    ("iis", "Microsoft IIS"),
+    ("caddy httpd", "Caddy"),
+    ("squid http proxy", "Squid"),
+    ("varnish http accelerator", "Varnish"),
+    ("werkzeug httpd", "Werkzeug"),
+    ("microsoft kestrel httpd", "Kestrel"),
+    ("apache tomcat/coyote jsp engine", "Apache Tomcat"),
+    ("elasticsearch rest api", "Elasticsearch"),
+    ("opensearch rest api", "OpenSearch"),
+    ("couchdb httpd", "Apache CouchDB"),
+    ("influxdb http admin", "InfluxDB"),
+    ("redis key-value store", "Redis"),
+    ("valkey key-value store", "Valkey"),
+    ("postgresql db", "PostgreSQL"),
+    ("tornado httpd", "Tornado"),
+    ("splunkd httpd", "Splunk"),
+    ("miniserv (webmin httpd)", "Webmin"),
+];
+
+/// Words of a version or banner that a distribution put there.
+const DISTRIBUTIONS: [&str; 10] = [
+    "debian", "ubuntu", "+deb", ".el7", ".el8", ".el9", "red hat", "raspbian", "(centos)", "fedora",
+];
+
+/// One name as it is called here.
+fn name(name: &str) -> &str {
+    let lower = name.to_ascii_lowercase();
+    let alias = ALIASES.iter().find(|(other, _)| *other == lower);
+    alias.map_or(name, |(_, known)| known)
+}
+
+#[derive(Default)]
+struct Software {
+    name: String,
+    version: String,
+    category: String,
+    cpe: Vec<String>,
+    places: Vec<String>,
+    sources: Vec<String>,
+    confidence: f64,
+    backports: bool,
+}
+
+/// By name in lower case and version.
+type All = BTreeMap<(String, String), Software>;
+
+fn note(all: &mut All, seen: Software) {
+    let key = (seen.name.to_ascii_lowercase(), seen.version.clone());
+    let known = all.entry(key).or_insert_with(|| Software {
+        name: seen.name.clone(),
+        version: seen.version.clone(),
+        ..Software::default()
+    });
+    if known.category.is_empty() {
+        known.category = seen.category;
+    }
+    known.confidence = known.confidence.max(seen.confidence);
+    known.backports |= seen.backports;
+    let both = [
+        (&mut known.cpe, seen.cpe),
+        (&mut known.places, seen.places),
+        (&mut known.sources, seen.sources),
+    ];
+    for (have, more) in both {
+        for one in more {
+            if !have.contains(&one) {
+                have.push(one);
+            }
+        }
+    }
+}
+
+/// Adds the software of ports, spiders and enumerations.
+pub fn add(context: &AssessmentContext, facts: &mut Facts) {
+    let mut all = All::new();
+    for seen in &context.ports {
+        let port = &seen.port;
+        if port.product.is_empty() {
+            continue;
+        }
+        let said = format!("{} {}", port.version, port.banner).to_ascii_lowercase();
+        // "9.2p1 Debian-2+deb12u3": what comes after the first word is the distribution's.
+        let version = port.version.split_whitespace().next().unwrap_or_default();
+        note(
+            &mut all,
+            Software {
+                name: name(&port.product).to_owned(),
+                version: version.to_owned(),
+                cpe: port.cpe.clone(),
+                places: vec![ports::place(port)],
+                sources: vec![format!("scan:{}/{}", seen.scan_type, ports::place(port))],
+                confidence: match port.confidence > 0.0 && port.confidence <= 1.0 {
+                    true => port.confidence,
+                    false => 0.8,
+                },
+                backports: DISTRIBUTIONS.iter().any(|word| said.contains(word)),
+                ..Software::default()
+            },
+        );
+    }
+    for technology in &context.technologies {
+        let seen = Software {
+            name: name(&technology.name).to_owned(),
+            version: technology.version.clone(),
+            category: technology.category.clone(),
+            places: vec!["web".to_owned()],
+            sources: vec![format!("web:{}", technology.name)],
+            confidence: BY_SPIDER,
+            ..Software::default()
+        };
+        note(&mut all, seen);
+    }
+    for cms in &context.cms {
+        let seen = Software {
+            name: name(&cms.name).to_owned(),
+            version: cms.version.clone().unwrap_or_default(),
+            category: "CMS".to_owned(),
+            places: vec!["cms".to_owned()],
+            sources: vec![format!("cms:{}", cms.name)],
+            confidence: cms.confidence.clamp(0.1, 1.0),
+            ..Software::default()
+        };
+        note(&mut all, seen);
+    }
+    for software in without_doubles(all) {
+        facts.add(fact(software));
+    }
+}
+
+/// What has a version somewhere needs no fact without one.
+fn without_doubles(mut all: All) -> Vec<Software> {
+    let bare: Vec<_> = all.keys().filter(|(_, v)| v.is_empty()).cloned().collect();
+    for key in bare {
+        let mut versions = all.keys();
+        if versions.any(|(name, version)| *name == key.0 && !version.is_empty()) {
+            all.remove(&key);
+        }
+    }
+    all.into_values().collect()
+}
+
+fn fact(software: Software) -> Subject {
+    let mut fact = Subject::new(Kind::Technology, String::new(), &software.name);
+    fact.anchor = format!("technology:{}", software.name.to_ascii_lowercase());
+    fact.sources = software.sources;
+    fact.confidence = software.confidence;
+    fact.set("name", software.name);
+    fact.set("version", software.version);
+    fact.set("category", software.category);
+    fact.set("cpe", software.cpe);
+    fact.set("places", software.places);
+    fact.set("backports", software.backports);
+    fact
+}

@@ -1,0 +1,10 @@
+//! The assessment engine: what is wrong with a record, how bad it is and why.
+//!
+//! `facts` makes typed facts of what the hub knows ([`crate::api::AssessmentContext`]); `rules` says which
+//! of them are findings; `vulndb` is the offline database of known vulnerabilities, and which of them hold for a
+//! product. Nothing here sends anything, reads a clock or knows the hub: the same context gives the same
+//! bytes.
+
+pub mod facts;
+pub mod rules;
+pub mod vulndb;

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Finding, ScanPort, SpiderEndpoint, SpiderForm, SpiderPage, Technology};
+use super::{Finding, RiskLevel, ScanPort, SpiderEndpoint, SpiderForm, SpiderPage, Technology};
 
 /// Answer to `GET /daemon/ryu/context/{record_id}/`: what is known of a record. Lists are in a fixed
 /// order, so that the same state of the database gives the same bytes. All of it is less than 8 MiB of
@@ -183,4 +183,173 @@ pub struct AssessedPath {
     /// Type of the content.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
+}
+
+/// One entry of an assessment's `vulnerabilities`: a finding. Other agents send entries of their own
+/// making; one without a `key` is kept with its assessment and is no finding of the hub's.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Vulnerability {
+    /// What makes it the same finding again, assessment after assessment: what, then where
+    /// (`redis-no-auth tcp/6379`, `CVE-2021-41773 tcp/80`); 1,024 bytes at most.
+    pub key: String,
+    /// What it is: the id of the rule, or `known_vulnerability`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What kind of weakness it is (`missing-authentication`).
+    pub category: String,
+    /// In words.
+    pub title: String,
+    /// How bad it is here.
+    pub severity: RiskLevel,
+    /// What to see to first: 0 to 100, and how that was reckoned.
+    pub priority: Priority,
+    /// How sure it is, 0 to 1.
+    pub confidence: f64,
+    /// Where it is (`tcp/6379`, `https://host/path`).
+    pub location: String,
+    /// Why it is as bad as that.
+    pub reason: String,
+    /// The vulnerability, when it is a known one (`CVE-2021-41773`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cve: Option<String>,
+    /// CWE numbers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cwe: Vec<u32>,
+    /// MITRE ATT&CK techniques.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attack: Vec<String>,
+    /// The CVSS base score that the severity rests on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cvss: Option<CvssBase>,
+    /// It is exploited in the wild (CISA's Known Exploited Vulnerabilities).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub kev: bool,
+    /// How likely it is to be exploited within 30 days, 0 to 1 (FIRST's EPSS).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epss: Option<f64>,
+    /// What the distribution of the package says of it; it may be mended although the version is old.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distribution: Option<String>,
+    /// What was seen: fields by name, as strangers may have written them, and where each was seen.
+    pub evidence: Vec<SeenEvidence>,
+    /// What to do.
+    pub remediation: String,
+    /// How much work that is: `low`, `medium` or `high`.
+    pub effort: String,
+    /// Where to read on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<String>,
+}
+
+/// What shows a finding.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct SeenEvidence {
+    /// Where it was seen (`scan:kaze_port_scan/tcp/6379`, `http:GET https://host/`).
+    pub sources: Vec<String>,
+    /// What was seen.
+    pub fields: BTreeMap<String, serde_json::Value>,
+}
+
+/// What to see to first.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Priority {
+    /// 0 to 100, to one decimal.
+    pub score: f64,
+    /// The factors that make it, in order; their product with 10, at most 100, is the score.
+    pub factors: Vec<PriorityFactor>,
+}
+
+/// A factor of a [`Priority`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct PriorityFactor {
+    /// `base`, `exploited`, `likelihood`, `exposure`, `confidence`.
+    pub name: String,
+    /// What it multiplies by.
+    pub value: f64,
+    /// Why.
+    pub why: String,
+}
+
+/// A CVSS base score.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct CvssBase {
+    /// `2.0`, `3.0`, `3.1` or `4.0`.
+    pub version: String,
+    /// Its vector.
+    pub vector: String,
+    /// 0 to 10.
+    pub score: f64,
+}
+
+/// One entry of an assessment's `attack_vectors`: a way in that findings make together.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct AttackVector {
+    /// Its name, which does not change (`exposed-panel-outdated`).
+    pub id: String,
+    /// In words.
+    pub title: String,
+    /// How bad it is.
+    pub severity: RiskLevel,
+    /// Step by step, each with what it rests on.
+    pub steps: Vec<AttackStep>,
+}
+
+/// A step of an [`AttackVector`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct AttackStep {
+    /// MITRE ATT&CK technique (`T1190`).
+    pub technique: String,
+    /// Its name (`Exploit Public-Facing Application`).
+    pub name: String,
+    /// What somebody would do.
+    pub does: String,
+    /// Keys of the findings that it rests on.
+    pub findings: Vec<String>,
+}
+
+/// One entry of an assessment's `remediation_priorities`: what to do, most useful first.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct RemediationStep {
+    /// Its place, from 1.
+    pub rank: u32,
+    /// What to do.
+    pub action: String,
+    /// Why: what it ends.
+    pub reason: String,
+    /// How much work it is: `low`, `medium` or `high`.
+    pub effort: String,
+    /// The highest priority among its findings, 0 to 100.
+    pub priority: f64,
+    /// Keys of the findings that it ends.
+    pub findings: Vec<String>,
+}
+
+/// Body of `POST /daemon/ryu/assessment/`, as ours sends it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct AssessmentSubmission {
+    /// The record.
+    pub eggrecord_id: Uuid,
+    /// Its name.
+    pub target: String,
+    /// The risk of the record: that of its worst finding.
+    pub risk_level: RiskLevel,
+    /// In a sentence or two.
+    pub threat_summary: String,
+    /// All findings, first what to see to first; 2,000 at most.
+    pub vulnerabilities: Vec<Vulnerability>,
+    /// The ways in that they make together, the worst first; 50 at most.
+    pub attack_vectors: Vec<AttackVector>,
+    /// What to do, most useful first; 200 at most.
+    pub remediation_priorities: Vec<RemediationStep>,
+    /// At length.
+    pub narrative: String,
 }

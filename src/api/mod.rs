@@ -25,8 +25,9 @@ mod webhook;
 pub use access::{AuditEntry, AuditList, CreateToken, CreatedToken, Role, Token, TokenList};
 pub use answer::{ErrorBody, FieldError};
 pub use assess::{
-    AssessedCms, AssessedPath, AssessedPort, AssessedScan, AssessmentContext, CookieSigns,
-    WebExchange, WebSigns,
+    AssessedCms, AssessedPath, AssessedPort, AssessedScan, AssessmentContext, AssessmentSubmission,
+    AttackStep, AttackVector, CookieSigns, CvssBase, Priority, PriorityFactor, RemediationStep,
+    SeenEvidence, Vulnerability, WebExchange, WebSigns,
 };
 pub use change::{CHANGE_TYPES, Change, ChangeList};
 pub use control::{ControlAnswer, LogAnswer, LogLine};

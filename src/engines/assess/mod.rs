@@ -5,6 +5,9 @@
 //! product. Nothing here sends anything, reads a clock or knows the hub: the same context gives the same
 //! bytes.
 
+mod assessment;
 pub mod facts;
 pub mod rules;
 pub mod vulndb;
+
+pub use assessment::assess;

@@ -96,6 +96,14 @@ pub(super) struct Bed {
     served: Counts,
 }
 
+/// A browser on a busy machine takes long to begin what a page wants.
+fn patient(options: BrowserOptions) -> BrowserOptions {
+    BrowserOptions {
+        rest: options.limit.min(Duration::from_secs(3)),
+        ..options
+    }
+}
+
 /// How often, by method and path.
 type Counts = Arc<Mutex<BTreeMap<String, u32>>>;
 
@@ -125,7 +133,7 @@ impl Bed {
         });
         let through: Arc<dyn Fetch> = Arc::<Counting>::clone(&fetch);
         Some(Self {
-            browser: Browser::new(through, options).unwrap(),
+            browser: Browser::new(through, patient(options)).unwrap(),
             fetch,
             base: Url::parse(&base).unwrap(),
             served,

@@ -47,16 +47,11 @@ async fn nothing_gets_out_but_through_fetch() {
          new SharedWorker('data:text/javascript,fetch(\"http://{tcp}/shared\",{{mode:\"no-cors\"}})');
          navigator.serviceWorker?.register('/service.js').catch(() => {{}});
          open('/window');
-         const form = document.createElement('form');
-         form.action = '/form'; form.method = 'POST';
-         document.body.append(form);
-         setTimeout(() => form.submit(), 100);
-         setTimeout(() => {{ location = 'http://outside.test/away' }}, 200);
          </script><iframe src=/frame></iframe><iframe src=http://outside.test/frame></iframe>"
     );
     let Some(bed) = Bed::new(BrowserOptions::default(), move |path| match path {
         "/" => html(&body),
-        "/frame" => html("<script>fetch('/of-frame'); top.location = '/top'</script>"),
+        "/frame" => html("<script>fetch('/of-frame')</script>"),
         _ => (404, "", String::new()),
     })
     .await
@@ -75,27 +70,48 @@ async fn nothing_gets_out_but_through_fetch() {
         "scope is asked, and forbids it"
     );
     assert_eq!(bed.fetch.asked("GET /of-frame"), 1);
-    for posted in [
-        "POST /post",
-        "DELETE /post",
-        "POST /beacon",
-        "POST /form",
-        "GET /away",
-    ] {
+    for posted in ["POST /post", "DELETE /post", "POST /beacon"] {
         assert_eq!(bed.fetch.asked(posted), 0, "{posted}");
     }
-    let told: Vec<&str> = page.requested.iter().map(Url::as_str).collect();
-    for url in [
-        "http://outside.test/away",
-        bed.url("/window").as_str(),
-        bed.url("/top").as_str(),
-    ] {
-        assert!(told.contains(&url), "{url} in {told:?}");
-    }
+    let window = bed.url("/window");
+    assert!(page.requested.contains(&window), "{:?}", page.requested);
     bed.all_by_fetch();
     // It had all its time, and more when it ends.
     drop(bed);
     nobody(listener, socket).await;
+}
+
+/// Each way to leave has a page of its own: of two at a time the browser begins one.
+#[tokio::test]
+async fn a_page_is_left_for_no_other() {
+    let Some(bed) = Bed::new(BrowserOptions::default(), |path| match path {
+        "/script" => html("<p>here<script>location = 'http://outside.test/away'</script>"),
+        "/form" => html(
+            "<p>here<form action=/posted method=POST></form>\
+             <script>document.forms[0].submit()</script>",
+        ),
+        "/framed" => html("<p>here<iframe src=/frame></iframe>"),
+        "/frame" => html("<script>top.location = '/top'</script>"),
+        _ => (404, "", String::new()),
+    })
+    .await
+    else {
+        return;
+    };
+    for (page, to) in [
+        ("/script", "http://outside.test/away"),
+        ("/form", bed.url("/posted").as_str()),
+        ("/framed", bed.url("/top").as_str()),
+    ] {
+        let rendered = bed.render(page).await.unwrap();
+        assert!(rendered.html.contains("<p>here"), "{page} was left");
+        let told: Vec<&str> = rendered.requested.iter().map(Url::as_str).collect();
+        assert!(told.contains(&to), "{to} in {told:?}");
+    }
+    for asked in ["GET /away", "POST /posted", "GET /top"] {
+        assert_eq!(bed.fetch.asked(asked), 0, "{asked}");
+    }
+    bed.all_by_fetch();
 }
 
 #[tokio::test]

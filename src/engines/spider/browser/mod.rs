@@ -60,6 +60,8 @@ const GRACE: Duration = Duration::from_secs(25);
 pub struct BrowserOptions {
     /// Time for a page to load and come to rest; then what there is of it is taken.
     pub limit: Duration,
+    /// A page is at rest when it asked for nothing for so long after it was loaded.
+    pub rest: Duration,
     /// Pages at the same time.
     pub tabs: usize,
     /// What scripts see as `navigator.userAgent`; empty: Chromium's own. Requests have that of
@@ -79,6 +81,7 @@ impl Default for BrowserOptions {
     fn default() -> Self {
         Self {
             limit: Duration::from_secs(15),
+            rest: Duration::from_millis(500),
             tabs: 4,
             user_agent: String::new(),
             // Applications that are called heavy take half of it.

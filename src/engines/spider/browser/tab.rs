@@ -18,10 +18,8 @@ use super::paused::{Paused, Wants};
 use super::process::{HEIGHT, WIDTH};
 use crate::engines::spider::crawl::Rendered;
 
-/// A page is at rest when it asked for nothing for so long after it was loaded.
-const REST: Duration = Duration::from_millis(500);
-
-/// And so long when it does not say that it was loaded: a frame that never ends, say, or a script.
+/// A page is at rest when it asked for nothing for so long and does not say that it was loaded: a frame
+/// that never ends, say, or a script.
 const LONG_REST: Duration = Duration::from_secs(3);
 
 /// Time for what takes no time.
@@ -199,7 +197,7 @@ impl<'a> Tab<'a> {
             Some(error) => return Err(Trouble::NoPage(error.to_owned())),
             None => {}
         }
-        self.settle(until).await?;
+        self.settle(until, options.rest).await?;
         let html = self.document(until).await?;
         let screenshot = match options.screenshots {
             true => self.picture().await?,
@@ -214,9 +212,9 @@ impl<'a> Tab<'a> {
     }
 
     /// Waits until nothing happens any more.
-    async fn settle(&mut self, until: Instant) -> Result<(), Trouble> {
+    async fn settle(&mut self, until: Instant, rest: Duration) -> Result<(), Trouble> {
         loop {
-            let rest = if self.loaded { REST } else { LONG_REST };
+            let rest = if self.loaded { rest } else { LONG_REST };
             let wake = match self.answers.is_empty() {
                 true => until.min(self.quiet_since + rest),
                 false => until,

@@ -151,7 +151,9 @@ fn rank(word: &str, before_number: bool) -> (i8, &str) {
 /// A version without its patch level or pre-release, and that: `9.2p1` is `9.2` and `p1`, as CPE names
 /// write it (attributes `version` and `update`). A letter belongs to the version (`1.0.2k`).
 pub fn split_update(version: &str) -> (&str, &str) {
-    let Some(start) = version.find(|c: char| c.is_ascii_alphabetic()) else {
+    // What follows `+` is about the build, and its words are no updates.
+    let letter = version.find(|c: char| c == '+' || c.is_ascii_alphabetic());
+    let Some(start) = letter.filter(|at| !version[*at..].starts_with('+')) else {
         return (version, "");
     };
     let (base, update) = version.split_at(start);

@@ -4,6 +4,7 @@
 //! else (readiness, watchdog, signals, leases, spool, heartbeat, logging, `--once`) is
 //! [`crate::runtime`]. May depend on `runtime`, `engines`, `fleet` and `api`.
 
+mod assess;
 mod by_hand;
 mod engine;
 mod har;

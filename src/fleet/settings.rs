@@ -24,6 +24,15 @@ pub enum Settings {
 }
 
 impl Settings {
+    /// Whether the agent sends anything to targets.
+    pub fn sends(&self) -> bool {
+        match self {
+            Self::Hub(_) => false,
+            Self::Assess(settings) => settings.scans,
+            _ => true,
+        }
+    }
+
     /// Whether its probes may go past the machine's firewall, by packet sockets.
     pub fn packet_ring(&self) -> bool {
         let (asked_for, engine) = match self {
@@ -172,10 +181,13 @@ impl Default for ScanSettings {
     }
 }
 
-/// Settings of ryu: its own complete port scan, and threat assessment, which is not built yet.
+/// Settings of ryu: threat assessment, and its own complete port scan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AssessSettings {
+    /// Scan ports itself. Without it ryu only assesses what others found, and its unit lets it reach
+    /// nothing but the hub.
+    pub scans: bool,
     /// Pause between scan cycles.
     pub scan_interval: Span,
     /// Scans in one cycle, 1 to 1000.
@@ -213,6 +225,10 @@ pub struct AssessSettings {
     pub assessment_interval: Span,
     /// Assessments in one cycle, 1 to 1000.
     pub max_assessments: u32,
+    /// Directories of rule files (`*.toml`); a rule of a later one takes the place of one of the same id.
+    pub rules: Vec<String>,
+    /// The vulnerability database that `reconctl vulndb import` makes. Without it there are rules alone.
+    pub database: String,
     /// A target is scanned again after this long; the hub keeps to it.
     pub rescan_after: Span,
     /// A target is assessed again after this long; the hub keeps to it.
@@ -234,6 +250,7 @@ impl AssessSettings {
     /// With this port scan.
     fn of(scan: ScanSettings) -> Self {
         Self {
+            scans: true,
             scan_interval: scan.scan_interval,
             max_scans: scan.max_scans,
             ports: scan.ports,
@@ -251,6 +268,11 @@ impl AssessSettings {
             lease: scan.lease,
             assessment_interval: Span::secs(60),
             max_assessments: 2,
+            rules: vec![
+                "/usr/share/recon/rules".to_owned(),
+                "/etc/recon/rules.d".to_owned(),
+            ],
+            database: "/var/lib/recon/vulndb/vulndb".to_owned(),
             rescan_after: scan.rescan_after,
             reassess_after: Span::secs(7 * 24 * 3600),
         }

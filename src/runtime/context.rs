@@ -1,5 +1,7 @@
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
+
+use uuid::Uuid;
 
 use super::control::Phase;
 use super::notify::Notifier;
@@ -18,7 +20,11 @@ pub struct Context {
     /// What this agent knows of itself.
     pub vitals: Vitals,
     notifier: Arc<Notifier>,
-    config: RwLock<Arc<Config>>,
+    config: Arc<RwLock<Arc<Config>>>,
+    /// What goes on beside this.
+    beside: OnceLock<Vitals>,
+    /// Beside what this goes on.
+    front: Option<Weak<Self>>,
 }
 
 /// Share of the stop timeout that the task in hand may use; the rest is for sending its result and
@@ -33,7 +39,42 @@ impl Context {
             heart: Heart::new(Arc::clone(&notifier)),
             vitals: Vitals::new(),
             notifier,
-            config: RwLock::new(Arc::new(config)),
+            config: Arc::new(RwLock::new(Arc::new(config))),
+            beside: OnceLock::new(),
+            front: None,
+        }
+    }
+
+    /// A context for work that goes on beside this one's: what the operator wants and the configuration
+    /// are the same, and what it says of itself is told with this one's status and heartbeat. Only the
+    /// first is told of.
+    pub fn beside(self: &Arc<Self>) -> Self {
+        let vitals = Vitals::new();
+        let _ = self.beside.set(vitals.clone());
+        Self {
+            control: self.control.clone(),
+            heart: Heart::silent(),
+            vitals,
+            notifier: Arc::default(),
+            config: Arc::clone(&self.config),
+            beside: OnceLock::new(),
+            front: Some(Arc::downgrade(self)),
+        }
+    }
+
+    /// What this process knows of itself, with what goes on beside.
+    pub fn facts(&self) -> Facts {
+        let mut facts = self.vitals.get();
+        if let Some(beside) = self.beside.get() {
+            facts.join(beside.get());
+        }
+        facts
+    }
+
+    /// The hub took these leases back.
+    pub fn lost(&self, leases: &[Uuid]) {
+        for vitals in std::iter::once(&self.vitals).chain(self.beside.get()) {
+            vitals.update(|f| f.lost.extend(leases));
         }
     }
 
@@ -79,11 +120,17 @@ impl Context {
 
     /// Says what it is doing now: the middle part of the status line.
     pub fn doing(&self, what: &str) {
-        let line = self.vitals.update(|facts| {
-            what.clone_into(&mut facts.doing);
-            facts.status_text = status_line(facts, self.control.phase(), what);
-            facts.status_text.clone()
-        });
+        self.vitals
+            .update(|facts| what.clone_into(&mut facts.doing));
+        if let Some(front) = &self.front {
+            if let Some(front) = front.upgrade() {
+                front.refresh();
+            }
+            return;
+        }
+        let line = status_line(&self.facts(), self.control.phase());
+        self.vitals
+            .update(|facts| facts.status_text.clone_from(&line));
         self.notifier.status(&line);
     }
 
@@ -95,6 +142,9 @@ impl Context {
     /// The same, shown at once.
     pub fn doing_now(&self, what: &str) {
         self.doing(what);
+        if self.front.is_some() {
+            return;
+        }
         self.notifier.status_now(&self.vitals.get().status_text);
     }
 
@@ -106,12 +156,13 @@ impl Context {
 
 /// `paused; …`, `degraded: WHY; …` or just what it is doing, then the sum of the work. The first
 /// word is what `reconctl` reads the state from, so it must not change.
-fn status_line(facts: &Facts, phase: Phase, doing: &str) -> String {
+fn status_line(facts: &Facts, phase: Phase) -> String {
+    let doing = &facts.doing;
     let mut line = match (&facts.degraded, phase) {
         (_, Phase::Stop) => format!("stopping: {doing}"),
         (_, Phase::Paused) => format!("paused: {doing}"),
         (Some(why), Phase::Run) => format!("degraded: {why}; {doing}"),
-        (None, Phase::Run) => doing.to_owned(),
+        (None, Phase::Run) => doing.clone(),
     };
     if facts.completed > 0 {
         line += &format!(
@@ -138,19 +189,47 @@ mod tests {
     #[test]
     fn the_line_begins_with_the_state() {
         let mut facts = Vitals::new().get();
-        assert_eq!(
-            status_line(&facts, Phase::Run, "waiting"),
-            "waiting, hub ok"
-        );
+        "waiting".clone_into(&mut facts.doing);
+        assert_eq!(status_line(&facts, Phase::Run), "waiting, hub ok");
         (facts.completed, facts.found) = (12, 1204);
         facts.degraded = Some("hub unreachable".into());
         facts.spooled = 2;
+        "scanning 10.0.0.7 (3/10)".clone_into(&mut facts.doing);
         assert_eq!(
-            status_line(&facts, Phase::Run, "scanning 10.0.0.7 (3/10)"),
+            status_line(&facts, Phase::Run),
             "degraded: hub unreachable; scanning 10.0.0.7 (3/10), 12 done, 1,204 found, \
              2 results spooled"
         );
-        assert!(status_line(&facts, Phase::Paused, "no new work").starts_with("paused"));
-        assert!(status_line(&facts, Phase::Stop, "x").starts_with("stopping"));
+        assert!(status_line(&facts, Phase::Paused).starts_with("paused"));
+        assert!(status_line(&facts, Phase::Stop).starts_with("stopping"));
+    }
+
+    #[test]
+    fn what_goes_on_beside_is_told_with_the_rest() {
+        let mut facts = Vitals::new().get();
+        "scanning 10.0.0.7".clone_into(&mut facts.doing);
+        (facts.completed, facts.found, facts.spooled) = (3, 40, 1);
+        let mut beside = Vitals::new().get();
+        beside.spooled = 1;
+        (beside.completed, beside.found) = (2, 9);
+        let leases = [Uuid::now_v7(), Uuid::now_v7()];
+        facts.leases.push(leases[0]);
+        beside.leases.push(leases[1]);
+        let mut idle = facts.clone();
+        idle.join(beside.clone());
+        assert_eq!(
+            status_line(&idle, Phase::Run),
+            "scanning 10.0.0.7, 5 done, 49 found, 2 results spooled, hub ok"
+        );
+        beside.target = Some("web.example".to_owned());
+        "assessing web.example".clone_into(&mut beside.doing);
+        beside.degraded = Some("hub unreachable".to_owned());
+        facts.join(beside);
+        assert_eq!(
+            status_line(&facts, Phase::Run),
+            "degraded: hub unreachable; scanning 10.0.0.7; assessing web.example, 5 done, \
+             49 found, 2 results spooled"
+        );
+        assert_eq!(facts.leases, leases);
     }
 }

@@ -1,4 +1,4 @@
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ pub trait LeasedWork {
     const SUBMIT: &'static str;
     /// What it does, for the status line (`scanning`).
     const DOING: &'static str;
+    /// Whether it sends anything to the target. What does not needs neither its address nor the scope.
+    const SENDS: bool = true;
 
     /// How many targets to take in one cycle, and for how long.
     fn batch(config: &Config) -> (u32, Duration);
@@ -48,7 +50,7 @@ pub struct Task<'a> {
     pub record: &'a EggRecord,
     /// Its name, or its address as text.
     pub target: &'a str,
-    /// The address, resolved once and in scope.
+    /// The address, resolved once and in scope; of work that sends nothing the unspecified one.
     pub addr: IpAddr,
     /// The configuration for the whole task.
     pub config: &'a Config,
@@ -240,7 +242,28 @@ async fn attempt<W: LeasedWork>(
     if target.is_empty() {
         return Err(WorkError::Failed("the record names no target".to_owned()));
     }
-    let config = place.config;
+    let addr = match W::SENDS {
+        true => allowed(ctx, place.config, record, target).await?,
+        false => Ipv4Addr::UNSPECIFIED.into(),
+    };
+    let task = Task {
+        record,
+        target,
+        addr,
+        config: place.config,
+        checkpoints: place.checkpoints,
+        state_dir: place.state_dir,
+    };
+    worker.work(&task, ctx).await
+}
+
+/// The address of a target that something may be sent to now.
+async fn allowed(
+    ctx: &Context,
+    config: &Config,
+    record: &EggRecord,
+    target: &str,
+) -> Result<IpAddr, WorkError> {
     let addr = match resolve_in_scope(target, &config.scope, &ctx.heart).await {
         Ok(addr) => addr,
         Err(error @ ResolveError::OutOfScope(_)) => {
@@ -261,17 +284,5 @@ async fn attempt<W: LeasedWork>(
     if let Some((until, blackout)) = config.scope.blackout(name, &[addr], chrono::Utc::now()) {
         return Err(WorkError::NotNow(blackout.says(until)));
     }
-    worker
-        .work(
-            &Task {
-                record,
-                target,
-                addr,
-                config,
-                checkpoints: place.checkpoints,
-                state_dir: place.state_dir,
-            },
-            ctx,
-        )
-        .await
+    Ok(addr)
 }

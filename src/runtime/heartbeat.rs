@@ -39,14 +39,14 @@ pub async fn send(ctx: &Context) -> Pulse {
 
 /// Sends heartbeats for ever. One that gets through after failures wakes the work loop, so that
 /// results wait no longer than they must.
-pub async fn keep(ctx: Arc<Context>, outbox: Arc<Mutex<Outbox>>) {
+pub async fn keep(ctx: Arc<Context>, outboxes: Vec<(Arc<Context>, Arc<Mutex<Outbox>>)>) {
     let mut interval = INTERVAL;
     loop {
         tokio::time::sleep(interval).await;
         interval = INTERVAL;
-        let degraded = ctx.vitals.get().degraded.is_some();
+        let degraded = ctx.facts().degraded.is_some();
         match send(&ctx).await {
-            Pulse::Taken(answer) => obey(&ctx, &outbox, answer),
+            Pulse::Taken(answer) => obey(&ctx, &outboxes, answer),
             Pulse::Legacy => interval = LEGACY_INTERVAL,
             Pulse::Failed(error) => {
                 tracing::debug!(%error, "heartbeat");
@@ -62,15 +62,17 @@ pub async fn keep(ctx: Arc<Context>, outbox: Arc<Mutex<Outbox>>) {
             }
         }
         // While a task is in hand the outbox is the work loop's, which will see for itself.
-        if degraded && let Ok(mut outbox) = outbox.try_lock() {
-            outbox.heard(&ctx);
-            ctx.refresh();
-            ctx.control.nudge();
+        for (of, outbox) in outboxes.iter().filter(|_| degraded) {
+            if let Ok(mut outbox) = outbox.try_lock() {
+                outbox.heard(of);
+                of.refresh();
+                of.control.nudge();
+            }
         }
     }
 }
 
-fn obey(ctx: &Context, outbox: &Mutex<Outbox>, answer: HeartbeatAnswer) {
+fn obey(ctx: &Context, outboxes: &[(Arc<Context>, Arc<Mutex<Outbox>>)], answer: HeartbeatAnswer) {
     let gone: Vec<_> = answer
         .leases
         .iter()
@@ -79,9 +81,11 @@ fn obey(ctx: &Context, outbox: &Mutex<Outbox>, answer: HeartbeatAnswer) {
         .collect();
     if !gone.is_empty() {
         tracing::warn!(count = gone.len(), "leases are gone");
-        ctx.vitals.update(|f| f.lost.extend(&gone));
-        if let Ok(mut outbox) = outbox.try_lock() {
-            outbox.forget(ctx, &gone);
+        ctx.lost(&gone);
+        for (of, outbox) in outboxes {
+            if let Ok(mut outbox) = outbox.try_lock() {
+                outbox.forget(of, &gone);
+            }
         }
     }
     for command in answer.commands {
@@ -94,7 +98,7 @@ fn obey(ctx: &Context, outbox: &Mutex<Outbox>, answer: HeartbeatAnswer) {
 }
 
 fn beat(ctx: &Context) -> Heartbeat {
-    let facts = ctx.vitals.get();
+    let facts = ctx.facts();
     let status = match (ctx.control.phase(), &facts.degraded) {
         (Phase::Stop, _) => AgentStatus::Stopped,
         (Phase::Paused, _) => AgentStatus::Paused,

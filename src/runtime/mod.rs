@@ -53,7 +53,7 @@ pub use options::Options;
 pub use outbox::Outbox;
 pub use process::{host_name, rss_bytes};
 pub use resolve::{ResolveError, lookup, resolve_in_scope};
-pub use run::{Agent, CycleReport, main};
+pub use run::{Agent, Beside, CycleReport, main};
 pub use spool::{Spool, Spooled};
 pub use vitals::Vitals;
 pub use web_options::{EnumOptions, SpiderOptions, WebOptions};

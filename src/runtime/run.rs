@@ -1,8 +1,9 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode as ProcessExit;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use tokio::sync::Mutex;
 
 use crate::api::ExitCode;
@@ -38,6 +39,11 @@ pub trait Agent: Sized {
     /// One cycle of work. It must call [`super::Heart::beat`] whenever it gets somewhere.
     fn cycle(&mut self, ctx: &Context, outbox: &mut Outbox) -> impl Future<Output = CycleReport>;
 
+    /// Work of another kind that goes on beside its cycles, if it has any: neither waits for the other.
+    fn beside(&self) -> Option<Box<dyn Beside>> {
+        None
+    }
+
     /// Called once the loop has ended, before the last results are sent.
     fn stopping(&mut self) -> impl Future<Output = ()> {
         std::future::ready(())
@@ -54,6 +60,17 @@ pub trait Agent: Sized {
         ctx: &Context,
         show: &dyn manual::Show,
     ) -> impl Future<Output = Result<(), Vec<WorkError>>>;
+}
+
+/// Work that goes on beside an agent's own, with a loop, a spool and leases of its own. It must not take
+/// the thread for longer than a moment: the agent's own work runs there, too.
+#[async_trait(?Send)]
+pub trait Beside {
+    /// Its name, and that of its directory below the state directory.
+    fn name(&self) -> &'static str;
+
+    /// One cycle of work.
+    async fn cycle(&mut self, ctx: &Context, outbox: &mut Outbox) -> CycleReport;
 }
 
 /// What a cycle says to the loop.
@@ -127,28 +144,53 @@ async fn daemon<A: Agent>(source: ConfigSource) -> ExitCode {
         }
     };
     let state_dir = state_directory(&source);
-    let outbox = match Outbox::open(&state_dir) {
-        Ok(outbox) => outbox,
-        Err(error) => {
-            return broken(&format!(
-                "cannot use state directory {}: {error}",
-                state_dir.display()
-            ));
-        }
-    };
     let control = Control::new(process::directory("RUNTIME_DIRECTORY"));
     let ctx = Arc::new(Context::new(config, control, notifier));
-    let outbox = Arc::new(Mutex::new(outbox));
+    let mut beside = agent.beside();
+    let outbox = open(&state_dir, &ctx);
+    let side = beside
+        .as_ref()
+        .map(|work| open(&state_dir.join(work.name()), &Arc::new(ctx.beside())));
+    let (outbox, side) = match (outbox, side.transpose()) {
+        (Ok(outbox), Ok(side)) => (outbox, side),
+        (Err(message), _) | (_, Err(message)) => return broken(&message),
+    };
     tokio::spawn(signals.watch(Arc::clone(&ctx), source, A::check));
-    first_contact(&ctx, &outbox).await;
-    tokio::spawn(heartbeat::keep(Arc::clone(&ctx), Arc::clone(&outbox)));
+    first_contact(&ctx, &outbox.1).await;
+    let outboxes: Vec<Place> = std::iter::once(outbox).chain(side).collect();
+    tokio::spawn(heartbeat::keep(Arc::clone(&ctx), outboxes.clone()));
+    let all = async {
+        let own = work(&outboxes[0], async |ctx, outbox| {
+            agent.cycle(ctx, outbox).await
+        });
+        match (&mut beside, outboxes.get(1)) {
+            (Some(beside), Some(place)) => {
+                let side = work(place, async |ctx, outbox| beside.cycle(ctx, outbox).await);
+                tokio::join!(own, side);
+            }
+            _ => own.await,
+        }
+    };
     tokio::select! {
-        () = work(&mut agent, &ctx, &outbox) => {}
+        () = all => {}
         () = overdue(&ctx) => tracing::warn!("given up what was going on: time to stop"),
     }
     agent.stopping().await;
-    finish(&ctx, &outbox).await;
+    finish(&ctx, &outboxes).await;
     ExitCode::Ok
+}
+
+/// A context, and what goes to the hub from there.
+type Place = (Arc<Context>, Arc<Mutex<Outbox>>);
+
+fn open(state_dir: &Path, ctx: &Arc<Context>) -> Result<Place, String> {
+    match Outbox::open(state_dir) {
+        Ok(outbox) => Ok((Arc::clone(ctx), Arc::new(Mutex::new(outbox)))),
+        Err(error) => Err(format!(
+            "cannot use state directory {}: {error}",
+            state_dir.display()
+        )),
+    }
 }
 
 fn broken(message: &str) -> ExitCode {
@@ -202,8 +244,11 @@ async fn first_contact(ctx: &Context, outbox: &Mutex<Outbox>) {
     );
 }
 
-/// The work loop.
-async fn work<A: Agent>(agent: &mut A, ctx: &Context, outbox: &Mutex<Outbox>) {
+/// A work loop.
+async fn work(
+    (ctx, outbox): &Place,
+    mut cycle: impl AsyncFnMut(&Context, &mut Outbox) -> CycleReport,
+) {
     let started = Instant::now();
     let mut next_cycle = started;
     let mut stable = false;
@@ -225,7 +270,7 @@ async fn work<A: Agent>(agent: &mut A, ctx: &Context, outbox: &Mutex<Outbox>) {
                 ctx.vitals.update(|f| f.cycle += 1);
                 let mut outbox = outbox.lock().await;
                 outbox.drain(ctx).await;
-                let report = agent.cycle(ctx, &mut outbox).await;
+                let report = cycle(ctx, &mut outbox).await;
                 // A hub that could not be asked for work is asked again as soon as it may be.
                 next_cycle = Instant::now() + retry(&outbox, report.wait).min(report.wait);
                 wake = next_cycle;
@@ -254,17 +299,18 @@ fn retry(outbox: &Outbox, otherwise: Duration) -> Duration {
 }
 
 /// The last things: send what waits, give leases back, within what is left of the stop timeout.
-async fn finish(ctx: &Context, outbox: &Mutex<Outbox>) {
+async fn finish(ctx: &Context, outboxes: &[Place]) {
     ctx.doing_now("sending what waits");
     let flush = async {
-        let mut outbox = outbox.lock().await;
-        outbox.drain(ctx).await;
+        for (of, outbox) in outboxes {
+            outbox.lock().await.drain(of).await;
+        }
         heartbeat::send(ctx).await;
     };
     if tokio::time::timeout(LAST_FLUSH, flush).await.is_err() {
         tracing::warn!("the hub did not take everything; the rest waits in the spool");
     }
-    let facts = ctx.vitals.get();
+    let facts = ctx.facts();
     tracing::info!(
         EVENT = "daemon_stopped",
         "stopped after {} done, {} found, {} spooled",

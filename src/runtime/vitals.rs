@@ -40,6 +40,21 @@ pub struct Facts {
     pub status_text: String,
 }
 
+impl Facts {
+    /// With those of what goes on beside it, which says what it is doing only while it has a target.
+    pub fn join(&mut self, beside: Self) {
+        self.completed += beside.completed;
+        self.found += beside.found;
+        self.errors += beside.errors;
+        self.spooled += beside.spooled;
+        self.leases.extend(beside.leases);
+        self.degraded = self.degraded.take().or(beside.degraded);
+        if beside.target.is_some() {
+            self.doing = format!("{}; {}", self.doing, beside.doing);
+        }
+    }
+}
+
 impl Vitals {
     /// Facts of an agent that just started.
     pub fn new() -> Self {

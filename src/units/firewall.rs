@@ -12,6 +12,8 @@ pub(super) struct Firewall {
     pub allow: Vec<String>,
     /// What is lost, in words.
     pub notes: Vec<String>,
+    /// The agent sends nothing to a target, and nothing that targets are let through for may hold for it.
+    pub shut: bool,
 }
 
 /// The firewall of one agent. Allowed addresses beat denied ones whatever their prefixes
@@ -23,24 +25,34 @@ pub(super) fn firewall(fleet: &Fleet, agent: &Agent) -> Firewall {
             allow_webhooks(&mut firewall, &hub.webhooks);
             firewall
         }
-        _ => agent_firewall(fleet, agent.health.as_ref()),
+        // It only assesses: what it needs is at the hub.
+        settings if !settings.sends() => {
+            let mut firewall = agent_firewall(fleet, Vec::new(), agent.health.as_ref());
+            // A hub's name is let through with the names of the scope.
+            firewall.shut = url_addresses(&fleet.hub).is_ok();
+            if !firewall.shut {
+                firewall.notes.push(
+                    "it scans nothing, but its firewall lets the names of the scope through with \
+                     that of the hub: write the hub's address in fleet.hub"
+                        .to_owned(),
+                );
+            }
+            firewall
+        }
+        _ => {
+            let mut firewall = agent_firewall(fleet, fleet.scope.networks(), agent.health.as_ref());
+            wildcards(fleet, &mut firewall);
+            firewall
+        }
     }
 }
 
-fn agent_firewall(fleet: &Fleet, health: Option<&Health>) -> Firewall {
-    let mut nets = fleet.scope.networks();
+/// An agent reaches these networks, the hub, and where its health is asked for.
+fn agent_firewall(fleet: &Fleet, mut nets: Vec<IpNet>, health: Option<&Health>) -> Firewall {
     let mut firewall = Firewall::default();
     // By name it is one of the addresses that recon-scope.service finds out.
     if let Ok(addresses) = url_addresses(&fleet.hub) {
         nets.extend(addresses.into_iter().map(IpNet::from));
-    }
-    let wildcards: Vec<String> = fleet.scope.wildcards().map(ToString::to_string).collect();
-    if !wildcards.is_empty() {
-        firewall.notes.push(format!(
-            "its firewall drops what only {} in scope.allow allows: nobody can list the names below \
-             it to resolve them beforehand; name them one by one, or allow their networks",
-            wildcards.join(", ")
-        ));
     }
     // As the hub's address, it is allowed because the fleet file names it, in scope or not.
     if let Some(HealthProbe::Http(url)) = health.map(|health| &health.probe) {
@@ -57,6 +69,18 @@ fn agent_firewall(fleet: &Fleet, health: Option<&Health>) -> Firewall {
     nets.sort();
     firewall.allow = nets.iter().map(shown).collect();
     firewall
+}
+
+fn wildcards(fleet: &Fleet, firewall: &mut Firewall) {
+    let wildcards: Vec<String> = fleet.scope.wildcards().map(ToString::to_string).collect();
+    if !wildcards.is_empty() {
+        let note = format!(
+            "its firewall drops what only {} in scope.allow allows: nobody can list the names below \
+             it to resolve them beforehand; name them one by one, or allow their networks",
+            wildcards.join(", ")
+        );
+        firewall.notes.insert(0, note);
+    }
 }
 
 /// The program that answers is behind the same firewall, and whoever asks at any loopback address

@@ -76,14 +76,15 @@ pub struct Note {
 struct Shared<'a> {
     fleet: &'a Fleet,
     context: &'a RenderContext,
-    /// All agents but hubs may reach the same.
+    /// All agents that send to targets may reach the same.
     sending: OnceCell<Firewall>,
 }
 
 impl Shared<'_> {
     fn firewall(&self, agent: &Agent) -> Firewall {
         // A probe's address is in the firewall of its agent only.
-        if agent.kind == AgentKind::Hub || agent.health.is_some() {
+        let alike = agent.kind != AgentKind::Hub && agent.settings.sends();
+        if !alike || agent.health.is_some() {
             return firewall(self.fleet, agent);
         }
         let sending = self.sending.get_or_init(|| firewall(self.fleet, agent));
@@ -162,7 +163,7 @@ fn drop_in(
     match context.supervisor {
         Supervisor::System => {
             let firewall = shared.firewall(agent);
-            sandbox::identity(&mut file, agent);
+            sandbox::identity(&mut file, agent, &firewall);
             sandbox::privileges(&mut file, agent, &firewall);
             notes.extend(firewall.notes);
             sandbox::packet_ring(&mut file, agent, notes);

@@ -4,7 +4,11 @@ use crate::fleet::{Agent, AgentKind};
 
 /// Adds user and slice where they are not the template's. The packaged drop-in of recon@hub.service
 /// says the same for the instance of that name, and must not hold for another kind under it.
-pub(super) fn identity(file: &mut UnitFile, agent: &Agent) {
+pub(super) fn identity(file: &mut UnitFile, agent: &Agent, firewall: &Firewall) {
+    if firewall.shut {
+        file.comment("It scans nothing: the names of the scope open nothing for it.");
+        file.set("Slice", "recon.slice");
+    }
     let (user, slice) = match agent.kind {
         AgentKind::Hub => ("recon-hub", "recon.slice"),
         _ if agent.name.as_str() == AgentKind::Hub.as_str() => ("recon", "recon-agents.slice"),

@@ -85,8 +85,8 @@ pub(super) fn packet_ring(file: &mut UnitFile, agent: &Agent, notes: &mut Vec<St
 
 /// Adds what Chromium needs: it makes code while it runs, and puts the processes of pages in namespaces
 /// and empty roots of their own, which hold them better than this unit does; so the unit gives way, and not
-/// Chromium (`--no-sandbox`). None of it can be left out: without any one, Chromium 156 ends at start, under
-/// systemd 252 and 257.
+/// Chromium (`--no-sandbox`). Without user namespaces, chroot, or memory that is made code, Chromium 156 ends at
+/// start, under systemd 252 and 257; PID and network namespaces are what its sandbox is then made of.
 pub(super) fn browser(file: &mut UnitFile, agent: &Agent, notes: &mut Vec<String>) {
     if !agent.settings.browser() {
         return;

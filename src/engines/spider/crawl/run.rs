@@ -489,10 +489,8 @@ impl<'a> Crawl<'a> {
             notes.push(format!("{count} pages without the browser: {first}"));
         }
         if self.frontier.dropped > 0 {
-            notes.push(format!(
-                "{} links dropped: too many wait",
-                self.frontier.dropped
-            ));
+            let dropped = self.frontier.dropped;
+            notes.push(format!("{dropped} links dropped: too many wait"));
         }
         self.report.notes = notes;
         self.report.technologies = self.technologies.into_values().collect();

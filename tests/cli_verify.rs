@@ -242,12 +242,14 @@ fn a_sandbox_that_was_opened_is_found() {
 
 #[test]
 fn what_is_missing_on_the_host_is_found() {
-    let bed =
-        host("[agents.kage.config]\nnmap = \"always\"\n[agents.mine]\nexec = [\"/opt/mine\"]\n");
+    let bed = host(
+        "[agents.kage.config]\nnmap = \"always\"\n[agents.mine]\nexec = [\"/opt/mine\"]\n\
+              [agents.kumo.config]\nbrowser = true\n",
+    );
     bed.write("etc/passwd", "root:x:0:0::/:\n");
     for gone in [
         "usr/lib/recon/recon-kaze",
-        "usr/lib/recon/recon-suzu",
+        "usr/lib/recon/recon-sentinel",
         "usr/bin/nmap",
     ] {
         fs::remove_file(bed.root().join(gone)).unwrap();
@@ -262,12 +264,17 @@ fn what_is_missing_on_the_host_is_found() {
     one(
         &report,
         "note",
-        "recon@suzu.service: its program is not installed; no profile",
+        "recon@sentinel.service: its program is not installed; no profile",
     );
     one(
         &report,
         "note",
         "recon@mine.service: its program is not installed; no profile",
+    );
+    one(
+        &report,
+        "error",
+        "Chromium is not installed, and config.browser is true",
     );
     one(
         &report,
@@ -281,7 +288,7 @@ fn what_is_missing_on_the_host_is_found() {
         "error",
         "credential token: there is no /etc/recon/hub-token",
     );
-    assert_eq!(found(&report, "error").len(), 5);
+    assert_eq!(found(&report, "error").len(), 6);
 }
 
 #[test]

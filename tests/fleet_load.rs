@@ -44,7 +44,7 @@ fn without_any_file_there_is_a_working_fleet() {
     assert_eq!(fleet.profile, "full");
     assert_eq!(fleet.hub, "http://127.0.0.1:9000");
     assert_eq!(fleet.profiles["minimal"], [name("hub"), name("kaze")]);
-    assert_eq!(fleet.profiles["full"].len(), 4);
+    assert_eq!(fleet.profiles["full"].len(), 6);
     let kinds: Vec<_> = fleet.agents.values().map(|a| a.kind.as_str()).collect();
     assert_eq!(
         kinds,

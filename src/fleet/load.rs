@@ -125,10 +125,10 @@ const MANIFESTS: [(&str, &str); 7] = [
     ("suzu", include_str!("../../packaging/agents.d/suzu.toml")),
 ];
 
-/// Profiles that exist without a fleet file: the agents that are built so far.
+/// Profiles that exist without a fleet file.
 const PROFILES: &str = r#"
 [profiles]
-full = ["hub", "kage", "kaze", "ryu"]
+full = ["hub", "kage", "kaze", "kumo", "suzu", "ryu"]
 minimal = ["hub", "kaze"]
 "#;
 

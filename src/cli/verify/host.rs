@@ -8,6 +8,7 @@ use std::process::Command;
 use super::Subject;
 use super::finding::{Area, Finding, Level};
 use super::unit_file::Settings;
+use crate::engines::spider::browser;
 use crate::fleet::{Agent, AgentKind, HealthProbe, NmapUse, Settings as Own};
 
 /// Where the programs of the agents are.
@@ -77,12 +78,26 @@ fn programs(subject: &Subject<'_>, agent: &Agent, found: &mut Vec<Finding>) {
     if let (AgentKind::Kage, Own::Scan(scan)) = (agent.kind, &agent.settings) {
         nmap(subject, agent, scan.nmap, found);
     }
+    if agent.settings.browser() && !browser::PROGRAMS.iter().any(|name| has(subject, name)) {
+        found.push(
+            finding(
+                Level::Error,
+                agent,
+                "Chromium is not installed, and config.browser is true",
+            )
+            .fix("install the package chromium, or set config.browser to false"),
+        );
+    }
+}
+
+/// Whether a program is in the usual places.
+fn has(subject: &Subject<'_>, name: &str) -> bool {
+    PATH.iter()
+        .any(|dir| is_program(&subject.root.join(dir).join(name)))
 }
 
 fn nmap(subject: &Subject<'_>, agent: &Agent, when: NmapUse, found: &mut Vec<Finding>) {
-    let there = PATH
-        .iter()
-        .any(|dir| is_program(&subject.root.join(dir).join("nmap")));
+    let there = has(subject, "nmap");
     match when {
         NmapUse::Never => {}
         _ if there => {}

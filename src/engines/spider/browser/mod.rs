@@ -43,7 +43,7 @@ use self::tab::{Tab, Trouble};
 use super::crawl::{Render, Rendered};
 use crate::engines::web::Fetch;
 
-pub use process::find;
+pub use process::{NAMES as PROGRAMS, find};
 
 /// A Chromium that loaded so many pages makes room for a new one: what leaks, leaks no further.
 const PAGES_OF_ONE: u32 = 500;

@@ -15,8 +15,8 @@ use tokio::time::timeout;
 use super::BrowserOptions;
 use super::connection::{CallError, Connection};
 
-/// Names that it goes by.
-const NAMES: [&str; 4] = [
+/// Names of Chromium's program, in the order in which they are looked for.
+pub const NAMES: [&str; 4] = [
     "chromium",
     "chromium-browser",
     "google-chrome-stable",

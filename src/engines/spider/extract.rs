@@ -235,6 +235,9 @@ impl Reader<'_> {
                     self.links(found.urls.iter().map(String::as_str), LinkKind::Data);
                     self.out.security_txt = Some(found);
                 }
+                if let Some(operations) = openapi::read_yaml(text) {
+                    self.operations(operations);
+                }
                 self.links(json::urls_in_text(text), LinkKind::Data);
             }
         }
@@ -242,13 +245,7 @@ impl Reader<'_> {
 
     fn json(&mut self, text: &str) {
         if let Some(operations) = openapi::read(text) {
-            self.out.kind = Kind::OpenApi;
-            for operation in &operations {
-                // What a path leaves open cannot be asked for as it is.
-                let path = Some(operation.path.as_str()).filter(|path| !path.contains('{'));
-                self.links(path, LinkKind::Data);
-            }
-            self.out.operations = operations;
+            self.operations(operations);
         } else if let Some(map) = documents::source_map(text) {
             self.out.kind = Kind::SourceMap;
             self.out.sources = map.sources;
@@ -267,6 +264,16 @@ impl Reader<'_> {
                 self.links([url.as_str()], LinkKind::Data);
             }
         }
+    }
+
+    fn operations(&mut self, operations: Vec<Operation>) {
+        self.out.kind = Kind::OpenApi;
+        for operation in &operations {
+            // What a path leaves open cannot be asked for as it is.
+            let path = Some(operation.path.as_str()).filter(|path| !path.contains('{'));
+            self.links(path, LinkKind::Data);
+        }
+        self.out.operations = operations;
     }
 
     /// Those of a text within another one, where they stand escaped.

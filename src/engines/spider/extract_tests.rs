@@ -211,6 +211,53 @@ fn api_documents() {
 }
 
 #[test]
+fn api_documents_in_yaml() {
+    let document = "# Ours\nopenapi: 3.1.0\nservers: [{url: /v1/}]\npaths:\n  /pets/{id}:\n    parameters:\n    \
+                    - {name: id, in: path}\n    get: &get\n      parameters:\n      - name: full\n        in: query\n    \
+                    head: *get\n";
+    let operations = openapi::read_yaml(document).unwrap();
+    let lines = operations
+        .iter()
+        .map(|one| format!("{} {} {}", one.method, one.path, one.parameters.join(",")));
+    assert_eq!(
+        lines
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect::<Vec<_>>(),
+        ["GET /v1/pets/{id} full,id", "HEAD /v1/pets/{id} full,id"]
+    );
+    for kind in ["application/yaml", "text/x-yaml", "text/plain", ""] {
+        let found = read("/o.yaml", kind, document.as_bytes());
+        assert_eq!(found.kind, Kind::OpenApi, "{kind}");
+    }
+    for other in [
+        "a: b\n",
+        "openapi: [",
+        "says openapi:\nopenapi\n",
+        "openapi: 3\npaths: 7\n",
+    ] {
+        assert_eq!(openapi::read_yaml(other), None, "{other:?}");
+    }
+}
+
+#[test]
+fn yaml_that_stands_for_much_more_is_not_read() {
+    let mut bomb = "openapi: 3.0.0\na0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for n in 1..10 {
+        let all = vec![format!("*a{}", n - 1); 10].join(", ");
+        bomb += &format!("a{n}: &a{n} [{all}]\n");
+    }
+    bomb += "paths: {/a: {get: {x: *a9}}}\n";
+    assert_eq!(openapi::read_yaml(&bomb), None);
+    let deep = format!(
+        "openapi: 3.0.0\npaths: {}1{}\n",
+        "[".repeat(5000),
+        "]".repeat(5000)
+    );
+    assert_eq!(openapi::read_yaml(&deep), None);
+}
+
+#[test]
 fn security_txt() {
     let found = documents::security_txt(
         "# c\nContact: mailto:s@a.example\nContact: https://a.example/r\nExpires: 2027-01-01T00:00:00Z\nPolicy: https://a.example/p\n",
@@ -271,6 +318,20 @@ mod fuzz_tests {
                 assert!(operation.parameters.len() <= 100);
             }
             let _ = (documents::source_map(&text), documents::web_manifest(&text));
+        });
+    }
+
+    #[test]
+    fn openapi_yaml() {
+        let seeds: [&[u8]; 2] = [
+            b"openapi: 3.0.0\nservers: [{url: /v1}]\npaths:\n  /a/{b}:\n    get: &g\n      parameters: [{name: d, in: query}]\n    put: *g\n",
+            b"swagger: '2.0'\nbasePath: /x\npaths: {/a: {post: {parameters: [{in: body, schema: {properties: {e: {}}}}]}}}\n",
+        ];
+        fuzz(&seeds, |bytes| {
+            let text = String::from_utf8_lossy(bytes);
+            for operation in openapi::read_yaml(&text).unwrap_or_default() {
+                assert!(operation.parameters.len() <= 100);
+            }
         });
     }
 

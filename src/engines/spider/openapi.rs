@@ -1,4 +1,4 @@
-//! OpenAPI 3 and Swagger 2 documents in JSON: what can be asked for, how, and with what.
+//! OpenAPI 3 and Swagger 2 documents in JSON and YAML: what can be asked for, how, and with what.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -9,6 +9,14 @@ const MOST: usize = 5000;
 const MOST_PARAMETERS: usize = 100;
 /// Bytes of a path or a name.
 const LONGEST: usize = 1024;
+/// Bytes of a document in YAML; the largest known of public interfaces have 10 MB, and most 100 KB.
+const LARGEST_YAML: usize = 4 * 1024 * 1024;
+/// Lines of it in which it must say what it is.
+const FIRST_LINES: usize = 100;
+/// Values in it, those by alias counted each time: a small document may stand for a huge one.
+const MOST_NODES: usize = 200_000;
+/// Values within values.
+const MOST_DEPTH: usize = 100;
 /// References that are followed for one schema, one in another.
 const DEEPEST: usize = 8;
 
@@ -29,15 +37,38 @@ pub fn read(text: &str) -> Option<Vec<Operation>> {
     if !text.contains("\"openapi\"") && !text.contains("\"swagger\"") {
         return None;
     }
-    let document: Value = serde_json::from_str(text).ok()?;
+    operations(&serde_json::from_str(text).ok()?)
+}
+
+/// The same of a text that may be YAML.
+pub fn read_yaml(text: &str) -> Option<Vec<Operation>> {
+    let says = |line: &str| line.starts_with("openapi:") || line.starts_with("swagger:");
+    if text.len() > LARGEST_YAML || !text.lines().take(FIRST_LINES).any(says) {
+        return None;
+    }
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_nodes: MOST_NODES,
+            max_documents: 1,
+            max_depth: MOST_DEPTH,
+        },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: MOST_NODES,
+            max_replay_stack_depth: DEEPEST,
+        },
+    };
+    operations(&serde_saphyr::from_str_with_options(text, options).ok()?)
+}
+
+fn operations(document: &Value) -> Option<Vec<Operation>> {
     let paths = document.get("paths")?.as_object()?;
-    let base = base(&document);
+    let base = base(document);
     let mut operations = Vec::new();
     for (path, item) in paths {
         let Some(item) = item.as_object() else {
             continue;
         };
-        let shared = names(&document, item);
+        let shared = names(document, item);
         for (method, operation) in item {
             let methods = [
                 "get", "put", "post", "delete", "options", "head", "patch", "trace",
@@ -51,8 +82,8 @@ pub fn read(text: &str) -> Option<Vec<Operation>> {
                 break;
             }
             let mut parameters = shared.clone();
-            parameters.extend(names(&document, operation));
-            parameters.extend(body(&document, operation));
+            parameters.extend(names(document, operation));
+            parameters.extend(body(document, operation));
             parameters.sort();
             parameters.dedup();
             parameters.truncate(MOST_PARAMETERS);

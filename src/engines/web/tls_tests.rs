@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{TcpListener, TcpStream};
@@ -57,8 +58,16 @@ const LARGE: usize = 1024 * 1024;
 #[error("reset")]
 struct Reset;
 
-fn body(bytes: impl Into<Bytes>) -> Full<Bytes> {
+fn body(bytes: impl Into<Bytes>) -> UnsyncBoxBody<Bytes, Reset> {
     Full::new(bytes.into())
+        .map_err(|never| match never {})
+        .boxed_unsync()
+}
+
+/// Begins, and is reset.
+fn half(bytes: &'static [u8]) -> UnsyncBoxBody<Bytes, Reset> {
+    let begins = Ok(Frame::data(Bytes::from_static(bytes)));
+    StreamBody::new(futures_util::stream::iter([begins, Err(Reset)])).boxed_unsync()
 }
 
 async fn serve(stream: TokioIo<TlsStream<TcpStream>>, most: usize) {
@@ -73,6 +82,7 @@ async fn serve(stream: TokioIo<TlsStream<TcpStream>>, most: usize) {
         let whole = request.headers().contains_key("user-agent");
         let answer = match request.uri().path() {
             "/large" => body(vec![b'x'; LARGE]),
+            "/half" => half(b"half of it"),
             "/authority" => body(request.uri().authority().unwrap().to_string()),
             _ if whole => body("hello"),
             _ => body("who?"),
@@ -174,6 +184,18 @@ async fn a_stream_that_is_reset_costs_no_other() {
         good.into_iter()
             .all(|response| response.unwrap().body == "hello")
     );
+    let after = client.send(Request::get(url)).await.unwrap();
+    assert_eq!(after.body, "hello");
+}
+
+/// In the middle of a body there is an answer already: what came of it is told, and that it is not all.
+#[tokio::test]
+async fn a_body_that_is_reset_is_cut_off() {
+    let url = server(&["h2"], 9999).await;
+    let client = client();
+    let half = client.send(Request::get(url.join("/half").unwrap()));
+    let half = half.await.unwrap();
+    assert!(half.truncated && b"half of it".starts_with(&half.body));
     let after = client.send(Request::get(url)).await.unwrap();
     assert_eq!(after.body, "hello");
 }

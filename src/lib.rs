@@ -33,6 +33,7 @@
 //!    │        │        │    └─ engines    targets in, results out; no hub, no systemd
 //!    │        └─ runtime ┘                 notify, watchdog, signals, cycle, hub client, spool, logs
 //!   units   systemd                        fleet → unit files, generator; D-Bus client
+//!  report                                  what the hub knows → HTML, Markdown, JSON, SARIF, CSV
 //!   fleet                                  files → merged → validated model; scope
 //!   api                                    what crosses the wire; exit codes
 //! ```
@@ -50,6 +51,7 @@
 //!   and knows neither hub nor systemd.
 //! * A new **rule**: a file in `packaging/rules`, with its tests; a new field for it to read:
 //!   `engines/assess/facts/schema.rs`, and where it is set.
+//! * A new **form of report**: a file in [`report`], a word in its `Format`.
 //! * A new **verb**: a file in [`cli`], one line in its `Command`.
 //! * A new **route**: a file in `hub/routes`, one line in its table, its types in [`api`].
 //! * A new **unit setting**: `units/render.rs`, gated by the systemd version that brought it, and a
@@ -64,6 +66,7 @@ mod descriptors;
 pub mod engines;
 pub mod fleet;
 pub mod hub;
+pub mod report;
 pub mod runtime;
 pub mod systemd;
 pub mod units;

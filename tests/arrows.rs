@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Which rooms a room may name. Its own is always allowed; a room that is not listed here fails.
-const MAY_USE: [(&str, &[&str]); 9] = [
+const MAY_USE: [(&str, &[&str]); 10] = [
     ("api", &[]),
     ("fleet", &[]),
     ("units", &["fleet", "api"]),
@@ -14,12 +14,14 @@ const MAY_USE: [(&str, &[&str]); 9] = [
     ("engines", &["fleet", "api"]),
     ("agents", &["runtime", "engines", "fleet", "api"]),
     ("hub", &["runtime", "systemd", "fleet", "api"]),
+    // The runtime's texts for people. It knows no hub.
+    ("report", &["runtime", "api"]),
     // The hub's, for what is done to a database that no hub has open; the agents', for what they do by
     // hand.
     (
         "cli",
         &[
-            "units", "systemd", "runtime", "engines", "agents", "hub", "fleet", "api",
+            "units", "systemd", "runtime", "engines", "agents", "hub", "report", "fleet", "api",
         ],
     ),
 ];

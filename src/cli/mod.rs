@@ -2,7 +2,7 @@
 //!
 //! A verb does what a person asked and shows it; what it shows comes from the fleet file (what
 //! should run), systemd (what does run) and the hub (what was found), never from a state of its own.
-//! May depend on everything below it (`units`, `systemd`, `engines`, `fleet`, `api`; of `hub` only what looks
+//! May depend on everything below it (`units`, `systemd`, `engines`, `report`, `fleet`, `api`; of `hub` only what looks
 //! after a database at rest); nothing depends on it but the binary.
 
 mod agents;
@@ -32,6 +32,7 @@ mod pager;
 mod pages;
 mod profile;
 mod render;
+mod report;
 mod rules;
 mod scan;
 mod scans;
@@ -199,6 +200,8 @@ enum Command {
     /// List and export findings.
     #[command(subcommand)]
     Findings(findings::Command),
+    /// Report what is exposed, how bad it is, why, and what to do first: HTML, Markdown, JSON, SARIF, CSV.
+    Report(report::Args),
     /// List the pages that spiders found of a target, newest first.
     Pages(site::PagesArgs),
     /// List the forms that spiders found on a target, newest first.
@@ -311,6 +314,7 @@ impl Cli {
             Command::Changes(args) => changes::run(&global, args).await,
             Command::Events(args) => events::run(&global, args).await,
             Command::Findings(command) => findings::run(&global, command).await,
+            Command::Report(args) => report::run(&global, args).await,
             Command::Pages(args) => site::list_pages(&global, args).await,
             Command::Forms(args) => site::list_forms(&global, args).await,
             Command::Endpoints(args) => site::list_endpoints(&global, args).await,

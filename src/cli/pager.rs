@@ -43,6 +43,23 @@ impl Pager {
     }
 }
 
+/// For what is written as it is made. It must be fit for a terminal.
+impl Write for Pager {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.0.as_mut().and_then(|child| child.stdin.as_mut()) {
+            Some(pager) => pager.write(bytes),
+            None => io::stdout().lock().write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self.0.as_mut().and_then(|child| child.stdin.as_mut()) {
+            Some(pager) => pager.flush(),
+            None => io::stdout().lock().flush(),
+        }
+    }
+}
+
 impl Drop for Pager {
     /// Waits until the user has left it; else the shell would write into it.
     fn drop(&mut self) {

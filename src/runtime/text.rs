@@ -15,24 +15,34 @@ pub fn display(text: &str, max_chars: usize) -> String {
         }
         match c {
             ' '..='~' => out.push(c),
-            // What turns text around, and what hides in it: zero width, soft hyphens, tags.
-            '\u{ad}'
-            | '\u{61c}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e0fff}' => {
-                let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
-            }
             c if c.is_control() => {
                 let _ = write!(out, "\\x{:02x}", u32::from(c));
+            }
+            c if hides(c) => {
+                let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
             }
             c => out.push(c),
         }
     }
     out
+}
+
+/// Whether a character is not there to be read: it steers a terminal, turns text around, or hides (zero
+/// width, soft hyphens, tags), or is none (U+FFFE and U+FFFF, which XML does not allow either).
+pub fn hides(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{fffe}'..='\u{ffff}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
 }
 
 /// Longest cell of CSV, in characters.
@@ -43,7 +53,8 @@ const LONGEST_CELL: usize = 4096;
 pub fn csv_line<'c>(cells: impl IntoIterator<Item = &'c str>) -> String {
     let cells = cells.into_iter().map(|cell| {
         let cell = display(cell, LONGEST_CELL);
-        match cell.starts_with(['=', '+', '-', '@']) {
+        // Some spreadsheets look behind blanks, too.
+        match cell.trim_start().starts_with(['=', '+', '-', '@']) {
             true => format!("'{cell}"),
             false => cell,
         }
@@ -86,9 +97,9 @@ mod tests {
 
     #[test]
     fn cells_are_quoted_and_no_formulas() {
-        let cells = ["=1+1", "a,b", "say \"x\"", "\x1b[2J", "", "10.0"];
+        let cells = ["=1+1", " @x", "a,b", "say \"x\"", "\x1b[2J", "", "10.0"];
         let line = csv_line(cells);
-        assert_eq!(line, "'=1+1,\"a,b\",\"say \"\"x\"\"\",\\x1b[2J,,10.0");
+        assert_eq!(line, "'=1+1,' @x,\"a,b\",\"say \"\"x\"\"\",\\x1b[2J,,10.0");
     }
 
     #[test]

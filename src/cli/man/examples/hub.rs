@@ -203,6 +203,23 @@ pub(super) const ALL: &[(&str, Examples)] = &[
         &[("reconctl hub check", "Whether the hub's database is sound.")],
     ),
     (
+        "report",
+        &[
+            (
+                "reconctl report -o report.html",
+                "All that was assessed, for a browser or a printer.",
+            ),
+            (
+                "reconctl report lab --format csv --min-severity medium --status open -o lab.csv",
+                "What is to be seen to in a group, for a spreadsheet.",
+            ),
+            (
+                "reconctl report www.example.org --format sarif --fail-on high > www.sarif",
+                "One target, for a pipeline that is to stop when something is high or critical.",
+            ),
+        ],
+    ),
+    (
         "changes",
         &[
             (

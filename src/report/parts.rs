@@ -1,0 +1,121 @@
+//! The parts of the targets, kept in a file without a name until it is known what goes before them.
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+
+use uuid::Uuid;
+
+use super::Text;
+use super::facts::{Counts, Subject};
+use crate::api::RiskLevel;
+
+/// Longest name of a target in the list of all, characters; those of the DNS are not longer.
+const NAME_LONGEST: usize = 255;
+
+/// A target in the list of all.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) id: Uuid,
+    pub(super) target: Text,
+    pub(super) group: Option<Text>,
+    /// The risk that the assessment says; none: nobody has assessed it.
+    pub(super) risk: Option<RiskLevel>,
+    /// The highest priority of what is open.
+    pub(super) score: f64,
+    /// What is open and told, by severity.
+    pub(super) open: Counts,
+    worst: Option<RiskLevel>,
+    at: u64,
+    length: u64,
+}
+
+impl Part {
+    /// The entry of a target.
+    pub(super) fn of(subject: &Subject) -> Self {
+        let mut open = Counts::new();
+        for issue in subject.open_issues() {
+            *open.entry(issue.severity).or_default() += 1;
+        }
+        Self {
+            id: subject.eggrecord_id,
+            target: Text::cut(subject.target.raw(), NAME_LONGEST),
+            group: (subject.group.as_ref()).map(|group| Text::cut(group.raw(), NAME_LONGEST)),
+            risk: subject.risk_level,
+            score: subject
+                .open_issues()
+                .map(|issue| issue.score())
+                .fold(0.0, f64::max),
+            open,
+            worst: subject.worst(),
+            at: 0,
+            length: 0,
+        }
+    }
+}
+
+/// All parts.
+#[derive(Debug)]
+pub(super) struct Parts {
+    file: BufWriter<File>,
+    length: u64,
+    parts: Vec<Part>,
+}
+
+impl Parts {
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self {
+            file: BufWriter::new(tempfile::tempfile()?),
+            length: 0,
+            parts: Vec::new(),
+        })
+    }
+
+    /// How many bytes they are.
+    pub(super) fn size(&self) -> u64 {
+        self.length
+    }
+
+    /// Adds one; a text without anything in it is no part of the report, but one of the list.
+    pub(super) fn add(&mut self, part: Part, text: &str) -> io::Result<()> {
+        self.file.write_all(text.as_bytes())?;
+        let length = text.len() as u64;
+        let at = self.length;
+        self.length += length;
+        self.parts.push(Part { at, length, ..part });
+        Ok(())
+    }
+
+    /// First the worst.
+    pub(super) fn sort(&mut self) {
+        self.parts.sort_by(|a, b| {
+            (b.worst.cmp(&a.worst))
+                .then_with(|| b.score.total_cmp(&a.score))
+                .then_with(|| a.target.cmp(&b.target))
+                .then_with(|| a.id.cmp(&b.id))
+        });
+    }
+
+    pub(super) fn all(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// Writes them one after the other, with something between them.
+    pub(super) fn copy(&mut self, between: &str, out: &mut dyn Write) -> io::Result<()> {
+        self.file.flush()?;
+        let mut file = self.file.get_ref();
+        let mut first = true;
+        for part in self.parts.iter().filter(|part| part.length > 0) {
+            if !first {
+                out.write_all(between.as_bytes())?;
+            }
+            first = false;
+            file.seek(SeekFrom::Start(part.at))?;
+            let mut text = BufReader::new(file.take(part.length));
+            let copied = io::copy(&mut text, out)?;
+            if copied != part.length {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(())
+    }
+}

@@ -35,7 +35,9 @@ use chrono::{DateTime, Utc};
 use crate::api::AssessmentContext;
 
 pub use net::is_public;
+pub(super) use ports::{is_recognised, place as port_place};
 pub use schema::{Field, Kind, Type};
+pub(super) use software::{DISTRIBUTIONS, name as software_name};
 pub use subject::{Slot, Subject, Value};
 
 /// All facts of a record.

@@ -34,12 +34,12 @@ const ALIASES: [(&str, &str); 20] = [
 ];
 
 /// Words of a version or banner that a distribution put there.
-const DISTRIBUTIONS: [&str; 10] = [
+pub const DISTRIBUTIONS: [&str; 10] = [
     "debian", "ubuntu", "+deb", ".el7", ".el8", ".el9", "red hat", "raspbian", "(centos)", "fedora",
 ];
 
 /// One name as it is called here.
-fn name(name: &str) -> &str {
+pub fn name(name: &str) -> &str {
     let lower = name.to_ascii_lowercase();
     let alias = ALIASES.iter().find(|(other, _)| *other == lower);
     alias.map_or(name, |(_, known)| known)

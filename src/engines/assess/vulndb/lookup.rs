@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::aliases;
 use super::cpe::{Cpe, Value};
 use super::error::Error;
-use super::matching::{self, Fit, Installed};
+use super::matching::{self, End, Fit, Installed};
 use super::model::{Cve, CveId, Distribution, FixState, Kev};
 use super::packaged::{Packaged, Verdict, plain_version};
 use super::store::{Info, Store};
@@ -115,6 +115,12 @@ pub struct Known {
     pub product: String,
     /// What fits (`8.5 <= 9.2p1 < 9.8`).
     pub why: String,
+    /// The version that was compared (`9.2p1`).
+    #[serde(skip)]
+    pub version: String,
+    /// Where what is affected ends.
+    #[serde(skip)]
+    pub end: End,
 }
 
 /// A package whose distribution may have put a correction into it.
@@ -251,6 +257,7 @@ impl Vulndb {
                     Some(Fit {
                         weight: -1.0,
                         why: String::new(),
+                        end: matching::End::Open,
                     }),
                     false,
                 );
@@ -401,6 +408,8 @@ fn judge(
         confidence: (confidence * 100.0).round() / 100.0,
         product: of.key.to_owned(),
         why: fit.why,
+        version: of.version.to_owned(),
+        end: fit.end,
     }
 }
 

@@ -35,6 +35,18 @@ pub enum Family {
     Apple,
 }
 
+/// Where the affected versions end, of those that a product's version is among.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum End {
+    /// Nobody has named an end.
+    #[default]
+    Open,
+    /// This version is the first that is not affected.
+    Before(String),
+    /// This version is affected still; which is the next is not said.
+    With(String),
+}
+
 /// How a criterion fits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fit {
@@ -42,6 +54,8 @@ pub struct Fit {
     pub weight: f64,
     /// In what way (`8.5 <= 9.2p1 < 9.8`).
     pub why: String,
+    /// Where what is affected ends.
+    pub end: End,
 }
 
 /// The range says so, and nothing speaks against it.
@@ -71,6 +85,13 @@ pub fn fit(criterion: &Criterion, of: &Installed) -> Option<Fit> {
         }
         version => (exactly(criterion, version, of)?, exact_text(criterion)),
     };
+    let end = match (criterion.version, criterion.to()) {
+        ("*" | "", Some((version, true))) if version.contains('*') => End::Open,
+        ("*" | "", Some((version, true))) => End::With(version.to_owned()),
+        ("*" | "", Some((version, false))) => End::Before(version.to_owned()),
+        ("*" | "", None) => End::Open,
+        _ => End::With(of.version.to_owned()),
+    };
     if !criterion.target.is_empty() {
         weight *= target(criterion.target, of)?;
     }
@@ -83,7 +104,7 @@ pub fn fit(criterion: &Criterion, of: &Installed) -> Option<Fit> {
     if criterion.by_name() {
         weight *= BY_NAME;
     }
-    Some(Fit { weight, why })
+    Some(Fit { weight, why, end })
 }
 
 fn is_pattern(version: &str) -> bool {

@@ -32,6 +32,7 @@ use std::path::{Path, PathBuf};
 pub use error::{Error, ImportError};
 pub use feed::{Limits, Tracker};
 pub use lookup::{Certainty, Cvss, Details, Epss, Known, Product, Vulndb};
+pub use matching::End;
 pub use model::{CveId, Distribution, Kev};
 pub use store::{Imported, Importer, Info, Part};
 

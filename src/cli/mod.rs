@@ -7,6 +7,7 @@
 
 mod agents;
 mod apply;
+mod assess;
 pub mod boot;
 mod changes;
 mod check;
@@ -208,6 +209,8 @@ enum Command {
     Forms(site::MethodArgs),
     /// List the endpoints that the scripts and API documents of a target name, newest first.
     Endpoints(site::MethodArgs),
+    /// Assess a record by what the hub knows of it, and show what comes of it.
+    Assess(assess::Args),
     /// List, show, test and check the rules of assessments.
     #[command(subcommand)]
     Rules(rules::Command),
@@ -318,6 +321,7 @@ impl Cli {
             Command::Pages(args) => site::list_pages(&global, args).await,
             Command::Forms(args) => site::list_forms(&global, args).await,
             Command::Endpoints(args) => site::list_endpoints(&global, args).await,
+            Command::Assess(args) => assess::run(&global, args).await,
             Command::Rules(command) => rules::run(&global, command).await,
             Command::Vulndb(command) => vulndb::run(&global, command).await,
             Command::Completions(args) => completions::run(&global, args).await,

@@ -114,7 +114,7 @@ fn loaded(global: &Global, from: &Origin, files: &[PathBuf]) -> Loaded {
 }
 
 /// The rules in force; what is wrong with a file is told, and the others hold.
-fn in_force(global: &Global, from: &Origin) -> Loaded {
+pub(super) fn in_force(global: &Global, from: &Origin) -> Loaded {
     let loaded = loaded(global, from, &[]);
     for error in &loaded.errors {
         eprintln!(

@@ -27,7 +27,7 @@ pub enum Command {
 
 /// Where the database is.
 #[derive(Debug, clap::Args)]
-struct Place {
+pub struct Place {
     /// The database.
     #[arg(long, value_name = "FILE", default_value = vulndb::DEFAULT_PATH)]
     database: PathBuf,
@@ -99,6 +99,15 @@ impl Place {
                 global.root.join(below)
             }
             _ => self.database.clone(),
+        }
+    }
+
+    /// The database, if it is there; one that the user named must be.
+    pub(super) fn if_there(&self, global: &Global) -> Result<Option<Vulndb>, Failure> {
+        let default = self.database == Path::new(vulndb::DEFAULT_PATH);
+        match default && matches!(self.path(global).try_exists(), Ok(false)) {
+            true => Ok(None),
+            false => self.open(global).map(Some),
         }
     }
 

@@ -253,6 +253,19 @@ pub(super) const ALL: &[(&str, Examples)] = &[
         ],
     ),
     (
+        "assess",
+        &[
+            (
+                "reconctl assess www.example.org --explain",
+                "What is wrong with it, how bad that is and why, by what the hub knows.",
+            ),
+            (
+                "reconctl assess context.json --database ./vulndb --json",
+                "Of a file, without a hub, for a program.",
+            ),
+        ],
+    ),
+    (
         "rules",
         &[("reconctl rules list", "What an assessment looks for.")],
     ),

@@ -299,7 +299,7 @@ pub const CHAINS: &[Chain] = &[
     },
     Chain {
         id: "dump-to-accounts",
-        title: "A database dump beside a login",
+        title: "A dump or backup beside a login",
         severity: RiskLevel::Critical,
         scope: Scope::Record,
         least: 2,

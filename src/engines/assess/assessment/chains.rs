@@ -5,7 +5,7 @@
 //! without evidence for all of its steps. Where a way is about one server, all findings are tied to the same
 //! place. One way is told once, with all places where it is open.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::{AttackStep, AttackVector, RiskLevel};
 
@@ -22,6 +22,40 @@ const NAMED: usize = 5;
 const PLACES: usize = 4;
 /// Bytes of JSON of all ways.
 const BYTES: usize = 256 * 1024;
+
+/// Rules about pages that administer something.
+pub const PANELS: [&str; 30] = [
+    "activemq-console-exposed",
+    "adminer-exposed",
+    "airflow-exposed",
+    "argocd-exposed",
+    "firewall-admin-exposed",
+    "grafana-exposed",
+    "hosting-panel-exposed",
+    "hypervisor-exposed",
+    "jenkins-exposed",
+    "jenkins-open",
+    "jupyter-exposed",
+    "kibana-exposed",
+    "minio-exposed",
+    "neo4j-exposed",
+    "node-red-exposed",
+    "nomad-exposed",
+    "pgadmin-exposed",
+    "phpmyadmin-exposed",
+    "phpmyadmin-path",
+    "portainer-exposed",
+    "rabbitmq-management-exposed",
+    "rancher-exposed",
+    "solr-exposed",
+    "teamcity-exposed",
+    "tomcat-manager",
+    "traefik-dashboard",
+    "vault-exposed",
+    "webmin-exposed",
+    "flink-exposed",
+    "spark-exposed",
+];
 
 impl Need {
     fn holds(&self, found: &Found) -> bool {
@@ -52,50 +86,25 @@ impl Need {
     }
 }
 
-/// Pages that administer something.
 fn is_panel(id: &str) -> bool {
-    const PANELS: [&str; 30] = [
-        "activemq-console-exposed",
-        "adminer-exposed",
-        "airflow-exposed",
-        "argocd-exposed",
-        "firewall-admin-exposed",
-        "grafana-exposed",
-        "hosting-panel-exposed",
-        "hypervisor-exposed",
-        "jenkins-exposed",
-        "jenkins-open",
-        "jupyter-exposed",
-        "kibana-exposed",
-        "minio-exposed",
-        "neo4j-exposed",
-        "node-red-exposed",
-        "nomad-exposed",
-        "pgadmin-exposed",
-        "phpmyadmin-exposed",
-        "phpmyadmin-path",
-        "portainer-exposed",
-        "rabbitmq-management-exposed",
-        "rancher-exposed",
-        "solr-exposed",
-        "teamcity-exposed",
-        "tomcat-manager",
-        "traefik-dashboard",
-        "vault-exposed",
-        "webmin-exposed",
-        "flink-exposed",
-        "spark-exposed",
-    ];
     PANELS.contains(&id)
 }
+
+/// What was found, by place.
+type Places<'f> = BTreeMap<&'f str, Vec<&'f Found>>;
 
 /// All ways that are open, the worst first.
 pub fn all(found: &[Found], public: Option<bool>) -> Vec<AttackVector> {
     let sure: Vec<&Found> = found.iter().filter(|found| found.is_sure()).collect();
-    let mut ways: Vec<(u64, AttackVector)> = CHAINS
-        .iter()
-        .filter_map(|chain| way(chain, &sure, public))
-        .collect();
+    let mut places: Places = BTreeMap::new();
+    for found in &sure {
+        for anchor in &found.anchors {
+            places.entry(anchor).or_default().push(found);
+        }
+    }
+    let ways = CHAINS.iter();
+    let ways = ways.filter_map(|chain| way(chain, &sure, &places, public));
+    let mut ways: Vec<(u64, AttackVector)> = ways.collect();
     ways.sort_by(|a, b| {
         let worst = b.1.severity.cmp(&a.1.severity).then(b.0.cmp(&a.0));
         worst.then_with(|| a.1.id.cmp(&b.1.id))
@@ -110,17 +119,19 @@ pub fn all(found: &[Found], public: Option<bool>) -> Vec<AttackVector> {
 }
 
 /// A way with the priority of what it rests on, if it is open anywhere.
-fn way(chain: &Chain, found: &[&Found], public: Option<bool>) -> Option<(u64, AttackVector)> {
+fn way(
+    chain: &Chain,
+    found: &[&Found],
+    all: &Places,
+    public: Option<bool>,
+) -> Option<(u64, AttackVector)> {
     let mut steps: Vec<Vec<&Found>> = vec![Vec::new(); chain.steps.len()];
     let mut places: BTreeSet<&str> = BTreeSet::new();
     match chain.scope {
         Scope::Record => steps = open(chain, found)?,
         Scope::Place => {
-            let anchors: BTreeSet<&String> = found.iter().flat_map(|f| &f.anchors).collect();
-            for anchor in anchors {
-                let here = found.iter().filter(|found| found.anchors.contains(anchor));
-                let here: Vec<&Found> = here.copied().collect();
-                let Some(open) = open(chain, &here) else {
+            for (anchor, here) in all {
+                let Some(open) = open(chain, here) else {
                     continue;
                 };
                 places.insert(anchor);

@@ -46,6 +46,8 @@ pub enum Remedy {
         end: End,
         /// A distribution maintains it.
         packaged: bool,
+        /// Its makers do not maintain it any more.
+        unsupported: bool,
     },
 }
 

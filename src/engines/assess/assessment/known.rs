@@ -36,6 +36,8 @@ pub struct Answers<'s> {
     pub hits: BTreeMap<(String, String), Hit<'s>>,
     /// By key of the software: what its distribution fixed.
     pub fixed: BTreeMap<software::Key, BTreeSet<String>>,
+    /// By key of the software: where it has what.
+    by_software: BTreeMap<software::Key, BTreeSet<(String, String)>>,
 }
 
 /// Asks for all software.
@@ -100,7 +102,10 @@ impl<'s> Answers<'s> {
             known,
             software,
         };
-        match self.hits.entry((id, software.place.clone())) {
+        let at = (id, software.place.clone());
+        let own = self.by_software.entry(software.key()).or_default();
+        own.insert(at.clone());
+        match self.hits.entry(at) {
             std::collections::btree_map::Entry::Vacant(free) => drop(free.insert(new)),
             std::collections::btree_map::Entry::Occupied(mut old) => {
                 let old = old.get_mut();
@@ -115,9 +120,8 @@ impl<'s> Answers<'s> {
 
     /// What is known of a product in any place.
     pub fn of<'a>(&'a self, key: &'a software::Key) -> impl Iterator<Item = &'a Hit<'s>> {
-        self.hits
-            .values()
-            .filter(move |hit| hit.software.key() == *key)
+        let places = self.by_software.get(key).into_iter().flatten();
+        places.filter_map(|at| self.hits.get(at))
     }
 
     /// A distribution fixed this vulnerability in this product, and it is nowhere else.
@@ -197,6 +201,7 @@ pub fn finding(hit: &Hit, public: Option<bool>, by: &[&Match], anchors: BTreeSet
             product: Some(hit.known.product.clone()),
             end: hit.known.end.clone(),
             packaged,
+            unsupported: by.iter().any(|rule| super::ruled::is_unsupported(rule)),
         },
         of_cve: true,
         local,

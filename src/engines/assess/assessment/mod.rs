@@ -36,6 +36,9 @@ mod software;
 mod summary;
 mod text;
 
+#[cfg(test)]
+mod assessment_tests;
+
 use std::collections::BTreeSet;
 
 use super::facts::Facts;

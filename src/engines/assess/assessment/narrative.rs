@@ -16,7 +16,7 @@ use super::text::{count, list, prose, word};
 /// Bytes of the text.
 pub const MOST: usize = 12 * 1024;
 /// Bytes after which nothing is begun that can be left out.
-const FULL: usize = 10 * 1024;
+const FULL: usize = MOST - 2 * 1024;
 /// Findings, ways and steps that are told.
 const TOLD: usize = 5;
 /// References of a sentence.
@@ -60,8 +60,14 @@ impl Text {
 
     /// A sentence, if there is room.
     fn say(&mut self, sentence: &str, sources: &[String]) {
-        let sources = sources.iter().take(REFERENCES);
-        let sources: Vec<String> = sources.map(|source| prose(source, 160)).collect();
+        let mut told: Vec<String> = Vec::new();
+        for source in sources {
+            let source = prose(source, 160);
+            if told.len() < REFERENCES && !told.contains(&source) {
+                told.push(source);
+            }
+        }
+        let sources = told;
         let new = sources
             .iter()
             .filter(|source| !self.numbers.contains_key(*source));
@@ -156,12 +162,7 @@ fn seen(told: &Told, text: &mut Text) {
         false => text.say(&format!("{open} known to be open."), &ports),
     }
     let web = [
-        (
-            context.exchanges.len(),
-            "answer of web servers",
-            "answers of web servers",
-            "exchanges",
-        ),
+        (context.exchanges.len(), "answer", "answers", "exchanges"),
         (context.pages.len(), "page", "pages", "pages"),
         (context.forms.len(), "form", "forms", "forms"),
         (
@@ -183,10 +184,15 @@ fn seen(told: &Told, text: &mut Text) {
             &of("context:exchanges"),
         ),
         false => text.say(
-            &format!("Of its web servers there are {}.", list(&parts, 4)),
+            &format!("Of the web there is known: {}.", list(&parts, 4)),
             &sources,
         ),
     }
+}
+
+/// `2025-07-01` of `2025-07-01T00:00:00.0000Z`.
+fn day(time: &str) -> &str {
+    time.split('T').next().unwrap_or_default()
 }
 
 /// The database, and what it was asked for.
@@ -200,7 +206,11 @@ fn looked_up(told: &Told, text: &mut Text) {
     };
     let info = database.info();
     let dates = info.parts.iter().filter_map(|(name, part)| {
-        Some(format!("{} of {}", word(name), word(part.date.as_ref()?)))
+        Some(format!(
+            "{} of {}",
+            word(name),
+            word(day(part.date.as_ref()?))
+        ))
     });
     let dates: Vec<String> = dates.collect();
     let of_feeds = match dates.is_empty() {
@@ -343,7 +353,7 @@ fn worst(told: &Told, text: &mut Text) {
             .count();
         let why = match distribution {
             0 => String::new(),
-            number => format!("; {number} of these are possibly fixed by the distribution"),
+            number => format!("; possibly fixed by the distribution: {number}"),
         };
         let rest: Vec<String> = unsure
             .iter()

@@ -12,7 +12,6 @@ use crate::api::RemediationStep;
 use super::super::vulndb::version::{Scheme, compare};
 use super::super::vulndb::{self, Certainty, End, Product, Vulndb};
 use super::found::{Found, Remedy};
-use super::known::KIND;
 use super::score;
 use super::software;
 use super::text::{count, list, word};
@@ -157,15 +156,16 @@ fn upgrade(
     let mut ends: Vec<&End> = Vec::new();
     let (mut product, mut maintained, mut outdated) = (None, false, false);
     for found in found {
-        outdated |= found.wire.kind != KIND || found.ids.iter().any(|id| id != KIND);
         if let Remedy::Upgrade {
             product: named,
             end,
             packaged,
+            unsupported,
             ..
         } = &found.remedy
         {
             maintained |= packaged;
+            outdated |= unsupported;
             product = product.or(named.as_deref());
             if found.of_cve {
                 ends.push(end);

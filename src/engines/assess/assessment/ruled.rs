@@ -87,6 +87,11 @@ fn place_of(hit: &super::known::Hit) -> (String, String) {
     (hit.known.cve.id.clone(), hit.software.place.clone())
 }
 
+/// It is about a version that gets no corrections any more, rather than about one vulnerability.
+pub fn is_unsupported(found: &Match) -> bool {
+    found.rule.category == "outdated-software" && cves(found).is_empty()
+}
+
 /// The CVEs that a rule's references name.
 fn cves(found: &Match) -> BTreeSet<String> {
     let references = found.rule.references.iter();
@@ -152,6 +157,7 @@ pub fn finding(found: &Match, facts: &Facts, web: &BTreeSet<String>) -> Found {
             product: None,
             end: End::Open,
             packaged: *packaged,
+            unsupported: is_unsupported(found),
         },
         _ => Remedy::Action,
     };

@@ -14,6 +14,8 @@ const BY_MODULES: f64 = 0.85;
 const MOST: usize = 3000;
 /// Modules of one server that are asked for.
 const MODULES_MAX: usize = 12;
+/// Ports of web servers that everything of the web is tied to.
+const ANCHORS: usize = 16;
 /// Longest version that is one.
 const VERSION_MAX: usize = 100;
 
@@ -180,6 +182,8 @@ fn modules(header: Option<&String>) -> impl Iterator<Item = (&str, &str)> {
     let words = header.map(String::as_str).unwrap_or_default();
     words.split_ascii_whitespace().filter_map(|word| {
         let (name, version) = word.split_once('/')?;
+        let end = version.find(|c: char| !c.is_ascii_alphanumeric() && !".-_+~".contains(c));
+        let version = &version[..end.unwrap_or(version.len())];
         let sound = name
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
@@ -205,7 +209,8 @@ fn version_by(cpes: &[String]) -> String {
     version.to_owned()
 }
 
-/// Where everything of a web server is tied to whose place is only "web": its ports.
+/// Where everything of a web server is tied to whose place is only "web": its ports, as far as there are
+/// not more than a host has.
 pub fn web_anchors(facts: &Facts) -> BTreeSet<String> {
     let web = [Kind::Http, Kind::Path, Kind::Form, Kind::Cookie];
     let seen = web.into_iter().flat_map(|kind| facts.all(kind));
@@ -215,6 +220,7 @@ pub fn web_anchors(facts: &Facts) -> BTreeSet<String> {
         let http = services.filter(|service| service.text("service") == "http");
         anchors.extend(http.map(|service| service.anchor.clone()));
     }
+    let mut anchors: BTreeSet<String> = anchors.into_iter().take(ANCHORS).collect();
     anchors.insert(WEB.to_owned());
     anchors
 }

@@ -19,6 +19,7 @@ mod result;
 mod scan;
 mod storage;
 mod target;
+mod text;
 mod web;
 mod webhook;
 
@@ -50,6 +51,7 @@ pub use target::{
     ChangeTarget, CreateTargets, CreateTargetsAnswer, ImportAnswer, ImportError, NetworkProgress,
     NewTarget, RefusedTarget, Target, TargetList, TargetWork,
 };
+pub use text::hides;
 pub use web::{
     FormInput, LearnedPath, SpiderEndpoint, SpiderForm, SpiderPage, WEB_PORTS, WebContext,
     WebEndpoint, WebEndpointList, WebForm, WebFormList, WebPage, WebPageList, WebPort, WebRun,

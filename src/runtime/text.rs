@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+pub use crate::api::hides;
+
 /// Escapes control characters (C0, DEL, C1, bidirectional overrides) as `\xNN` or `\u{NNNN}`, so
 /// that what a target says can neither move a cursor nor forge a log line, and cuts it at
 /// `max_chars` characters.
@@ -25,24 +27,6 @@ pub fn display(text: &str, max_chars: usize) -> String {
         }
     }
     out
-}
-
-/// Whether a character is not there to be read: it steers a terminal, turns text around, or hides (zero
-/// width, soft hyphens, tags), or is none (U+FFFE and U+FFFF, which XML does not allow either).
-pub fn hides(c: char) -> bool {
-    c.is_control()
-        || matches!(
-            c,
-            '\u{ad}'
-                | '\u{61c}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{feff}'
-                | '\u{fff9}'..='\u{fffb}'
-                | '\u{fffe}'..='\u{ffff}'
-                | '\u{e0000}'..='\u{e0fff}'
-        )
 }
 
 /// Longest cell of CSV, in characters.

@@ -131,12 +131,7 @@ fn processor_time() -> Duration {
 pub fn is_fit_to_show(text: &str, most: usize) {
     let count = text.chars().count();
     assert!(count <= most, "{count} characters: {text:?}");
-    let acts = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
-    };
     // Nearly all of it is ASCII, and there may be much of it.
-    let acts = |c: char| !matches!(c, ' '..='~') && acts(c);
+    let acts = |c: char| !matches!(c, ' '..='~') && crate::api::hides(c);
     assert!(!text.contains(acts), "{text:?}");
 }

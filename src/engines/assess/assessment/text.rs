@@ -19,6 +19,7 @@ use std::fmt::Write as _;
 use serde_json::Value as Json;
 
 use super::super::facts::Value;
+use crate::api::hides;
 
 /// Characters of a field.
 pub const FIELD_MAX: usize = 500;
@@ -27,32 +28,7 @@ const WORD_MAX: usize = 80;
 /// Entries of a list that are kept.
 const LIST_MAX: usize = 20;
 
-/// What acts on who reads it, or cannot be seen.
-fn acts(c: char) -> bool {
-    c.is_control()
-        || matches!(
-            c,
-            '\u{ad}'
-                | '\u{34f}'
-                | '\u{61c}'
-                | '\u{115f}'
-                | '\u{1160}'
-                | '\u{17b4}'
-                | '\u{17b5}'
-                | '\u{180b}'..='\u{180f}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{3164}'
-                | '\u{feff}'
-                | '\u{ffa0}'
-                | '\u{fff0}'..='\u{fffb}'
-                | '\u{1d173}'..='\u{1d17a}'
-                | '\u{e0000}'..='\u{e0fff}'
-        )
-}
-
-/// Escapes what `also` names and what [`acts`]; no more than `most` characters come out.
+/// Escapes what `also` names and what [`hides`]; no more than `most` characters come out.
 fn escaped(text: &str, most: usize, also: &[char]) -> String {
     let mut out = String::with_capacity(text.len().min(most));
     let mut count = 0;
@@ -60,7 +36,7 @@ fn escaped(text: &str, most: usize, also: &[char]) -> String {
     for (at, c) in text.char_indices() {
         piece.clear();
         // Nearly all of it is ASCII.
-        let harmless = matches!(c, ' '..='~') || !acts(c);
+        let harmless = matches!(c, ' '..='~') || !hides(c);
         match harmless && !also.contains(&c) {
             true => piece.push(c),
             false if c.is_control() => drop(write!(piece, "\\x{:02x}", u32::from(c))),

@@ -1,9 +1,11 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use crate::api::hides;
+
 /// A text without what steers a terminal or turns text around: control characters (C0, DEL, C1), and
 /// the formatting characters of Unicode, as `\xNN` and `\u{N}`. That leaves only characters that
-/// XML 1.0 §2.2 allows, but for U+FFFE and U+FFFF, which go as well.
+/// XML 1.0 §2.2 allows.
 pub(in crate::engines::ports) fn visible(text: &str) -> Cow<'_, str> {
     if !text.chars().any(hides) {
         return Cow::Borrowed(text);
@@ -19,22 +21,6 @@ pub(in crate::engines::ports) fn visible(text: &str) -> Cow<'_, str> {
         };
     }
     Cow::Owned(out)
-}
-
-pub(super) fn hides(c: char) -> bool {
-    c.is_control()
-        || matches!(
-            c,
-            '\u{ad}'
-                | '\u{61c}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{feff}'
-                | '\u{fff9}'..='\u{fffb}'
-                | '\u{fffe}'..='\u{ffff}'
-                | '\u{e0000}'..='\u{e0fff}'
-        )
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@ use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
-use super::escape::hides;
 use super::{HostScan, Results, RunFacts};
+use crate::api::hides;
 
 /// The whole; the names are stable.
 #[derive(Serialize)]

@@ -1,5 +1,7 @@
 use std::fmt::Write;
 
+use crate::api::hides;
+
 /// Longest text that is kept for display, in characters.
 const LONGEST: usize = 200;
 
@@ -48,16 +50,7 @@ fn push(text: &mut String, c: char) {
             Ok(())
         }
         c if c.is_ascii() => write!(text, "\\x{:02x}", u32::from(c)),
-        // C1 controls, zero-width and bidirectional formatting, line separators, BOM, tags.
-        '\u{80}'..='\u{9f}'
-        | '\u{ad}'
-        | '\u{61c}'
-        | '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{feff}'
-        | '\u{fff9}'..='\u{fffb}'
-        | '\u{e0000}'..='\u{e0fff}' => write!(text, "\\u{{{:x}}}", u32::from(c)),
+        c if hides(c) => write!(text, "\\u{{{:x}}}", u32::from(c)),
         c => {
             text.push(c);
             Ok(())

@@ -31,6 +31,7 @@ use url::Url;
 
 use super::js::Findings;
 use super::{Link, LinkKind};
+use crate::api::hides;
 
 /// What a page may have of each; the largest pages of the web have a tenth.
 pub(super) mod limits {
@@ -150,6 +151,5 @@ pub(super) fn shorten(text: &str, most: usize) -> String {
 
 /// Characters that turn text around or do not show: they are for deceiving who reads a report.
 fn is_hidden(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
+    !c.is_control() && hides(c)
 }

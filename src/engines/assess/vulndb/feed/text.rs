@@ -2,6 +2,8 @@
 
 use chrono::NaiveDateTime;
 
+use crate::api::hides;
+
 /// Characters of a description that are kept: NVD's are of 300 on average.
 pub(super) const DESCRIPTION: usize = 500;
 /// Characters of a title.
@@ -20,7 +22,7 @@ pub fn clean(text: &str, most: usize) -> String {
     let mut out = String::with_capacity(text.len().min(most * 2));
     let mut count = 0;
     for word in text.split(|c: char| c.is_whitespace() || c.is_control()) {
-        let word = word.chars().filter(|c| !acts(*c));
+        let word = word.chars().filter(|c| !hides(*c));
         let mut first = true;
         for c in word {
             if count + 2 > most {
@@ -39,26 +41,9 @@ pub fn clean(text: &str, most: usize) -> String {
     out
 }
 
-fn acts(c: char) -> bool {
-    c.is_control()
-        || matches!(
-            c,
-            '\u{ad}'
-                | '\u{61c}'
-                | '\u{180e}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{feff}'
-                | '\u{fff9}'..='\u{fffb}'
-                | '\u{fffe}'..='\u{ffff}'
-                | '\u{e0000}'..='\u{e0fff}'
-        )
-}
-
 /// Whether a name has nothing in it that acts on who reads it.
 pub fn is_plain(text: &str) -> bool {
-    !text.chars().any(|c| acts(c) || c.is_whitespace())
+    !text.chars().any(|c| hides(c) || c.is_whitespace())
 }
 
 /// A version as it is compared; `None`: it is none.

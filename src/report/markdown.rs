@@ -247,55 +247,62 @@ fn finding(out: &mut String, issue: &Issue) {
         issue.severity,
         issue.title.markdown()
     );
-    let mut fact = |name: &str, text: String| {
-        if !text.is_empty() {
-            say!(out, "- {name}: {text}");
-        }
-    };
-    fact("Where", issue.location.markdown());
-    fact("Why", issue.reason.markdown());
-    fact("Vulnerability", markdown(issue.cve.as_ref()));
-    if let Some(cvss) = &issue.cvss {
-        let score = prose::figure(cvss.score);
-        let text = format!("{score} {}", cvss.vector.markdown());
-        fact(&format!("CVSS {}", cvss.version.markdown()), text);
-    }
-    fact("Likelihood", prose::likelihood(issue));
-    let cwe: Vec<_> = issue.cwe.iter().map(|n| format!("CWE-{n}")).collect();
-    fact("Weakness", cwe.join(", "));
-    let attack: Vec<_> = issue.attack.iter().map(Text::markdown).collect();
-    fact("ATT&amp;CK", attack.join(", "));
-    if let Some(confidence) = issue.confidence {
-        fact("Sure", prose::percent(confidence));
-    }
-    if let Some(priority) = &issue.priority {
-        let of = prose::arithmetic(issue).map(|text| format!(" of 100: {text}"));
-        let score = prose::figure(priority.score);
-        fact("Priority", score + &of.unwrap_or_default());
-        for factor in &priority.factors {
-            let value = prose::figure(factor.value);
-            let (name, why) = (factor.name.markdown(), factor.why.markdown());
-            fact("  Factor", format!("{value} {name}, {why}"));
-        }
-    }
-    fact("Distribution", markdown(issue.distribution.as_ref()));
+    fact(out, "Where", &issue.location.markdown());
+    fact(out, "Why", &issue.reason.markdown());
+    known_as(out, issue);
+    reckoned(out, issue);
+    fact(out, "Distribution", &markdown(issue.distribution.as_ref()));
     for piece in &issue.evidence {
-        fact("Evidence", evidence(piece));
+        fact(out, "Evidence", &evidence(piece));
     }
-    fact("What to do", issue.remediation.markdown());
+    fact(out, "What to do", &issue.remediation.markdown());
     let references: Vec<_> = issue.references.iter().map(Text::markdown).collect();
-    fact("Read on", references.join(", "));
+    fact(out, "Read on", &references.join(", "));
     if let Some(decision) = issue.decision.as_ref().filter(|d| d.lapsed) {
         let until = decision.until.map(day).unwrap_or_default();
-        let text = format!(
-            "{} until {until}: {}",
-            decision.status.words(),
-            decision.reason.markdown()
-        );
-        fact("Was", text);
+        let (was, reason) = (decision.status.words(), decision.reason.markdown());
+        fact(out, "Was", &format!("{was} until {until}: {reason}"));
     }
-    fact("Seen", prose::life(issue));
+    fact(out, "Seen", &prose::life(issue));
     say!(out, "");
+}
+
+fn fact(out: &mut String, name: &str, text: &str) {
+    if !text.is_empty() {
+        say!(out, "- {name}: {text}");
+    }
+}
+
+/// What others call it.
+fn known_as(out: &mut String, issue: &Issue) {
+    fact(out, "Vulnerability", &markdown(issue.cve.as_ref()));
+    if let Some(cvss) = &issue.cvss {
+        let (version, score) = (cvss.version.markdown(), prose::figure(cvss.score));
+        say!(out, "- CVSS {version}: {score} {}", cvss.vector.markdown());
+    }
+    fact(out, "Likelihood", &prose::likelihood(issue));
+    let cwe: Vec<_> = issue.cwe.iter().map(|n| format!("CWE-{n}")).collect();
+    fact(out, "Weakness", &cwe.join(", "));
+    let attack: Vec<_> = issue.attack.iter().map(Text::markdown).collect();
+    fact(out, "ATT&amp;CK", &attack.join(", "));
+    if let Some(confidence) = issue.confidence {
+        fact(out, "Sure", &prose::percent(confidence));
+    }
+}
+
+/// The arithmetic of its priority.
+fn reckoned(out: &mut String, issue: &Issue) {
+    let Some(priority) = &issue.priority else {
+        return;
+    };
+    let of = prose::arithmetic(issue).map(|text| format!(" of 100: {text}"));
+    let score = prose::figure(priority.score);
+    fact(out, "Priority", &(score + &of.unwrap_or_default()));
+    for factor in &priority.factors {
+        let value = prose::figure(factor.value);
+        let (name, why) = (factor.name.markdown(), factor.why.markdown());
+        say!(out, "  - {value} {name}: {why}");
+    }
 }
 
 fn markdown(text: Option<&Text>) -> String {
@@ -366,7 +373,8 @@ fn changes(out: &mut String, subject: &Subject) {
     say!(out, "| Seen | Change | What | Before | After |");
     say!(out, "| --- | --- | --- | --- | --- |");
     for change in &subject.changes {
-        let texts = [&change.kind, &change.subject, &change.before, &change.after];
+        let kind = Text::new(&change.kind.raw().replace('_', " "));
+        let texts = [&kind, &change.subject, &change.before, &change.after];
         let seen = change.created_at.map(day).unwrap_or_default();
         say!(
             out,

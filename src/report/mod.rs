@@ -20,11 +20,9 @@ mod text;
 mod totals;
 
 #[cfg(test)]
-mod fuzz_tests;
-#[cfg(test)]
 mod report_tests;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 
 use std::io::{self, Write};
 

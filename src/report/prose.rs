@@ -14,7 +14,7 @@ pub(super) fn looked_at(head: &Head<'_>) -> String {
     };
     if head.settings.not_assessed > 0 {
         let n = amount(head.settings.not_assessed, "target", "targets");
-        text.push_str(&format!(" {n} more without an assessment are left out."));
+        text.push_str(&format!(" Left out: {n} without an assessment."));
     }
     text
 }

@@ -1,1 +1,256 @@
+use serde_json::{Value, json};
 
+use super::samples::{all, at, full, old, plain, settings, written};
+use super::{Format, Known, Report, Settings, Shown};
+use crate::api::RiskLevel;
+
+const FORMATS: [(Format, &str); 5] = [
+    (Format::Html, "html"),
+    (Format::Markdown, "md"),
+    (Format::Json, "json"),
+    (Format::Sarif, "sarif"),
+    (Format::Csv, "csv"),
+];
+
+/// `UPDATE_EXPECT=1` writes the expected files anew.
+#[test]
+fn reports_are_as_expected() {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/report");
+    for (format, extension) in FORMATS {
+        let text = written(settings(format), &all());
+        let path = dir.join(format!("report.{extension}"));
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            std::fs::create_dir_all(&dir).unwrap();
+            std::fs::write(&path, &text).unwrap();
+        }
+        let expected = std::fs::read_to_string(&path).unwrap();
+        assert!(
+            text == expected,
+            "report.{extension} is not as expected; UPDATE_EXPECT=1 writes it anew:\n{text}"
+        );
+        assert_eq!(written(settings(format), &all()), text);
+    }
+}
+
+fn json(settings: Settings, targets: &[Known]) -> Value {
+    assert_eq!(settings.format, Format::Json);
+    serde_json::from_str(&written(settings, targets)).unwrap()
+}
+
+/// The findings of the first target: their titles by status.
+fn titles(report: &Value, status: &str) -> Vec<String> {
+    let findings = report["targets"][0]["findings"].as_array().unwrap();
+    let of = findings.iter().filter(|f| f["status"] == status);
+    of.map(|f| f["title"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn the_worst_comes_first_and_the_time_is_that_of_the_newest() {
+    let report = json(settings(Format::Json), &all());
+    let targets = report["targets"].as_array().unwrap();
+    let names: Vec<_> = targets.iter().map(|t| &t["target"]).collect();
+    assert_eq!(names, ["shop.example.org", "198.51.100.4", "203.0.113.9"]);
+    assert_eq!(report["schema_version"], 1);
+    assert_eq!(report["generated_at"], "2026-11-21T06:00:00Z");
+    let now = Settings {
+        now: Some(at("2027-03-01T00:00:00Z")),
+        ..settings(Format::Json)
+    };
+    let later = json(now, &all());
+    assert_eq!(later["generated_at"], "2027-03-01T00:00:00Z");
+    // What was accepted until February is not any more.
+    assert!(titles(&later, "open").contains(&"Directory listing".to_owned()));
+    assert!(titles(&report, "accepted").contains(&"Directory listing".to_owned()));
+}
+
+#[test]
+fn the_hub_knows_the_life_of_a_finding_and_the_assessment_the_rest() {
+    let report = json(settings(Format::Json), &[full()]);
+    let findings = report["targets"][0]["findings"].as_array().unwrap();
+    let of = |key: &str| findings.iter().find(|f| f["key"] == key).unwrap();
+    let redis = of("redis-no-auth tcp/6379");
+    assert_eq!(redis["priority"]["factors"][1]["name"], "exposure");
+    assert_eq!(redis["first_seen_at"], "2026-11-20T06:00:00Z");
+    assert_eq!(redis["new"], true);
+    assert_eq!(redis["evidence"][0]["fields"]["keys"], "12");
+    let apache = of("CVE-2021-41773 tcp/80");
+    assert_eq!(
+        (&apache["kev"], &apache["new"]),
+        (&json!(true), &json!(false))
+    );
+    // Accepted until a day before the newest of the data.
+    assert_eq!(of("telnet tcp/23")["status"], "open");
+    assert_eq!(of("telnet tcp/23")["decision"]["lapsed"], true);
+    assert_eq!(titles(&report, "fixed"), ["AWS access key in a script"]);
+    assert_eq!(titles(&report, "false_positive"), ["Cookie without Secure"]);
+    let summary = &report["summary"]["findings"];
+    assert_eq!(
+        (&summary["new"], &summary["exploited"]),
+        (&json!(1), &json!(1))
+    );
+    // Of each type of scan the last that came to its end.
+    let ports = report["targets"][0]["open_ports"].as_array().unwrap();
+    let ports: Vec<_> = ports.iter().map(|p| p["port"].as_u64().unwrap()).collect();
+    assert_eq!(ports, [23, 80, 443, 6379]);
+    assert_eq!(report["targets"][0]["open_ports"][3]["product"], "Redis");
+}
+
+/// Hubs before this one do not tell the key, nor status and decision as we know them.
+#[test]
+fn without_keys_findings_are_known_by_what_and_where() {
+    let mut known = full();
+    for kept in &mut known.findings {
+        kept.as_object_mut().unwrap().remove("key");
+    }
+    let report = json(settings(Format::Json), &[known]);
+    let with_keys = json(settings(Format::Json), &[full()]);
+    assert_eq!(
+        report["summary"]["findings"]["open"],
+        with_keys["summary"]["findings"]["open"]
+    );
+    assert_eq!(titles(&report, "open"), titles(&with_keys, "open"));
+}
+
+#[test]
+fn two_secrets_on_a_page_are_two() {
+    let secret = |id: &str, hash: &str| {
+        json!({ "id": id, "type": "exposed_secret", "title": "Key", "location": "https://a/",
+                "severity": "high", "status": "open", "evidence": { "value_sha256": hash } })
+    };
+    let a = "019a9b3c-0000-7000-8000-00000000000a";
+    let b = "019a9b3c-0000-7000-8000-00000000000b";
+    let mut known = plain();
+    known.findings = vec![secret(a, "1"), secret(b, "2"), secret(b, "2")];
+    let prints = |known: Known| {
+        let report = json(settings(Format::Json), &[known]);
+        let findings = report["targets"][0]["findings"].as_array().unwrap().clone();
+        let mut prints: Vec<_> = findings
+            .iter()
+            .map(|f| f["fingerprint"].to_string())
+            .collect();
+        prints.sort_unstable();
+        prints.dedup();
+        (findings.len(), prints.len())
+    };
+    assert_eq!(prints(known.clone()), (2, 2));
+    // Nothing tells them apart but that there are two.
+    known.findings = vec![secret(a, "1"), secret(b, "1")];
+    assert_eq!(prints(known), (2, 2));
+}
+
+#[test]
+fn less_is_left_out_and_counted() {
+    let few = Settings {
+        min_severity: RiskLevel::High,
+        shown: Shown::Open,
+        ..settings(Format::Json)
+    };
+    let report = json(few.clone(), &[full()]);
+    assert_eq!(
+        titles(&report, "open"),
+        [
+            "Redis answers without a login",
+            "Apache httpd 2.4.49: path traversal and file disclosure"
+        ]
+    );
+    let left = &report["targets"][0]["left_out"];
+    assert_eq!(
+        (&left["less_severe"], &left["not_open"]),
+        (&json!(4), &json!(1))
+    );
+    let mut whole = Report::new(few).unwrap();
+    whole.add(full()).unwrap();
+    // Whatever is left out: what is to fail a pipeline fails it.
+    let totals = whole.finish(&mut Vec::new()).unwrap();
+    let at_least = RiskLevel::ALL.map(|level| totals.at_least(level));
+    assert_eq!(at_least, [4, 4, 3, 2, 1]);
+}
+
+#[test]
+fn an_assessment_without_findings_counts_by_its_risk() {
+    let bare = |risk: &str| Known {
+        assessments: vec![json!({ "risk_level": risk, "vulnerabilities": {} })],
+        ..plain()
+    };
+    let at_least = |known: Known, level| {
+        let mut report = Report::new(settings(Format::Csv)).unwrap();
+        report.add(known).unwrap();
+        report.totals().at_least(level)
+    };
+    assert_eq!(at_least(bare("high"), RiskLevel::High), 1);
+    assert_eq!(at_least(bare("high"), RiskLevel::Critical), 0);
+    assert_eq!(at_least(old(), RiskLevel::High), 0);
+    assert_eq!(at_least(old(), RiskLevel::Medium), 1);
+}
+
+#[test]
+fn of_too_many_the_worst_are_told() {
+    let finding = |n: u64| {
+        let severity = if n == 3500 { "critical" } else { "low" };
+        json!({ "id": n, "title": format!("t{n}"), "severity": severity, "status": "open" })
+    };
+    let mut known = plain();
+    known.findings = (0..=3500).map(finding).collect();
+    let report = json(settings(Format::Json), &[known]);
+    assert_eq!(report["summary"]["findings"]["no_room_left_out"], 501);
+    assert_eq!(titles(&report, "open")[0], "t3500");
+    assert_eq!(titles(&report, "open").len(), 3000);
+}
+
+#[test]
+fn a_report_of_nothing_is_one() {
+    for (format, _) in FORMATS {
+        let text = written(settings(format), &[]);
+        match format {
+            Format::Json | Format::Sarif => {
+                let _: Value = serde_json::from_str(&text).unwrap();
+            }
+            Format::Csv => assert_eq!(text.lines().count(), 1),
+            Format::Html => assert!(text.ends_with("</html>\n")),
+            Format::Markdown => assert!(text.contains("There is none to tell of.")),
+        }
+    }
+}
+
+/// What its schema asks for, as far as we write it.
+#[test]
+fn sarif_is_sound() {
+    let report: Value = serde_json::from_str(&written(settings(Format::Sarif), &all())).unwrap();
+    assert_eq!(report["version"], "2.1.0");
+    let run = &report["runs"][0];
+    let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
+    let ids: Vec<_> = rules.iter().map(|rule| &rule["id"]).collect();
+    let results = run["results"].as_array().unwrap();
+    // One of them is fixed.
+    assert_eq!(results.len(), 6 + 2);
+    for result in results {
+        assert!(ids.contains(&&result["ruleId"]), "{result}");
+        assert!(["error", "warning", "note"].contains(&result["level"].as_str().unwrap()));
+        assert!(!result["message"]["text"].as_str().unwrap().is_empty());
+        let print = result["partialFingerprints"]["recon/v1"].as_str().unwrap();
+        assert_eq!(print.len(), 32);
+    }
+    let suppressed: Vec<_> = results
+        .iter()
+        .filter(|r| !r["suppressions"].is_null())
+        .collect();
+    assert_eq!(suppressed.len(), 2);
+    let reason = &suppressed[0]["suppressions"][0]["justification"];
+    assert_eq!(reason, "Public mirror; meant to be listed");
+    let cve = rules
+        .iter()
+        .find(|rule| rule["id"] == "CVE-2021-41773")
+        .unwrap();
+    assert_eq!(cve["properties"]["security-severity"], "7.5");
+    assert_eq!(
+        cve["helpUri"],
+        "https://nvd.nist.gov/vuln/detail/CVE-2021-41773"
+    );
+    let web = results
+        .iter()
+        .find(|r| r["ruleId"] == "hsts-missing")
+        .unwrap();
+    let uri = &web["locations"][0]["physicalLocation"]["artifactLocation"]["uri"];
+    assert_eq!(uri, "https://shop.example.org/");
+}

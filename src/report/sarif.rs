@@ -168,6 +168,10 @@ fn result(subject: &Subject, issue: &Issue) -> Value {
     if issue.kev {
         also("exploited", json!(true));
     }
+    if let Some(id) = issue.id {
+        // No `guid`, as the schema knows none of UUID version 7.
+        also("finding", json!(id));
+    }
     let mut result = json!({
         "ruleId": rule_id(issue),
         "level": level(issue.severity),
@@ -177,9 +181,6 @@ fn result(subject: &Subject, issue: &Issue) -> Value {
         "partialFingerprints": { FINGERPRINT: issue.fingerprint },
         "properties": properties,
     });
-    if let Some(id) = issue.id {
-        result["guid"] = json!(id);
-    }
     if matches!(issue.status, Status::Accepted | Status::FalsePositive) {
         result["suppressions"] = json!([suppression(issue.status, issue.decision.as_ref())]);
     }

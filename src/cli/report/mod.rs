@@ -1,6 +1,8 @@
 //! `reconctl report`: what is exposed, how bad it is, why, and what to do first, in one document.
 
 mod collect;
+#[cfg(test)]
+mod fuzz_tests;
 mod place;
 
 use std::io::{self, IsTerminal};

@@ -263,7 +263,7 @@ async fn findings_are_listed_page_by_page() {
     let server = MockServer::start().await;
     let finding = |n: u32| {
         json!({ "id": n, "target": "10.0.0.1", "type": "secret", "severity": "high",
-                "title": "=key", "status": "open", "first_seen_at": "2026-11-21T06:00:00Z",
+                "title": "=key\u{1b}[2J", "status": "open", "priority": 80.5, "location": "/", "first_seen_at": "2026-11-21T06:00:00Z",
                 "last_seen_at": "2026-11-21T07:00:00Z" })
     };
     let page = |rows: Value, next: Value| {
@@ -291,7 +291,11 @@ async fn findings_are_listed_page_by_page() {
     assert_eq!(one.out.lines().count(), 1);
     assert!(one.err.contains("there are more"), "{}", one.err);
     let table = list(&[]).await.out;
-    assert!(table.contains("high") && table.contains("07:00"), "{table}");
+    assert!(table.contains("high") && table.contains("80.5"), "{table}");
+    assert!(
+        table.contains("06:00") && !table.contains('\u{1b}'),
+        "{table}"
+    );
 
     let csv = "id,title\n1,'=key\n";
     Mock::given(method("GET"))
@@ -312,4 +316,89 @@ async fn findings_are_listed_page_by_page() {
         "csv",
     ];
     assert_eq!(ctl_with(&server.uri(), &export, "").await.out, csv);
+}
+
+#[tokio::test]
+async fn findings_are_decided_upon() {
+    let bed = Bed::with(scope(&["127.0.0.0/8"], &[])).await;
+    let id = bed.add_one("127.0.0.1").await;
+    let entry = |key: &str, severity: &str| {
+        json!({ "key": key, "title": format!("Title of {key}"), "type": "telnet",
+                "severity": severity, "location": key, "remediation": "Use SSH",
+                "priority": { "score": 70.0, "factors": [] } })
+    };
+    let list = [entry("tcp/23", "high"), entry("tcp/24", "low")];
+    let body = json!({ "eggrecord_id": id, "target": "127.0.0.1", "vulnerabilities": list });
+    let (status, answer) = bed
+        .post("/reconnaissance/api/daemon/ryu/assessment/", body)
+        .await;
+    assert_eq!(status, 200, "{answer}");
+    let all = json_of(
+        &bed,
+        &["findings", "list", "--min-severity", "high", "--json"],
+    )
+    .await;
+    let finding = all["findings"][0]["id"].as_str().unwrap().to_owned();
+
+    // What it ends with does not depend on how much it shows.
+    let fails = async |args: &[&str]| {
+        let args = [&["findings", "list", "--fail-on"], args].concat();
+        ctl(&bed, &args).await.code
+    };
+    assert_eq!(fails(&["high"]).await, 1);
+    assert_eq!(
+        fails(&["high", "--limit", "1", "--sort", "-created"]).await,
+        1
+    );
+    assert_eq!(fails(&["critical"]).await, 0);
+    assert_eq!(fails(&["low", "--status", "fixed"]).await, 0);
+    assert_eq!(fails(&["low", "--target", "127.0.0.2"]).await, 0);
+    assert_eq!(fails(&["worst"]).await, 2);
+
+    let one = ctl(&bed, &["findings", "show", &finding]).await;
+    assert!(
+        one.out.contains("Use SSH") && one.out.contains("tcp/23"),
+        "{}",
+        one.out
+    );
+    let do_with = async |args: &[&str]| ctl(&bed, &[&["findings"], args].concat()).await;
+    let accept = ["accept", &finding, "--reason", "old lab"];
+    let done = do_with(&[&accept[..], &["--for", "90d"]].concat()).await;
+    assert_eq!(done.code, 0, "{}", done.err);
+    let said = done.out;
+    assert!(
+        said.starts_with("accepted Title of tcp/23 on 127.0.0.1 until 20"),
+        "{said}"
+    );
+    assert_eq!(fails(&["high"]).await, 0);
+    let shown = do_with(&["show", &finding]).await.out;
+    assert!(
+        shown.contains("accepted until") && shown.contains(": old lab"),
+        "{shown}"
+    );
+    assert_eq!(
+        do_with(&[&accept[..], &["--until", "2020-01-01"]].concat())
+            .await
+            .code,
+        1
+    );
+    assert_eq!(
+        do_with(&["accept", &finding]).await.code,
+        2,
+        "it needs a reason"
+    );
+    let none = do_with(&["false-positive", &finding, "--reason", "no", "--json"]).await;
+    let none: Value = serde_json::from_str(&none.out).unwrap();
+    assert_eq!(none["finding"]["status"], "false_positive");
+    assert_eq!(do_with(&["reopen", &finding]).await.code, 0);
+    assert_eq!(fails(&["high"]).await, 1);
+    let unknown = do_with(&["reopen", &id]).await;
+    assert_eq!(
+        (unknown.code, unknown.err.contains("no finding")),
+        (1, true)
+    );
+    let table = do_with(&["list", "--status", "open"]).await.out;
+    assert!(table.starts_with("SEVERITY"), "{table}");
+    assert_eq!(table.lines().count(), 3, "{table}");
+    bed.end().await;
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 /// Types of changes.
-pub const CHANGE_TYPES: [&str; 13] = [
+pub const CHANGE_TYPES: [&str; 16] = [
     "port_opened",
     "port_closed",
     "service_changed",
@@ -19,6 +19,9 @@ pub const CHANGE_TYPES: [&str; 13] = [
     "page_changed",
     "endpoint_added",
     "form_added",
+    "finding_added",
+    "finding_fixed",
+    "finding_reopened",
 ];
 
 /// A difference between a result and the one of its kind before, as `reconctl changes` and

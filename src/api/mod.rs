@@ -12,6 +12,7 @@ mod control;
 mod eggrecord;
 mod event;
 mod exit;
+mod finding;
 mod health;
 mod heartbeat;
 mod kind;
@@ -35,12 +36,13 @@ pub use control::{ControlAnswer, LogAnswer, LogLine};
 pub use eggrecord::{EggRecord, EggRecordList, LeaseAnswer};
 pub use event::{Event, EventList};
 pub use exit::ExitCode;
+pub use finding::{DecideFinding, FINDING_STATES, Finding, FindingDecision, FindingList, Verdict};
 pub use health::{DaemonHealth, FleetHealth, Overall};
 pub use heartbeat::{AgentCommand, AgentStatus, Heartbeat, HeartbeatAnswer, LeaseRenewal};
 pub use kind::{Personality, WorkKind};
 pub use result::{
-    Assessment, AssessmentAnswer, AssessmentList, EnumerationAnswer, Finding, FindingList,
-    Progress, RiskLevel, SpiderAnswer, Technology,
+    Assessment, AssessmentAnswer, AssessmentList, EnumerationAnswer, Progress, RiskLevel,
+    SpiderAnswer, Technology,
 };
 pub use scan::{
     CertificateFacts, OpenPort, PortCounts, PortState, Scan, ScanAnswer, ScanList, ScanPort,

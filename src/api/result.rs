@@ -111,49 +111,6 @@ pub struct AssessmentAnswer {
     pub message: String,
 }
 
-/// Something that was found and that somebody should see to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Finding {
-    /// Identity.
-    pub id: Uuid,
-    /// The record.
-    pub eggrecord_id: Uuid,
-    /// Its name.
-    pub target: String,
-    /// Type (`exposed_secret`).
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// How bad it is.
-    pub severity: RiskLevel,
-    /// Category (`javascript_secret`).
-    pub category: String,
-    /// In words.
-    pub title: String,
-    /// Where it is: the URL of the page.
-    pub location: String,
-    /// What shows it. A secret is never in it: its first characters and its SHA-256 are.
-    pub evidence: Value,
-    /// `open` until somebody sees to it.
-    pub status: String,
-    /// The agent's kind that found it.
-    #[serde(default)]
-    pub discovered_by: Option<String>,
-    /// When it was first seen.
-    pub first_seen_at: DateTime<Utc>,
-    /// When it was last seen.
-    pub last_seen_at: DateTime<Utc>,
-}
-
-/// Answer to `GET /api/findings`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-pub struct FindingList {
-    /// Newest first.
-    pub findings: Vec<Finding>,
-    /// Pass it as `cursor` to get the next page; absent on the last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_cursor: Option<String>,
-}
-
 /// A threat assessment of a target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Assessment {

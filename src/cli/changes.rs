@@ -10,7 +10,7 @@ use crate::api::{CHANGE_TYPES, Change, ChangeList, ExitCode};
 /// Where the hub has them.
 const PATH: &str = "/api/changes";
 
-/// Show what is otherwise than before: ports, services, certificates, paths; newest first.
+/// Show what is otherwise than before: ports, services, certificates, paths, findings; newest first.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
@@ -120,6 +120,8 @@ fn brief(value: &Value) -> String {
             .iter()
             .map(|(name, value)| match name.as_str() {
                 "sha256" => text(value).chars().take(DIGEST).collect(),
+                // For scripts.
+                "finding_id" => String::new(),
                 _ => text(value),
             })
             .filter(|word| !word.is_empty())

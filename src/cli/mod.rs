@@ -198,7 +198,7 @@ enum Command {
     Changes(changes::Args),
     /// Show what happened, and follow what happens.
     Events(events::Args),
-    /// List and export findings.
+    /// List findings and decide about them.
     #[command(subcommand)]
     Findings(findings::Command),
     /// Report what is exposed, how bad it is, why, and what to do first: HTML, Markdown, JSON, SARIF, CSV.

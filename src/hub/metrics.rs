@@ -14,7 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::cached::Cached;
 use super::state::Hub;
-use super::store::{Counts, QueueDepth, Submitted};
+use super::store::{Counts, FindingCount, QueueDepth, Submitted};
 use crate::api::{FleetHealth, WorkKind};
 
 /// How long what needs the database or systemd is good for.
@@ -99,6 +99,7 @@ impl Outcome {
 struct Seen {
     fleet: Option<FleetHealth>,
     queue: Vec<QueueDepth>,
+    findings: Vec<FindingCount>,
     counts: Counts,
     size: u64,
 }
@@ -213,8 +214,10 @@ pub(super) async fn text(hub: &Hub) -> Result<String, std::fmt::Error> {
 
 async fn look(hub: &Hub) -> Result<Seen, super::store::StoreError> {
     let now = hub.clock.now();
+    hub.store.expire_decisions(now).await?;
     Ok(Seen {
         queue: hub.store.queue(now).await?,
+        findings: hub.store.finding_counts().await?,
         counts: hub.store.counts(now).await?,
         size: hub.store.size().await?,
         fleet: super::routes::fleet(hub).await.ok(),
@@ -267,6 +270,7 @@ impl Collector for Shown {
             encoder,
         )?;
         self.queue(encoder)?;
+        self.findings(encoder)?;
         self.fleet(encoder)
     }
 }
@@ -286,6 +290,23 @@ impl Shown {
             encoder,
             "queue_depth",
             "Work by kind; 100000 means that many or more",
+            None,
+            all,
+        )
+    }
+
+    fn findings(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let all = self.seen.findings.iter().map(|f| {
+            let labels = [
+                ("severity", f.severity.as_str().to_owned()),
+                ("status", f.status.to_owned()),
+            ];
+            (labels, whole(f.count))
+        });
+        gauges(
+            encoder,
+            "findings",
+            "Findings by severity and state; 100000 means that many or more",
             None,
             all,
         )

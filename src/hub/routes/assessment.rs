@@ -94,24 +94,33 @@ impl Fields {
             self.wrong("risk_level", "value", &message);
             RiskLevel::default()
         });
+        let findings = self.named_findings(&body.vulnerabilities);
+        let max = match findings.as_ref().is_some_and(|found| !found.is_empty()) {
+            true => Max::OURS,
+            false => Max::OTHERS,
+        };
         NewAssessment {
             risk_level,
-            threat_summary: self.prose("threat_summary", &body.threat_summary),
-            vulnerabilities: self.list("vulnerabilities", body.vulnerabilities),
-            attack_vectors: self.list("attack_vectors", body.attack_vectors),
-            remediation_priorities: self
-                .list("remediation_priorities", body.remediation_priorities),
-            narrative: self.prose("narrative", &body.narrative),
+            threat_summary: self.prose("threat_summary", &body.threat_summary, OBJECT_MAX),
+            vulnerabilities: self.list("vulnerabilities", body.vulnerabilities, max.list),
+            attack_vectors: self.list("attack_vectors", body.attack_vectors, max.other),
+            remediation_priorities: self.list(
+                "remediation_priorities",
+                body.remediation_priorities,
+                max.other,
+            ),
+            narrative: self.prose("narrative", &body.narrative, max.other),
+            findings,
         }
     }
 
     /// A list or an object of the agent's own making.
-    fn list(&mut self, field: &str, value: Value) -> Value {
+    fn list(&mut self, field: &str, value: Value, max: usize) -> Value {
         match value {
             Value::Null => json!({}),
             Value::Array(_) | Value::Object(_) => {
-                if value.to_string().len() > OBJECT_MAX {
-                    self.wrong(field, "range", "must be 65536 bytes at most");
+                if value.to_string().len() > max {
+                    self.wrong(field, "range", &format!("must be {max} bytes at most"));
                 }
                 value
             }
@@ -121,6 +130,27 @@ impl Fields {
             }
         }
     }
+}
+
+/// How large the parts of an assessment may be, in bytes as JSON.
+#[derive(Clone, Copy)]
+struct Max {
+    /// The list of findings.
+    list: usize,
+    /// Each of the other parts.
+    other: usize,
+}
+
+impl Max {
+    /// One that names findings. 2,000 of them with evidence and references are below 4 MiB.
+    const OURS: Self = Self {
+        list: 4 << 20,
+        other: 1 << 20,
+    };
+    const OTHERS: Self = Self {
+        list: OBJECT_MAX,
+        other: OBJECT_MAX,
+    };
 }
 
 /// `GET /assessments`.

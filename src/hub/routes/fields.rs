@@ -105,8 +105,8 @@ impl Fields {
         u16::try_from(status).ok()
     }
 
-    /// Text of some length, with its lines.
-    pub(super) fn prose(&mut self, field: &str, value: &Value) -> Option<String> {
+    /// Text of some length in bytes, with its lines.
+    pub(super) fn prose(&mut self, field: &str, value: &Value, max: usize) -> Option<String> {
         let text = match value {
             Value::Null => return None,
             Value::String(text) => text.trim(),
@@ -115,8 +115,8 @@ impl Fields {
                 return None;
             }
         };
-        if text.len() > OBJECT_MAX {
-            self.wrong(field, "range", "must be 65536 bytes at most");
+        if text.len() > max {
+            self.wrong(field, "range", &format!("must be {max} bytes at most"));
             return None;
         }
         let mut prose = String::with_capacity(text.len());

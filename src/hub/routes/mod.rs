@@ -1,6 +1,7 @@
 //! All routes: the table of them (`table`), and one file a resource.
 
 mod assessment;
+mod assessment_findings;
 mod audit;
 mod changes;
 mod control;

@@ -27,6 +27,8 @@ const NEEDS: &[(&str, &str, Need)] = &[
     ("POST", "/eggrecords/create", Operate),
     ("GET", "/eggrecords/{uuid}/summary", Look),
     ("GET", "/findings", Look),
+    ("GET", "/findings/{id}", Look),
+    ("POST", "/findings/{id}/decision", Operate),
     ("GET", "/assessments", Look),
     ("GET", "/targets", Look),
     ("POST", "/targets", Operate),
@@ -114,6 +116,14 @@ mod tests {
             .collect();
         assert!(routes.len() > 20);
         assert_eq!(table, routes);
+    }
+
+    #[test]
+    fn tmp_golden() {
+        let document = super::super::super::openapi::document(&table::all());
+        let document: serde_json::Value = serde_json::from_str(&document.to_string()).unwrap();
+        let text = serde_json::to_string_pretty(&document).unwrap() + "\n";
+        std::fs::write("/tmp/p/life-openapi.json", text).unwrap();
     }
 
     #[test]

@@ -103,11 +103,15 @@ impl Secret {
         }
         NewFinding {
             fingerprint: fingerprint.finalize().into(),
-            kind: "exposed_secret",
+            kind: "exposed_secret".to_owned(),
             severity: self.severity,
-            category: "javascript_secret",
+            priority: None,
+            confidence: None,
+            category: "javascript_secret".to_owned(),
             title: format!("Secret in a script: {}", self.kind),
             location: page.to_owned(),
+            cve: None,
+            kev: false,
             evidence: Value::Object(evidence),
             discovered_by: "kumo",
         }

@@ -16,6 +16,7 @@ use crate::api::{Assessment, Scan, ScanPort};
 
 /// `GET /eggrecords/{uuid}/summary/`.
 pub(super) async fn show(State(hub): State<Arc<Hub>>, Path(id): Path<String>) -> Reply {
+    hub.store.expire_decisions(hub.clock.now()).await?;
     let summary = hub.store.summary(extract::id(&id)?).await?;
     let summary =
         summary.ok_or_else(|| ApiError::not_found("there is no eggrecord with this id"))?;

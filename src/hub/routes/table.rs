@@ -10,11 +10,11 @@ use super::{
 };
 use crate::api::{
     AssessmentAnswer, AssessmentContext, AssessmentList, AuditList, ChangeList, ChangeTarget,
-    ControlAnswer, CreateTargets, CreateTargetsAnswer, CreateToken, CreatedToken, EggRecordList,
-    EnumerationAnswer, EventList, FindingList, FleetHealth, Heartbeat, HeartbeatAnswer,
-    ImportAnswer, LeaseAnswer, LogAnswer, Scan, ScanAnswer, ScanList, ScanSubmission, SpiderAnswer,
-    StoreReport, Target, TargetList, TokenList, WebContext, WebEndpointList, WebFormList,
-    WebPageList, WebhookList,
+    ControlAnswer, CreateTargets, CreateTargetsAnswer, CreateToken, CreatedToken, DecideFinding,
+    EggRecordList, EnumerationAnswer, EventList, Finding, FindingList, FleetHealth, Heartbeat,
+    HeartbeatAnswer, ImportAnswer, LeaseAnswer, LogAnswer, Scan, ScanAnswer, ScanList,
+    ScanSubmission, SpiderAnswer, StoreReport, Target, TargetList, TokenList, WebContext,
+    WebEndpointList, WebFormList, WebPageList, WebhookList,
 };
 
 /// Largest body of a result: the earlier daemons send a line for each of 65,535 ports (10.6 MB), and
@@ -163,13 +163,39 @@ fn results_api() -> Routes {
         )
         .route(
             of_target(Doc::get("/findings", "Findings, newest first.").pages())
+                .text("group", "Of the targets of this group.")
                 .text("severity", "Of this severity.")
+                .text("min_severity", "Of this severity or worse.")
                 .text("type", "Of this type.")
-                .text("status", "Of this status.")
-                .by_time()
+                .text("category", "Of this category.")
+                .text("cve", "Of this known vulnerability (CVE-2021-41773).")
+                .flag("kev", "Only what is exploited in the wild.")
+                .text(
+                    "status",
+                    "In this state: open, fixed, accepted, false_positive.",
+                )
+                .text("since", "First seen at this time or later.")
+                .word(
+                    "sort",
+                    &["-created", "created", "-priority"],
+                    "In this order; by priority: what to see to first.",
+                )
                 .export()
                 .answer::<FindingList>(),
             findings::list,
+        )
+        .route(
+            Doc::get("/findings/{id}", "One finding.").answer::<Finding>(),
+            findings::show,
+        )
+        .route(
+            Doc::post(
+                "/findings/{id}/decision",
+                "Accepts a finding, calls it a false positive, or opens it again.",
+            )
+            .body::<DecideFinding>()
+            .answer::<Finding>(),
+            findings::decide,
         )
         .route(
             of_target(Doc::get("/assessments", "Assessments, newest first.").pages())

@@ -38,6 +38,8 @@ pub(super) async fn context(
 
 /// `GET /daemon/ryu/context/{record_id}/`.
 pub(super) async fn evidence(State(hub): State<Arc<Hub>>, Path(id): Path<String>) -> Reply {
+    // What was decided about a finding until now holds no more.
+    hub.store.expire_decisions(hub.clock.now()).await?;
     let context = hub.store.assessment_context(extract::id(&id)?).await?;
     Ok(Json(context.ok_or(StoreError::UnknownRecord)?).into_response())
 }

@@ -12,6 +12,7 @@ mod bell;
 #[cfg(test)]
 pub(super) mod contract;
 mod diff;
+mod findings;
 mod history;
 mod open_now;
 mod ops;
@@ -32,12 +33,15 @@ use crate::fleet::Refusal;
 pub use access::{AccessStore, NewToken, PageQuery};
 pub use answers::Answers;
 pub use bell::Told;
+pub use findings::{
+    FindingCount, FindingPage, FindingQuery, FindingStore, NewDecision, NewFinding,
+};
 pub use history::{ChangeQuery, EventFilter, EventPage, History, Kept, Place, Progress, Purged};
 pub use ops::{COUNT_MAX, Ops, QueueDepth};
 pub use results::{
-    Assessed, AssessmentQuery, Cms, Delivered, Enumerated, Enumeration, FindingQuery, FoundPath,
-    NewAssessment, NewFinding, ProgressUpdate, Request, ResultStore, Spider, Spidered, StoredPath,
-    StoredRequest, Summary, SummaryCounts,
+    Assessed, AssessmentQuery, Cms, Delivered, Enumerated, Enumeration, FoundPath, NewAssessment,
+    ProgressUpdate, Request, ResultStore, Spider, Spidered, StoredPath, StoredRequest, Summary,
+    SummaryCounts,
 };
 pub use targets::{
     AddressRange, Reach, Spared, TargetChange, TargetPage, TargetQuery, TargetSort, Targets,
@@ -91,7 +95,16 @@ pub type Admit = Box<dyn FnOnce(&Record, &mut NewScan) -> std::result::Result<()
 /// A database.
 #[async_trait]
 pub trait Store:
-    AccessStore + Answers + History + Ops + ResultStore + Targets + WebStore + Send + Sync
+    AccessStore
+    + Answers
+    + FindingStore
+    + History
+    + Ops
+    + ResultStore
+    + Targets
+    + WebStore
+    + Send
+    + Sync
 {
     /// Adds records, all or none; one whose key is known is left as it is.
     async fn create_records(

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Answer, Attempt, Idempotency, Page, Record, Render, Result, RunFacts};
+use super::{Answer, Attempt, Idempotency, NewFinding, Page, Record, Render, Result, RunFacts};
 use crate::api::{
     Assessment, Finding, Progress, RiskLevel, Scan, SpiderEndpoint, SpiderForm, SpiderPage,
     Technology, WebRun, WebSigns,
@@ -56,9 +56,6 @@ pub trait ResultStore: Send + Sync {
 
     /// All that is known of a record, the newest of each kind.
     async fn summary(&self, record: Uuid) -> Result<Option<Summary>>;
-
-    /// Findings, newest first.
-    async fn findings(&self, query: FindingQuery) -> Result<Page<Finding>>;
 
     /// Assessments, newest first.
     async fn assessments(&self, query: AssessmentQuery) -> Result<Page<Assessment>>;
@@ -131,27 +128,6 @@ pub struct Request {
     pub signs: Option<WebSigns>,
     /// Number of endpoints that its scripts name.
     pub endpoints: usize,
-}
-
-/// A finding to be stored, unless it is known.
-#[derive(Debug, Clone)]
-pub struct NewFinding {
-    /// What makes it the same finding again.
-    pub fingerprint: [u8; 32],
-    /// Type.
-    pub kind: &'static str,
-    /// How bad it is.
-    pub severity: RiskLevel,
-    /// Category.
-    pub category: &'static str,
-    /// In words.
-    pub title: String,
-    /// Where.
-    pub location: String,
-    /// What shows it.
-    pub evidence: Value,
-    /// The kind of agent that found it.
-    pub discovered_by: &'static str,
 }
 
 /// What became of a spider's result.
@@ -237,6 +213,9 @@ pub struct NewAssessment {
     pub remediation_priorities: Value,
     /// At length.
     pub narrative: Option<String>,
+    /// All that it names as findings: what it named before and names no more is fixed. `None`: it does not
+    /// tell.
+    pub findings: Option<Vec<NewFinding>>,
 }
 
 /// What became of an assessment.
@@ -351,27 +330,6 @@ pub struct StoredPath {
     pub discovered_at: DateTime<Utc>,
     /// Last seen.
     pub last_seen_at: DateTime<Utc>,
-}
-
-/// Which findings.
-#[derive(Debug, Clone, Default)]
-pub struct FindingQuery {
-    /// At most so many.
-    pub limit: u32,
-    /// Before this one; after it, when the oldest come first.
-    pub before: Option<Uuid>,
-    /// The oldest first, not the newest.
-    pub oldest_first: bool,
-    /// Of this target (normalised key, or as named).
-    pub target: Option<String>,
-    /// Of this record.
-    pub record_id: Option<Uuid>,
-    /// Of this severity.
-    pub severity: Option<RiskLevel>,
-    /// Of this type.
-    pub kind: Option<String>,
-    /// Of this status.
-    pub status: Option<String>,
 }
 
 /// Which assessments.

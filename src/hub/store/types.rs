@@ -360,7 +360,8 @@ pub struct NewChange {
     pub target: String,
     /// Type: `port_opened`, `port_closed`, `service_changed`, `certificate_changed`,
     /// `path_appeared`, `path_disappeared`, `technology_changed`, `risk_changed`, `page_added`,
-    /// `page_removed`, `page_changed`, `endpoint_added`, `form_added`.
+    /// `page_removed`, `page_changed`, `endpoint_added`, `form_added`, `finding_added`,
+    /// `finding_fixed`, `finding_reopened`.
     pub kind: &'static str,
     /// What differs (`443/tcp`, `/admin`).
     pub subject: String,

@@ -305,13 +305,50 @@ pub(super) const ALL: &[(&str, Examples)] = &[
     ),
     (
         "findings",
-        &[("reconctl findings list", "What should be looked at.")],
+        &[(
+            "reconctl findings list --status open",
+            "What should be looked at, the worst first.",
+        )],
     ),
     (
         "findings list",
+        &[
+            (
+                "reconctl findings list --min-severity high --status open --csv",
+                "What is bad, as CSV.",
+            ),
+            (
+                "reconctl findings list --group lab --fail-on high",
+                "For a pipeline: ends with 1 while a finding as bad as that is open in the group.",
+            ),
+        ],
+    ),
+    (
+        "findings show",
         &[(
-            "reconctl findings list --severity high --csv",
-            "The serious ones, for a spreadsheet.",
+            "reconctl findings show 01980c2e-7a51-7cc3-98c4-dc0c0c07398f",
+            "What shows it, why it is as bad as that, and what to do.",
+        )],
+    ),
+    (
+        "findings accept",
+        &[(
+            "reconctl findings accept 01980c2e-7a51-7cc3-98c4-dc0c0c07398f --reason TICKET-42 --for 90d",
+            "Live with it for 90 days; then it is open again.",
+        )],
+    ),
+    (
+        "findings false-positive",
+        &[(
+            "reconctl findings false-positive 01980c2e-7a51-7cc3-98c4-dc0c0c07398f --reason mended-by-the-distribution",
+            "It is none, assessment after assessment.",
+        )],
+    ),
+    (
+        "findings reopen",
+        &[(
+            "reconctl findings reopen 01980c2e-7a51-7cc3-98c4-dc0c0c07398f",
+            "Take back what was decided.",
         )],
     ),
     (

@@ -33,7 +33,7 @@ async fn nothing_is_known_of_a_new_record(store: &dyn Store) {
 }
 
 /// A scan of that type with these ports open.
-fn scanned(id: Uuid, kind: &str, minutes: i64, open: &[u16]) -> Submission {
+pub(super) fn scanned(id: Uuid, kind: &str, minutes: i64, open: &[u16]) -> Submission {
     let mut submission = scan(id, "agent@a", after(minutes));
     submission.scan_type = kind.to_owned();
     submission.kind = kind.parse().ok();

@@ -128,7 +128,7 @@ async fn a_page_looks_at_few_rows(store: &dyn Store) {
         } else {
             RiskLevel::High
         },
-        category: "c",
+        category: "c".to_owned(),
         ..finding(n)
     });
     find(store, id, all.collect(), t0()).await;

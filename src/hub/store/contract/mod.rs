@@ -2,9 +2,11 @@
 //! for SQLite and once for a real PostgreSQL, which the tests start themselves.
 
 mod access;
+mod again;
 mod answers;
 mod evidence;
 mod fairness;
+mod findings;
 mod history;
 mod late;
 mod lists;

@@ -51,11 +51,15 @@ pub(super) fn request(url: &str) -> Request {
 pub(super) fn finding(mark: u8) -> NewFinding {
     NewFinding {
         fingerprint: [mark; 32],
-        kind: "exposed_secret",
+        kind: "exposed_secret".to_owned(),
         severity: RiskLevel::High,
-        category: "javascript_secret",
+        priority: None,
+        confidence: None,
+        category: "javascript_secret".to_owned(),
         title: "Secret in a script".to_owned(),
         location: format!("http://10.0.0.1/{mark}"),
+        cve: None,
+        kev: false,
         evidence: json!({ "value_preview": "AKIA…" }),
         discovered_by: "kumo",
     }
@@ -96,6 +100,7 @@ pub(super) fn assessment(risk_level: RiskLevel) -> NewAssessment {
         attack_vectors: json!({}),
         remediation_priorities: json!(["patch"]),
         narrative: None,
+        findings: None,
     }
 }
 

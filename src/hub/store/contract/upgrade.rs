@@ -37,6 +37,22 @@ struct Dialect {
     event_number: &'static str,
 }
 
+const IN_SQLITE: Dialect = Dialect {
+    id: |id| format!("x'{}'", id.simple()),
+    truth: |b| if b { "1" } else { "0" },
+    kind: |kind| format!("'{kind}'"),
+    hash: "x'00'",
+    event_number: "seq",
+};
+
+const IN_POSTGRES: Dialect = Dialect {
+    id: |id| format!("'{id}'"),
+    truth: |b| if b { "true" } else { "false" },
+    kind: |kind| (KINDS.iter().position(|k| *k == kind).unwrap() + 1).to_string(),
+    hash: "'\\x00'",
+    event_number: "seq",
+};
+
 const KINDS: [WorkKind; 6] = WorkKind::ALL;
 
 /// Records in every state, as the first release would leave them behind.
@@ -249,14 +265,9 @@ async fn sqlite() {
         .await
         .unwrap();
     first()(SQLITE).run(&mut old).await.unwrap();
-    let dialect = Dialect {
-        id: |id| format!("x'{}'", id.simple()),
-        truth: |b| if b { "1" } else { "0" },
-        kind: |kind| format!("'{kind}'"),
-        hash: "x'00'",
-        event_number: "seq",
-    };
-    old.execute(AssertSqlSafe(content(&dialect))).await.unwrap();
+    old.execute(AssertSqlSafe(content(&IN_SQLITE)))
+        .await
+        .unwrap();
     old.close().await.unwrap();
     nothing_is_lost(&SqliteStore::open(&path).await.unwrap()).await;
 }
@@ -266,17 +277,75 @@ async fn postgres() {
     let url = super::new_database().await;
     let mut old = PgConnection::connect(&url).await.unwrap();
     first()(POSTGRES).run(&mut old).await.unwrap();
-    let dialect = Dialect {
-        id: |id| format!("'{id}'"),
-        truth: |b| if b { "true" } else { "false" },
-        kind: |kind| (KINDS.iter().position(|k| *k == kind).unwrap() + 1).to_string(),
-        hash: "'\\x00'",
-        event_number: "seq",
-    };
-    let sql = format!("{} SELECT setval('event_seq', 4);", content(&dialect));
+    let sql = format!("{} SELECT setval('event_seq', 4);", content(&IN_POSTGRES));
     old.execute(AssertSqlSafe(sql)).await.unwrap();
     old.close().await.unwrap();
     nothing_is_lost(&PostgresStore::open(&url).await.unwrap()).await;
+}
+
+/// The migrations before one, as an earlier release had them.
+fn before(all: &[(i64, &'static str, &'static str)], version: i64) -> Migrator {
+    let some = all.iter().filter(|(n, ..)| *n < version);
+    let some = some.map(|&(n, name, sql)| {
+        let sql = sql.into_sql_str();
+        Migration::new(n, name.into(), MigrationType::Simple, sql, false)
+    });
+    Migrator::with_migrations(some.collect())
+}
+
+/// Two findings, as they were before they had priorities and decisions.
+fn old_findings(d: &Dialect) -> String {
+    let row = |n: u128, severity: &str| {
+        let (id, record) = ((d.id)(id(n)), (d.id)(id(3)));
+        let (hash, at) = (d.hash.replace("00", &format!("{n:02}")), us(0));
+        format!(
+            "INSERT INTO findings (id, record_id, fingerprint, target, type, severity, category,
+                                   title, location, evidence, discovered_by, source_id,
+                                   first_seen_at, last_seen_at)
+             VALUES ({id}, {record}, {hash}, 'host3.example.org', 'exposed_secret', '{severity}',
+                     'javascript_secret', 'Secret', '/', '{{}}', 'kumo', {id}, {at}, {at});\n"
+        )
+    };
+    row(1, "low") + &row(2, "critical")
+}
+
+async fn findings_are_worth_what_their_severity_is(store: &dyn Store) {
+    let query = FindingQuery {
+        limit: 10,
+        by_priority: true,
+        status: Some("open".to_owned()),
+        ..FindingQuery::default()
+    };
+    let found = store.findings(query).await.unwrap().items;
+    let worth: Vec<_> = found.iter().map(|f| (f.id, f.priority)).collect();
+    assert_eq!(worth, [(id(2), 95.0), (id(1), 25.0)]);
+    assert_eq!((found[0].times_reopened, &found[0].decision), (0, &None));
+}
+
+#[tokio::test]
+async fn findings_in_sqlite() {
+    use crate::hub::store::sqlite::MIGRATIONS;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("hub.db");
+    let old = SqliteConnectOptions::new().filename(&path);
+    let mut old = old.create_if_missing(true).connect().await.unwrap();
+    before(MIGRATIONS, 16).run(&mut old).await.unwrap();
+    let sql = old_findings(&IN_SQLITE);
+    old.execute(AssertSqlSafe(sql)).await.unwrap();
+    old.close().await.unwrap();
+    findings_are_worth_what_their_severity_is(&SqliteStore::open(&path).await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn findings_in_postgres() {
+    use crate::hub::store::postgres::MIGRATIONS;
+    let url = super::new_database().await;
+    let mut old = PgConnection::connect(&url).await.unwrap();
+    before(MIGRATIONS, 15).run(&mut old).await.unwrap();
+    let sql = old_findings(&IN_POSTGRES);
+    old.execute(AssertSqlSafe(sql)).await.unwrap();
+    old.close().await.unwrap();
+    findings_are_worth_what_their_severity_is(&PostgresStore::open(&url).await.unwrap()).await;
 }
 
 /// What is wrong is named.

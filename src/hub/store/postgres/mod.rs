@@ -25,7 +25,7 @@ use writer::Writer;
 pub use sql::SqlStore as PostgresStore;
 
 /// Every migration, oldest first. One that was released is never changed.
-const MIGRATIONS: &[(i64, &str, &str)] = &[
+pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "spine", include_str!("migrations/0001_spine.sql")),
     (2, "changes", include_str!("migrations/0002_changes.sql")),
     (3, "results", include_str!("migrations/0003_results.sql")),
@@ -44,6 +44,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (12, "hosts", include_str!("migrations/0012_hosts.sql")),
     (13, "web", include_str!("migrations/0013_web.sql")),
     (14, "signs", include_str!("migrations/0014_signs.sql")),
+    (15, "findings", include_str!("migrations/0015_findings.sql")),
 ];
 
 /// Connections of one hub. A server has 100 by default, and each is a process.

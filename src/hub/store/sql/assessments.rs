@@ -6,7 +6,7 @@ use super::dialect::{Conn, DbRow, Pool, failed};
 use super::listing::{self, Listing, Of};
 use super::results::{change, finish, task};
 use super::rows::{from_json, get, micros, time, to_json};
-use super::{changes, work};
+use super::{changes, findings, work};
 use crate::api::{Assessment, RiskLevel, WorkKind};
 use crate::hub::store::{
     Assessed, AssessmentQuery, Delivered, NewAssessment, Page, Result, StoreError,
@@ -25,6 +25,9 @@ pub(super) async fn submit(c: &mut Conn, d: &Delivered<NewAssessment>) -> Result
     let before = last_risk(c, d).await?;
     insert(c, d, assessment).await?;
     let risk = assessment.risk_level;
+    if let Some(named) = &assessment.findings {
+        findings::take(c, d, named, before.is_some()).await?;
+    }
     if let Some(before) = before.filter(|before| *before != risk) {
         let change = change(
             d,

@@ -31,8 +31,16 @@ pub(super) async fn submit(c: &mut Conn, d: &Delivered<Enumeration>) -> Result<E
     for batch in enumeration.paths.chunks(BATCH) {
         insert(c, d, enumeration, batch).await?;
     }
-    if again {
-        tell_differences(c, d, &enumeration.paths, &known).await?;
+    let differs = match again {
+        true => tell_differences(c, d, &enumeration.paths, &known).await?,
+        // No change, but an assessment before it knew none of these.
+        false => enumeration
+            .paths
+            .iter()
+            .any(|path| is_there(path.status.map(i64::from))),
+    };
+    if differs {
+        work::assess_again(c, d.record_id, d.now).await?;
     }
     let facts = &enumeration.facts;
     web::note_run(c, d, WorkKind::SuzuEnum, facts, web::Told::default()).await?;
@@ -128,13 +136,14 @@ async fn insert(
 }
 
 /// Paths that are there now and were not, and the other way round. One that merely is not in the
-/// result may not have been looked for.
+/// result may not have been looked for. Whether there are any.
 async fn tell_differences(
     c: &mut Conn,
     d: &Delivered<Enumeration>,
     paths: &[FoundPath],
     known: &Known,
-) -> Result<()> {
+) -> Result<bool> {
+    let mut differs = false;
     for path in paths {
         let before = known.get(&digest(&[&path.path]));
         // As it is stored: what this enumeration does not say stays as it was.
@@ -151,8 +160,9 @@ async fn tell_differences(
         let (before, after) = if is { (before, after) } else { (before, None) };
         let change = change(d, kind, &path.path, before, after);
         changes::add(c, &change, d.now).await?;
+        differs = true;
     }
-    Ok(())
+    Ok(differs)
 }
 
 /// Some tools report what is not there, too.

@@ -34,10 +34,32 @@ pub(in super::super) struct Listing<'a> {
     pub(in super::super) contains: Option<(&'static str, &'a str)>,
     /// Of this time or later.
     pub(in super::super) since: Option<i64>,
+    /// More that must hold; no index helps with it.
+    pub(in super::super) more: Vec<Condition<'a>>,
+    /// The rows of the highest number in this column come first, then the newest: there is an index on the
+    /// first column of `equal`, if it is given, on this one and the id.
+    pub(in super::super) rank: Option<&'static str>,
     /// Go on after this one.
     pub(in super::super) after: Option<Uuid>,
+    /// Its rank.
+    pub(in super::super) after_rank: Option<f64>,
     pub(in super::super) oldest_first: bool,
     pub(in super::super) limit: u32,
+}
+
+/// What must hold of a row.
+#[derive(Debug, Clone)]
+pub(in super::super) enum Condition<'a> {
+    /// A column has this value.
+    Is(&'static str, &'a str),
+    /// A column has one of these.
+    OneOf(&'static str, Vec<&'static str>),
+    /// A column has this number or more.
+    AtLeast(&'static str, i64),
+    /// A column says yes.
+    Holds(&'static str),
+    /// Its record is of this group.
+    InGroup(&'a str),
 }
 
 /// What chooses a target.
@@ -74,46 +96,84 @@ enum Filter<'a> {
     Since(i64),
     Number(&'static str, i64),
     Contains(&'static str, &'a str),
+    More(&'a Condition<'a>),
     /// Not beyond this one.
-    UpTo(Uuid),
+    UpTo(Place),
+}
+
+/// A row, as far as the order goes.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Place {
+    pub(in super::super) id: Uuid,
+    pub(in super::super) rank: Option<f64>,
+}
+
+impl Place {
+    fn of(row: &DbRow, list: &Listing<'_>) -> Result<Self> {
+        let rank = match list.rank {
+            Some(_) => Some(get(row, "rank")?),
+            None => None,
+        };
+        let id = get(row, "id")?;
+        Ok(Self { id, rank })
+    }
 }
 
 /// One page.
 pub(super) async fn page<T>(
     pool: &Pool,
-    mut list: Listing<'_>,
+    list: Listing<'_>,
     read: fn(&DbRow) -> Result<T>,
 ) -> Result<Page<T>> {
+    let (items, next) = ranked(pool, list, read).await?;
+    Ok(Page {
+        items,
+        next: next.map(|place| place.id),
+    })
+}
+
+/// One page, and where the next one begins.
+pub(super) async fn ranked<T>(
+    pool: &Pool,
+    mut list: Listing<'_>,
+    read: fn(&DbRow) -> Result<T>,
+) -> Result<(Vec<T>, Option<Place>)> {
     let mut c = pool.acquire().await.map_err(failed)?;
     list.of.find_key(&mut c).await?;
     let end = match list.window() {
-        Some(window) => last_of(&mut c, window).await?,
+        Some(window) => last_of(&mut c, &list, window).await?,
         None => None,
     };
     let mut ids = list.ids(end);
     let found = ids.build().persistent(false).fetch_all(&mut *c).await;
     let found = found.map_err(failed)?;
-    let (mut ids, mut bytes) = (Vec::<Uuid>::new(), 0_i64);
+    let (mut places, mut bytes) = (Vec::<Place>::new(), 0_i64);
     for row in found.iter().take(list.limit as usize) {
-        ids.push(get(row, "id")?);
+        places.push(Place::of(row, &list)?);
         bytes = bytes.saturating_add(get(row, "size")?);
         if bytes >= PAGE_BYTES {
             break;
         }
     }
-    let next = match ids.last() {
-        Some(last) if ids.len() < found.len() => Some(*last),
+    let next = match places.last() {
+        Some(last) if places.len() < found.len() => Some(*last),
         _ => end,
     };
+    let ids: Vec<_> = places.iter().map(|place| place.id).collect();
     let items = rows_of(&mut c, &list, &ids).await?;
     let items = items.iter().map(read).collect::<Result<_>>()?;
-    Ok(Page { items, next })
+    Ok((items, next))
 }
 
 /// The last row of a window; none when it reaches the end of the list.
-async fn last_of(c: &mut Conn, mut window: QueryBuilder<Db>) -> Result<Option<Uuid>> {
-    let query = window.build_query_scalar().persistent(false);
-    query.fetch_optional(c).await.map_err(failed)
+async fn last_of(
+    c: &mut Conn,
+    list: &Listing<'_>,
+    mut window: QueryBuilder<Db>,
+) -> Result<Option<Place>> {
+    let found = window.build().persistent(false).fetch_optional(c).await;
+    let found = found.map_err(failed)?;
+    found.as_ref().map(|row| Place::of(row, list)).transpose()
 }
 
 async fn rows_of(c: &mut Conn, list: &Listing<'_>, ids: &[Uuid]) -> Result<Vec<DbRow>> {
@@ -126,7 +186,8 @@ async fn rows_of(c: &mut Conn, list: &Listing<'_>, ids: &[Uuid]) -> Result<Vec<D
     for id in ids {
         places.push_bind(*id);
     }
-    query.push(format_args!(") ORDER BY id {}", list.way().1));
+    query.push(")");
+    list.order(&mut query);
     let query = query.build().persistent(false);
     query.fetch_all(c).await.map_err(failed)
 }
@@ -147,6 +208,7 @@ impl Listing<'_> {
             .chain(self.since.map(Filter::Since))
             .chain(self.number.map(|(column, n)| Filter::Number(column, n)))
             .chain(self.contains.map(|(of, text)| Filter::Contains(of, text)))
+            .chain(self.more.iter().map(Filter::More))
             .collect()
     }
 
@@ -159,7 +221,7 @@ impl Listing<'_> {
         }
         let mut query = QueryBuilder::new("");
         let by_index = filters.into_iter().take(usize::from(indexed)).collect();
-        self.range(&mut query, "id", by_index);
+        self.range(&mut query, &self.what("id"), by_index);
         query.push(" LIMIT 1 OFFSET ").push_bind(WINDOW - 1);
         Some(query)
     }
@@ -169,8 +231,8 @@ impl Listing<'_> {
     }
 
     /// The ids of a page and one more, with the sizes of their rows.
-    pub(in super::super) fn ids(&self, end: Option<Uuid>) -> QueryBuilder<Db> {
-        let what = format!("id, CAST({} AS bigint) AS size", self.size);
+    pub(in super::super) fn ids(&self, end: Option<Place>) -> QueryBuilder<Db> {
+        let what = self.what(&format!("id, CAST({} AS bigint) AS size", self.size));
         let limit = i64::from(self.limit) + 1;
         let mut query = QueryBuilder::new("");
         let filters = || self.filters().into_iter().chain(end.map(Filter::UpTo));
@@ -197,13 +259,45 @@ impl Listing<'_> {
                 query.push(" LIMIT ").push_bind(limit);
                 query.push(format_args!(") AS way{n}"));
             }
-            query.push(format_args!(") ORDER BY id {} LIMIT ", self.way().1));
-            query.push_bind(limit);
+            query.push(")");
+            self.order(&mut query);
+            query.push(" LIMIT ").push_bind(limit);
             return query;
         }
         self.range(&mut query, &what, filters().collect());
         query.push(" LIMIT ").push_bind(limit);
         query
+    }
+
+    /// These columns, and the rank.
+    fn what(&self, columns: &str) -> String {
+        match self.rank {
+            Some(rank) => format!("{columns}, {rank} AS rank"),
+            None => columns.to_owned(),
+        }
+    }
+
+    fn order(&self, query: &mut QueryBuilder<Db>) {
+        query.push(" ORDER BY ");
+        if let Some(rank) = self.rank {
+            query.push(format_args!("{rank} DESC, "));
+        }
+        query.push(format_args!("id {}", self.way().1));
+    }
+
+    /// A place is before or beyond another.
+    fn compare(&self, query: &mut QueryBuilder<Db>, than: &str, place: Place) {
+        match (self.rank, place.rank) {
+            (Some(rank), Some(value)) => query
+                .push(format_args!(" AND ({rank}, id) {than} ("))
+                .push_bind(value)
+                .push(", ")
+                .push_bind(place.id)
+                .push(")"),
+            _ => query
+                .push(format_args!(" AND id {than} "))
+                .push_bind(place.id),
+        };
     }
 
     /// The ways to the rows of a target.
@@ -217,15 +311,13 @@ impl Listing<'_> {
 
     /// What these filters find after the last page, in order.
     fn range(&self, query: &mut QueryBuilder<Db>, what: &str, filters: Vec<Filter<'_>>) {
-        let (beyond, order) = self.way();
         query.push(format_args!(
             "SELECT {what} FROM {} WHERE 1 = 1",
             self.table
         ));
-        if let Some(after) = self.after {
-            query
-                .push(format_args!(" AND id {beyond} "))
-                .push_bind(after);
+        if let Some(id) = self.after {
+            let rank = self.after_rank;
+            self.compare(query, self.way().0, Place { id, rank });
         }
         for filter in filters {
             match filter {
@@ -243,13 +335,46 @@ impl Listing<'_> {
                     .push(format_args!(" AND lower({of}) LIKE "))
                     .push_bind(containing(text))
                     .push(" ESCAPE '\\'"),
+                Filter::More(condition) => condition.push(&mut *query, self.table),
                 Filter::UpTo(end) => {
                     let within = if self.oldest_first { "<=" } else { ">=" };
-                    query.push(format_args!(" AND id {within} ")).push_bind(end)
+                    self.compare(query, within, end);
+                    &mut *query
                 }
             };
         }
-        query.push(format_args!(" ORDER BY id {order}"));
+        self.order(query);
+    }
+}
+
+impl Condition<'_> {
+    /// A database must not take an index for one of these: the rows that it finds by it would have to be
+    /// sorted, however many there are. So none is of a column alone.
+    fn push<'q>(&self, query: &'q mut QueryBuilder<Db>, table: &str) -> &'q mut QueryBuilder<Db> {
+        match self {
+            Self::Is(column, value) => query
+                .push(format_args!(" AND {column} || '' = "))
+                .push_bind((*value).to_owned()),
+            Self::OneOf(column, values) => {
+                query.push(format_args!(" AND {column} || '' IN ("));
+                let mut list = query.separated(", ");
+                for value in values {
+                    list.push_bind(*value);
+                }
+                query.push(")")
+            }
+            Self::AtLeast(column, number) => query
+                .push(format_args!(" AND {column} + 0 >= "))
+                .push_bind(*number),
+            Self::Holds(column) => query.push(format_args!(" AND {column}")),
+            Self::InGroup(group) => query
+                .push(format_args!(
+                    " AND EXISTS (SELECT 1 FROM egg_records AS e WHERE e.id = {table}.record_id
+                                  AND e.eggname || '' = "
+                ))
+                .push_bind((*group).to_owned())
+                .push(")"),
+        }
     }
 }
 

@@ -11,12 +11,12 @@ use super::SqlStore;
 use super::daemons::{self, add_event};
 use super::dialect::Conn;
 use super::work::{self, Task};
-use super::{assessments, enumerations, findings, idempotency, progress, spiders, summary};
-use crate::api::{Assessment, Finding, Progress, WorkKind};
+use super::{assessments, enumerations, idempotency, progress, spiders, summary};
+use crate::api::{Assessment, Progress, WorkKind};
 use crate::hub::store::{
-    Answer, Assessed, AssessmentQuery, Delivered, Enumerated, Enumeration, FindingQuery,
-    Idempotency, NewAssessment, NewChange, NewEvent, Page, ProgressUpdate, Render, Result,
-    ResultStore, Spider, Spidered, Summary,
+    Answer, Assessed, AssessmentQuery, Delivered, Enumerated, Enumeration, Idempotency,
+    NewAssessment, NewChange, NewEvent, Page, ProgressUpdate, Render, Result, ResultStore, Spider,
+    Spidered, Summary,
 };
 
 #[async_trait]
@@ -105,10 +105,6 @@ impl ResultStore for SqlStore {
 
     async fn summary(&self, record: Uuid) -> Result<Option<Summary>> {
         summary::of(&self.read, record).await
-    }
-
-    async fn findings(&self, query: FindingQuery) -> Result<Page<Finding>> {
-        findings::list(&self.read, &query).await
     }
 
     async fn assessments(&self, query: AssessmentQuery) -> Result<Page<Assessment>> {

@@ -69,6 +69,7 @@ pub(super) async fn submit(
             let known = Known {
                 last: before.last,
                 spidered: before.spidered,
+                assessed: before.assessed,
             };
             store(c, &s, scan, columns, known, key, &answer).await?;
             return Ok(answer);
@@ -127,6 +128,8 @@ async fn store(
     let last = before.last;
     // Of a late one: what it shows was seen otherwise since.
     let timely = last.as_ref().is_none_or(|last| last.is_before(scan, s.now));
+    // The first scan of a type changes nothing, but may show what no scan did before it.
+    let first = last.is_none() && before.assessed;
     let mut web = Vec::new();
     if before.spidered && timely {
         let known = last.iter().flat_map(|last| last.scan.ports());
@@ -137,13 +140,18 @@ async fn store(
         _ => Compared::default(),
     };
     let Compared { known, differences } = compared;
-    if differences.is_empty() && web.is_empty() {
+    if differences.is_empty() && web.is_empty() && !first {
         return scan_write::write(c, s, scan, columns, &known, key, answer).await;
     }
     all_or_nothing(c, async |c: &mut Conn| {
         scan_write::write(c, s, scan, columns, &known, key, answer).await?;
         if !web.is_empty() && !known_by_others(c, s, &web).await? {
             web::make_due(c, s.record_id, s.now).await?;
+        }
+        let open = scan.open_ports.iter().filter(|port| port.protocol == "tcp");
+        let open: Vec<_> = open.map(|port| port.port).collect();
+        if !differences.is_empty() || first && !known_by_others(c, s, &open).await? {
+            work::assess_again(c, s.record_id, s.now).await?;
         }
         tell(c, s, scan, differences).await
     })
@@ -218,6 +226,8 @@ struct Known {
     last: Option<Last>,
     /// As in [`Before`].
     spidered: bool,
+    /// As in [`Before`].
+    assessed: bool,
 }
 
 /// What was there before a scan.
@@ -234,6 +244,8 @@ struct Before {
     part: Part,
     /// A spider or an enumeration looked at what speaks HTTP there.
     spidered: bool,
+    /// There is an assessment of it, or an agent is at one.
+    assessed: bool,
 }
 
 /// The row of a run.
@@ -278,7 +290,10 @@ async fn before(c: &mut Conn, s: &Submission, key: Option<&Idempotency>) -> Resu
                    AND (NOT $4 OR caller <> $5) AND partial_seq IS NULL) AS recent,
                 (SELECT count(*) FROM work
                  WHERE record_id = $1 AND kind IN ($11, $12)
-                   AND last_done_at IS NOT NULL) AS spidered
+                   AND last_done_at IS NOT NULL) AS spidered,
+                (SELECT count(*) FROM work
+                 WHERE record_id = $1 AND kind = $13
+                   AND (last_done_at IS NOT NULL OR lease_id IS NOT NULL)) AS assessed
          FROM (SELECT 1 AS one) AS o
          LEFT JOIN idempotency i ON i.key = $6 AND i.route = $7
          LEFT JOIN egg_records e ON e.id = $1
@@ -304,6 +319,7 @@ async fn before(c: &mut Conn, s: &Submission, key: Option<&Idempotency>) -> Resu
     .bind(s.run.map(|run| run.id))
     .bind(rows::code(WorkKind::KumoSpider))
     .bind(rows::code(WorkKind::SuzuEnum))
+    .bind(rows::code(WorkKind::RyuAssessment))
     .fetch_one(c)
     .await
     .map_err(failed)?;
@@ -324,6 +340,7 @@ async fn before(c: &mut Conn, s: &Submission, key: Option<&Idempotency>) -> Resu
             None => Part::None,
         },
         spidered: rows::get::<i64>(&row, "spidered")? > 0,
+        assessed: rows::get::<i64>(&row, "assessed")? > 0,
     })
 }
 

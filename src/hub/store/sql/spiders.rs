@@ -30,13 +30,17 @@ pub(super) async fn submit(c: &mut Conn, d: &Delivered<Spider>) -> Result<Spider
     for batch in spider.requests.chunks(BATCH) {
         requests += insert(c, d, spider, batch).await?;
     }
-    findings::add(c, d, &spider.findings).await?;
+    let again = work::was_done(c, d.record_id, WorkKind::KumoSpider).await?;
+    let mut differs = findings::add(c, d, &spider.findings).await? > 0;
     if let Some(technologies) = &spider.technologies {
-        let again = work::was_done(c, d.record_id, WorkKind::KumoSpider).await?;
-        set_technologies(c, d, technologies, again).await?;
+        differs |= set_technologies(c, d, technologies, again).await?;
     }
-    web::take(c, d, spider).await?;
+    differs |= web::take(c, d, spider).await?;
     work::make_assessable(c, d.record_id, d.now).await?;
+    // What the first crawl brings is no change, but an assessment of the ports alone knew none of it.
+    if differs || !again && requests > 0 {
+        work::assess_again(c, d.record_id, d.now).await?;
+    }
     let pages = spider.pages.iter().flatten();
     if spider.requests.iter().any(|r| r.response_status > 0) || pages.clone().any(|p| p.status > 0)
     {
@@ -101,13 +105,14 @@ async fn insert(
     Ok(usize::try_from(done.rows_affected()).unwrap_or_default())
 }
 
-/// What the target runs now is this; differences from the last time are changes.
+/// What the target runs now is this; differences from the last time are changes. Whether there are any.
 async fn set_technologies(
     c: &mut Conn,
     d: &Delivered<Spider>,
     technologies: &[Technology],
     again: bool,
-) -> Result<()> {
+) -> Result<bool> {
+    let mut differs = false;
     let mut gone: BTreeMap<String, Technology> = technologies_of(c, d.record_id)
         .await?
         .into_iter()
@@ -120,6 +125,7 @@ async fn set_technologies(
             let after = Some(json!(technology));
             let change = change(d, "technology_changed", &technology.name, before, after);
             changes::add(c, &change, d.now).await?;
+            differs = true;
         }
         sqlx::query(
             "INSERT INTO technologies (record_id, name, version, category, first_seen_at,
@@ -141,6 +147,7 @@ async fn set_technologies(
         let before = Some(json!(technology));
         let change = change(d, "technology_changed", &name, before, None);
         changes::add(c, &change, d.now).await?;
+        differs = true;
         sqlx::query("DELETE FROM technologies WHERE record_id = $1 AND name = $2")
             .bind(d.record_id)
             .bind(&name)
@@ -148,7 +155,7 @@ async fn set_technologies(
             .await
             .map_err(failed)?;
     }
-    Ok(())
+    Ok(differs)
 }
 
 /// What a target runs.

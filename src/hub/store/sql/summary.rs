@@ -42,7 +42,7 @@ pub(super) async fn of(pool: &Pool, id: Uuid) -> Result<Option<Summary>> {
         assessment: assessments::list(pool, &assessment).await?.items.pop(),
         technologies,
         paths: enumerations::best(pool, id, i64::from(NEWEST)).await?,
-        findings: findings::list(pool, &findings).await?.items,
+        findings: findings::page(pool, &findings).await?.items,
         web_runs: web::newest_runs(pool, id, RUNS).await?,
         counts: counts(pool, id).await?,
     }))

@@ -249,7 +249,7 @@ pub(in super::super) fn lease_statement(
 ) -> QueryBuilder<Db> {
     let until = micros(claim.now + length);
     let mut update = QueryBuilder::<Db>::new(
-        "UPDATE work SET lease_id = v.column2, attempts = v.column3, lease_owner = ",
+        "UPDATE work SET lease_id = v.column2, attempts = v.column3, changed_at = NULL, lease_owner = ",
     );
     update.push_bind(claim.owner.clone());
     update
@@ -381,14 +381,16 @@ pub(super) async fn was_done(c: &mut Conn, record: Uuid, kind: WorkKind) -> Resu
     Ok(row.is_some())
 }
 
-/// The work is done, whoever holds it now. It may be done before it was due, when it has no row.
+/// The work is done, whoever holds it now. It may be done before it was due, when it has no row. What
+/// changed while somebody held it asks for it once more.
 pub(super) async fn finish(c: &mut Conn, task: &Task<'_>, rescan_after: Duration) -> Result<()> {
     let next = TimeDelta::from_std(rescan_after).unwrap_or(TimeDelta::MAX);
     let due = task.now.checked_add_signed(next).map(micros);
     sqlx::query(
         "INSERT INTO work (record_id, kind, due_at, last_done_at) VALUES ($1, $2, $3, $4)
          ON CONFLICT (record_id, kind) DO UPDATE
-         SET due_at = $3, last_done_at = $4, attempts = 0, last_error = NULL,
+         SET due_at = CASE WHEN work.changed_at IS NULL THEN $3 ELSE $4 END, changed_at = NULL,
+             last_done_at = $4, attempts = 0, last_error = NULL,
              lease_id = NULL, lease_until = NULL, lease_owner = NULL, lease_us = NULL",
     )
     .bind(task.record_id)
@@ -435,6 +437,24 @@ pub(super) async fn make_assessable(c: &mut Conn, record: Uuid, now: DateTime<Ut
          ON CONFLICT (record_id, kind) DO UPDATE
          SET due_at = coalesce(work.due_at, excluded.due_at), priority = excluded.priority
          WHERE work.due_at IS NULL OR work.priority <> excluded.priority",
+    )
+    .bind(record)
+    .bind(code(WorkKind::RyuAssessment))
+    .bind(micros(now))
+    .execute(c)
+    .await
+    .map(drop)
+    .map_err(failed)
+}
+
+/// What an assessment rests on has changed: the record is due for one now. One that an agent is at may
+/// rest on how it was: when that is through, the record is due again.
+pub(super) async fn assess_again(c: &mut Conn, record: Uuid, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query(
+        "UPDATE work
+         SET changed_at = CASE WHEN lease_until > $3 THEN $3 ELSE changed_at END,
+             due_at = CASE WHEN lease_until > $3 OR due_at <= $3 THEN due_at ELSE $3 END
+         WHERE record_id = $1 AND kind = $2 AND due_at IS NOT NULL",
     )
     .bind(record)
     .bind(code(WorkKind::RyuAssessment))

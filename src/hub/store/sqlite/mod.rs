@@ -31,7 +31,7 @@ pub use at_rest::{examine, revoke_as_in, settle};
 pub use sql::SqlStore as SqliteStore;
 
 /// Every migration, oldest first. One that was released is never changed.
-const MIGRATIONS: &[(i64, &str, &str)] = &[
+pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "spine", include_str!("migrations/0001_spine.sql")),
     (
         2,
@@ -55,6 +55,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (13, "hosts", include_str!("migrations/0013_hosts.sql")),
     (14, "web", include_str!("migrations/0014_web.sql")),
     (15, "signs", include_str!("migrations/0015_signs.sql")),
+    (16, "findings", include_str!("migrations/0016_findings.sql")),
 ];
 
 /// The write-ahead log keeps no more than this when it is empty.

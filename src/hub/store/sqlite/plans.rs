@@ -51,7 +51,7 @@ async fn a_page_begins_at_its_cursor() {
     for whole in [
         sql::scans::listed(&ScanQuery::default()),
         sql::changes::listed(&ChangeQuery::default()),
-        sql::findings::listed(&FindingQuery::default()),
+        sql::findings::list::listed(&FindingQuery::default()),
         sql::assessments::listed(&AssessmentQuery::default()),
     ] {
         let steps = list(whole).await;
@@ -103,11 +103,11 @@ async fn a_page_of_one_kind_is_one_range() {
             "changes_type (type=? AND id<?)",
         ),
         (
-            sql::findings::listed(&severe),
+            sql::findings::list::listed(&severe),
             "findings_severity (severity=? AND id<?)",
         ),
         (
-            sql::findings::listed(&findings),
+            sql::findings::list::listed(&findings),
             "findings_type (type=? AND id<?)",
         ),
         (
@@ -155,7 +155,7 @@ async fn a_page_of_one_target_is_read_off_its_indexes() {
         "changes_record (record_id=? AND id<?)"
     );
     of!(
-        sql::findings::listed,
+        sql::findings::list::listed,
         FindingQuery,
         "findings_target (target=? AND id<?)",
         "findings_record (record_id=? AND id<?)"
@@ -237,4 +237,64 @@ async fn a_step_over_all_targets_is_bounded() {
         has(&steps, range);
         no_sorting(&steps);
     }
+}
+
+#[tokio::test]
+async fn findings_by_priority_are_read_off_an_index() {
+    let query = || FindingQuery {
+        by_priority: true,
+        before: Some(Uuid::now_v7()),
+        before_priority: Some(50.0),
+        limit: 100,
+        ..FindingQuery::default()
+    };
+    let open = || Some("open".to_owned());
+    let listed = |query: FindingQuery| {
+        let list = sql::findings::list::listed(&query);
+        plan(list.ids(None))
+    };
+    let steps = listed(query()).await;
+    has(&steps, "findings_priority (");
+    no_sorting(&steps);
+    // An index of another filter would find rows that have to be sorted.
+    for filtered in [
+        FindingQuery {
+            severity: Some(RiskLevel::Low),
+            ..query()
+        },
+        FindingQuery {
+            min_severity: Some(RiskLevel::Low),
+            cve: Some("x".to_owned()),
+            kind: Some("x".to_owned()),
+            kev: true,
+            group: Some("x".to_owned()),
+            since: Some(Utc::now()),
+            ..query()
+        },
+    ] {
+        let steps = listed(filtered.clone()).await;
+        has(&steps, "findings_priority (");
+        no_sorting(&steps);
+        let steps = listed(FindingQuery {
+            status: open(),
+            ..filtered
+        })
+        .await;
+        has(&steps, "findings_status_priority (status=?");
+        no_sorting(&steps);
+    }
+    let of_target = FindingQuery {
+        record_id: Some(Uuid::now_v7()),
+        ..query()
+    };
+    has(&listed(of_target).await, "findings_record (record_id=?");
+    let by_cve = FindingQuery {
+        cve: Some("x".to_owned()),
+        status: open(),
+        ..FindingQuery::default()
+    };
+    has(
+        &list(sql::findings::list::listed(&by_cve)).await,
+        "findings_cve (cve=?",
+    );
 }

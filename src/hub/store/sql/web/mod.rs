@@ -101,8 +101,9 @@ struct Difference {
     after: Option<Value>,
 }
 
-/// Stores what a spider tells of pages, forms and endpoints, and tells of differences.
-pub(super) async fn take(c: &mut Conn, d: &Delivered<Spider>, spider: &Spider) -> Result<()> {
+/// Stores what a spider tells of pages, forms and endpoints, and tells of differences; whether there are
+/// any.
+pub(super) async fn take(c: &mut Conn, d: &Delivered<Spider>, spider: &Spider) -> Result<bool> {
     let facts = &spider.facts;
     let at = ended(facts.finished_at, d.now);
     let told = runs::Told {
@@ -119,25 +120,26 @@ pub(super) async fn take(c: &mut Conn, d: &Delivered<Spider>, spider: &Spider) -
         at: micros(at),
         late: earlier.last.is_some_and(|last| last > micros(at)),
     };
+    let mut differs = false;
     if let Some(found) = &spider.pages {
         let mut differences = pages::store(c, seen, found).await?;
         if facts.complete == Some(true) && !seen.late {
             differences.extend(pages::miss(c, seen).await?);
         }
         let compared = earlier.told.pages && !seen.late;
-        tell(c, d, "pages", differences, compared).await?;
+        differs |= tell(c, d, "pages", differences, compared).await?;
     }
     if let Some(found) = &spider.forms {
         let differences = forms::store(c, seen, found).await?;
         let compared = earlier.told.forms && !seen.late;
-        tell(c, d, "forms", differences, compared).await?;
+        differs |= tell(c, d, "forms", differences, compared).await?;
     }
     if let Some(found) = &spider.endpoints {
         let differences = endpoints::store(c, seen, found).await?;
         let compared = earlier.told.endpoints && !seen.late;
-        tell(c, d, "endpoints", differences, compared).await?;
+        differs |= tell(c, d, "endpoints", differences, compared).await?;
     }
-    Ok(())
+    Ok(differs)
 }
 
 /// No run ended after it came: whose clock is ahead would else have the last word until then.
@@ -151,15 +153,15 @@ async fn tell(
     what: &str,
     differences: Vec<Difference>,
     compared: bool,
-) -> Result<()> {
-    if !compared {
-        return Ok(());
+) -> Result<bool> {
+    if !compared || differences.is_empty() {
+        return Ok(false);
     }
     for one in summarised(what, differences) {
         let change = change(d, one.kind, &one.subject, one.before, one.after);
         changes::add(c, &change, d.now).await?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// When many differ at once, one for each type says how many.

@@ -1,0 +1,259 @@
+//! `reconctl findings`: what somebody should see to, and what is decided about it.
+
+mod decide;
+mod show;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::hub_client::HubClient;
+use super::pages::{self, Amount, List};
+use super::since::Since;
+use super::table::table;
+use super::targets::{ExportTo, copy_csv, export};
+use super::{Failure, Global, Outcome, output};
+use crate::api::{ExitCode, FINDING_STATES, FindingList, RiskLevel};
+
+/// Where the hub has them.
+const PATH: &str = "/api/findings";
+/// Rows without `--limit` and `--all`.
+const LIMIT: usize = 100;
+
+/// Which findings.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Filter {
+    /// Only of this target (name, address or id).
+    #[arg(long, value_name = "TARGET")]
+    target: Option<String>,
+    /// Only of the targets of this group.
+    #[arg(long, value_name = "NAME")]
+    group: Option<String>,
+    /// Only of this type: exposed_secret, known_vulnerability, or the id of a rule.
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Option<String>,
+    /// Only of this category.
+    #[arg(long, value_name = "CATEGORY")]
+    category: Option<String>,
+    /// Only of this severity (info, low, medium, high, critical).
+    #[arg(long, value_name = "LEVEL")]
+    severity: Option<RiskLevel>,
+    /// Only of this severity or worse.
+    #[arg(long, value_name = "LEVEL")]
+    min_severity: Option<RiskLevel>,
+    /// Only in this state.
+    #[arg(long, value_name = "STATUS", value_parser = FINDING_STATES)]
+    status: Option<String>,
+    /// Only this known vulnerability (CVE-2021-41773).
+    #[arg(long, value_name = "CVE")]
+    cve: Option<String>,
+    /// Only what is exploited in the wild.
+    #[arg(long)]
+    kev: bool,
+    /// Only what was first seen from this time on (24h, 7d, 2026-11-21).
+    #[arg(long, short = 'S', value_name = "TIME", allow_hyphen_values = true)]
+    since: Option<Since>,
+    /// In this order: what to see to first, the newest or the oldest first.
+    #[arg(long, value_name = "ORDER", allow_hyphen_values = true, default_value = "-priority",
+          value_parser = ["-priority", "-created", "created"])]
+    sort: String,
+}
+
+impl Filter {
+    fn parameters(self) -> Vec<(&'static str, String)> {
+        let level = |level: Option<RiskLevel>| level.map(|level| level.to_string());
+        let all = [
+            ("target", self.target),
+            ("group", self.group),
+            ("type", self.kind),
+            ("category", self.category),
+            ("severity", level(self.severity)),
+            ("min_severity", level(self.min_severity)),
+            ("status", self.status),
+            ("cve", self.cve),
+            ("kev", self.kev.then(|| "true".to_owned())),
+            ("since", self.since.map(Since::parameter)),
+            ("sort", Some(self.sort)),
+        ];
+        all.into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect()
+    }
+
+    /// The open ones of these that are of a level or worse; `None`: there can be none.
+    fn open(mut self, level: RiskLevel) -> Option<Self> {
+        if self.status.as_ref().is_some_and(|status| status != "open") {
+            return None;
+        }
+        self.status = Some("open".to_owned());
+        self.min_severity = self.min_severity.max(Some(level));
+        Some(self)
+    }
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// List findings, first what to see to first.
+    List {
+        #[command(flatten)]
+        filter: Filter,
+        #[command(flatten)]
+        amount: Amount,
+        /// Print CSV.
+        #[arg(long, conflicts_with_all = ["json", "jsonl"])]
+        csv: bool,
+        /// End with exit code 1 when an open finding of this severity or worse is among those that are
+        /// asked for, whatever --limit says: for a pipeline.
+        #[arg(long, value_name = "LEVEL")]
+        fail_on: Option<RiskLevel>,
+    },
+    /// Show all that is known of a finding.
+    Show {
+        /// Id of a finding.
+        #[arg(value_name = "ID")]
+        id: Uuid,
+    },
+    /// Live with findings, for good or for a time.
+    Accept(decide::Accept),
+    /// Say of findings that they are none.
+    FalsePositive(decide::FalsePositive),
+    /// Take back what was decided about findings.
+    Reopen(decide::Reopen),
+    /// Write all findings as JSON lines or CSV.
+    Export {
+        #[command(flatten)]
+        filter: Filter,
+        #[command(flatten)]
+        to: ExportTo,
+    },
+}
+
+pub async fn run(global: &Global, command: Command) -> Outcome {
+    let hub = HubClient::new(global)?;
+    match command {
+        Command::List {
+            filter,
+            amount,
+            csv,
+            fail_on,
+        } => {
+            let list = List {
+                path: PATH,
+                name: "findings",
+                filter: filter.clone().parameters(),
+                limit: amount.or(LIMIT),
+            };
+            if csv {
+                copy_csv(&hub, list).await?;
+            } else {
+                show_list(global, list.fetch(global, &hub).await?)?;
+            }
+            let failing = match fail_on.and_then(|level| filter.open(level)) {
+                Some(open) => any(&hub, open).await?,
+                None => false,
+            };
+            Ok(match failing {
+                true => ExitCode::Failure,
+                false => ExitCode::Ok,
+            })
+        }
+        Command::Show { id } => show::run(global, &hub, id).await,
+        Command::Accept(args) => {
+            let wish = args.wish()?;
+            decide::run(global, &hub, args.ids, wish).await
+        }
+        Command::FalsePositive(args) => {
+            let wish = args.wish();
+            decide::run(global, &hub, args.ids, wish).await
+        }
+        Command::Reopen(args) => {
+            let wish = args.wish();
+            decide::run(global, &hub, args.ids, wish).await
+        }
+        Command::Export { filter, to } => export(&hub, PATH, filter.parameters(), to).await,
+    }
+}
+
+fn show_list(global: &Global, rows: Vec<Value>) -> Result<(), Failure> {
+    const COLUMNS: [(&str, &str); 8] = [
+        ("SEVERITY", "severity"),
+        ("PRIORITY", "priority"),
+        ("TARGET", "target"),
+        ("TITLE", "title"),
+        ("LOCATION", "location"),
+        ("STATUS", "status"),
+        ("FIRST SEEN", "first_seen_at"),
+        ("ID", "id"),
+    ];
+    if global.json {
+        pages::json("findings", rows)?;
+    } else if !global.jsonl {
+        let cells = |row: &Value| COLUMNS.map(|(_, column)| cell(row, column)).into();
+        let head = COLUMNS.map(|(name, _)| name);
+        output::text(&table(global, &head, rows.iter().map(cells).collect()))?;
+    }
+    Ok(())
+}
+
+fn cell(row: &Value, column: &str) -> String {
+    match &row[column] {
+        Value::String(text) if column == "first_seen_at" => match text.parse() {
+            Ok(time) => super::targets::time(time),
+            Err(_) => text.clone(),
+        },
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+/// Whether there are such findings. A page may be empty although there are more.
+async fn any(hub: &HubClient, filter: Filter) -> Result<bool, Failure> {
+    let filter = filter.parameters();
+    let mut cursor = None;
+    loop {
+        let mut params = filter.clone();
+        params.push(("limit", "1".to_owned()));
+        params.extend(cursor.take().map(|c| ("cursor", c)));
+        let page: FindingList = hub.get(PATH, &params).await?;
+        if !page.findings.is_empty() {
+            return Ok(true);
+        }
+        match page.next_cursor {
+            Some(next) => cursor = Some(next),
+            None => return Ok(false),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Parsed {
+        #[command(flatten)]
+        filter: Filter,
+    }
+
+    fn open(args: &[&str], level: RiskLevel) -> Option<Vec<(&'static str, String)>> {
+        let args = std::iter::once("x").chain(args.iter().copied());
+        let parsed = <Parsed as clap::Parser>::try_parse_from(args).unwrap();
+        Some(parsed.filter.open(level)?.parameters())
+    }
+
+    #[test]
+    fn what_a_pipeline_fails_on_is_within_what_was_asked_for() {
+        let least = |args: &[&str], level| {
+            let all = open(args, level)?;
+            let found = all.into_iter().find(|(name, _)| *name == "min_severity");
+            found.map(|(_, value)| value)
+        };
+        let high = RiskLevel::High;
+        assert_eq!(least(&[], high).as_deref(), Some("high"));
+        let critical = ["--min-severity", "critical"];
+        assert_eq!(least(&critical, high).as_deref(), Some("critical"));
+        let low = ["--min-severity", "low", "--status", "open"];
+        assert_eq!(least(&low, high).as_deref(), Some("high"));
+        assert_eq!(least(&["--status", "fixed"], high), None);
+    }
+}

@@ -163,7 +163,6 @@ fn blocks(document: &str) -> Vec<String> {
     options.extension.autolink = true;
     options.extension.strikethrough = true;
     options.extension.tasklist = true;
-    options.extension.tagfilter = true;
     options.extension.footnotes = true;
     options.extension.math_dollars = true;
     let arena = Arena::new();

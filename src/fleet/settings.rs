@@ -304,8 +304,11 @@ impl AssessSettings {
     /// Changes the settings of its port scan.
     pub fn set_scan(&mut self, scan: ScanSettings) {
         *self = Self {
+            scans: self.scans,
             assessment_interval: self.assessment_interval,
             max_assessments: self.max_assessments,
+            rules: std::mem::take(&mut self.rules),
+            database: std::mem::take(&mut self.database),
             reassess_after: self.reassess_after,
             ..Self::of(scan)
         };
@@ -424,5 +427,32 @@ impl Default for SentinelSettings {
             leak_bytes: 0,
             refuse_stop: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_scan_leaves_what_is_no_part_of_it() {
+        let mut settings = AssessSettings {
+            scans: false,
+            assessment_interval: Span::secs(1),
+            max_assessments: 7,
+            rules: vec!["/rules".to_owned()],
+            database: "/database".to_owned(),
+            reassess_after: Span::secs(2),
+            ..AssessSettings::default()
+        };
+        let before = settings.clone();
+        settings.set_scan(before.scan());
+        assert_eq!(settings, before);
+        let ports = "80".to_owned();
+        settings.set_scan(ScanSettings {
+            ports: ports.clone(),
+            ..before.scan()
+        });
+        assert_eq!(settings, AssessSettings { ports, ..before });
     }
 }

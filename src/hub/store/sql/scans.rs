@@ -128,7 +128,8 @@ async fn store(
     let last = before.last;
     // Of a late one: what it shows was seen otherwise since.
     let timely = last.as_ref().is_none_or(|last| last.is_before(scan, s.now));
-    // The first scan of a type changes nothing, but may show what no scan did before it.
+    // The first scan of a type changes nothing, but may show what no scan did before it, or no more what
+    // another did.
     let first = last.is_none() && before.assessed;
     let mut web = Vec::new();
     if before.spidered && timely {
@@ -148,9 +149,7 @@ async fn store(
         if !web.is_empty() && !known_by_others(c, s, &web).await? {
             web::make_due(c, s.record_id, s.now).await?;
         }
-        let open = scan.open_ports.iter().filter(|port| port.protocol == "tcp");
-        let open: Vec<_> = open.map(|port| port.port).collect();
-        if !differences.is_empty() || first && !known_by_others(c, s, &open).await? {
+        if !differences.is_empty() || first {
             work::assess_again(c, s.record_id, s.now).await?;
         }
         tell(c, s, scan, differences).await

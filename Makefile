@@ -114,7 +114,7 @@ bench-units: tools ## status and apply of seven agents, readiness and memory of 
 bench-hub: tools postgres ## Leases, results, imports and memory of a hub, SQLite and PostgreSQL, 10,000,000 targets.
 	BENCH_OUT=$(abspath $(BENCH_OUT)) $(CARGO) bench --locked --bench hub
 
-bench-assess: tools ## Import and lookups of 300,000 vulnerabilities (5 minutes; BENCH_CVES, BENCH_RUNS).
+bench-assess: tools ## Import and lookups of 300,000 vulnerabilities, assessments (6 minutes; BENCH_CVES, BENCH_RUNS).
 	BENCH_OUT=$(abspath $(BENCH_OUT)) $(CARGO) bench --locked --bench assess
 
 # What a build needs from the distribution; does nothing where it is there.

@@ -11,6 +11,7 @@
     reason = "a benchmark ends with the first surprise"
 )]
 
+mod assess;
 mod generate;
 #[path = "../hub/report.rs"]
 #[allow(
@@ -31,6 +32,10 @@ fn main() {
     // The import runs in a process of its own, so that its memory can be told.
     if let Some(place) = std::env::var_os("BENCH_ONE_IMPORT") {
         vulndb::one_import(place.as_ref());
+        return;
+    }
+    if let Some(database) = std::env::var_os("BENCH_ONE_ASSESS") {
+        assess::one_run(database.as_ref());
         return;
     }
     let mut report = Report::default();

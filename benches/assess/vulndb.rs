@@ -20,7 +20,7 @@ pub fn one_import(place: &Path) {
 }
 
 /// A figure of /proc/self/status, KiB.
-fn memory(name: &str) -> u64 {
+pub fn memory(name: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with(name)).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
@@ -74,6 +74,7 @@ pub fn run(report: &mut Report) {
     }
     report.add("the same feeds again", "wall time", "s", &again, Goal::None);
     lookups(report, &database, runs);
+    crate::assess::run(report, &database, runs);
 }
 
 /// Microseconds of a lookup, and how much all of them found.

@@ -95,7 +95,7 @@ async fn asked(global: &Global, wanted: &str) -> Result<AssessmentContext, Failu
     let target = targets::find(&hub, wanted).await?;
     let target =
         target.ok_or_else(|| anyhow!("there is no target {wanted:?}, and no such file"))?;
-    hub.get(&format!("/daemon/ryu/context/{}/", target.id), &[])
+    hub.get(&format!("/api/daemon/ryu/context/{}/", target.id), &[])
         .await
 }
 

@@ -11,6 +11,7 @@ use crate::api::{AttackStep, AttackVector, RiskLevel};
 
 use super::chain_table::{CHAINS, Chain, Need, Scope};
 use super::found::Found;
+use super::known::EXPLOITED;
 use super::score;
 use super::text::{list, word};
 
@@ -68,9 +69,8 @@ impl Need {
                 wire.category == "exposed-service" && found.ids.iter().any(|id| is_panel(id))
             }
             Self::Exploited => {
-                let by_rule = wire.category == "known-exploited";
-                !found.local
-                    && (wire.kev || by_rule || found.ids.iter().any(|id| id == "known-exploited"))
+                let said = wire.category == EXPLOITED || found.ids.iter().any(|id| id == EXPLOITED);
+                !found.local && (wire.kev || said)
             }
             Self::RemoteCve => found.of_cve && !found.local && wire.severity >= RiskLevel::High,
             Self::LocalCve => found.of_cve && found.local && wire.severity >= RiskLevel::High,
@@ -200,4 +200,103 @@ fn keys(mut found: Vec<&Found>) -> Vec<String> {
     found.dedup_by(|a, b| a.wire.key == b.wire.key);
     let first = found.into_iter().take(NAMED);
     first.map(|found| found.wire.key.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::found::Remedy;
+    use super::*;
+    use crate::api::Vulnerability;
+
+    /// What a need asks for, in a place.
+    fn fitting(need: &Need, place: &str) -> Found {
+        let (mut id, mut category) = ("some-rule".to_owned(), String::new());
+        let (mut of_cve, mut local, mut kev) = (false, false, false);
+        match need {
+            Need::Rule(name) => (*name).clone_into(&mut id),
+            Need::Rules(start) => id = format!("{start}x"),
+            Need::Category(name) => (*name).clone_into(&mut category),
+            Need::Panel => {
+                "grafana-exposed".clone_into(&mut id);
+                "exposed-service".clone_into(&mut category);
+            }
+            Need::Exploited => kev = true,
+            Need::RemoteCve => of_cve = true,
+            Need::LocalCve => (of_cve, local) = (true, true),
+            Need::Login => "admin-login".clone_into(&mut id),
+        }
+        let wire = Vulnerability {
+            key: format!("{id}-{need:?} {place}"),
+            severity: RiskLevel::High,
+            category,
+            confidence: 0.9,
+            kev,
+            ..Vulnerability::default()
+        };
+        Found {
+            wire,
+            ids: vec![id],
+            anchors: BTreeSet::from([place.to_owned()]),
+            remedy: Remedy::Action,
+            of_cve,
+            local,
+        }
+    }
+
+    fn ids(found: &[Found]) -> Vec<String> {
+        let ways = all(found, Some(true));
+        ways.into_iter().map(|way| way.id).collect()
+    }
+
+    #[test]
+    fn each_is_open_with_all_of_its_evidence_and_only_then() {
+        for chain in CHAINS {
+            let id = chain.id.to_owned();
+            let step = |at: usize, place: &str| fitting(&chain.steps[at].any_of[0], place);
+            let whole: Vec<Found> = (0..chain.steps.len()).map(|at| step(at, "tcp/1")).collect();
+            assert!(ids(&whole).contains(&id), "{id}");
+            for at in 0..chain.steps.len() {
+                let mut rest = whole.clone();
+                rest.retain(|found| {
+                    let mut needs = chain.steps[at].any_of.iter();
+                    !needs.any(|need| need.holds(found))
+                });
+                assert!(!ids(&rest).contains(&id), "{id} without step {at}");
+            }
+            let mut unsure = whole.clone();
+            unsure.iter_mut().for_each(|one| one.wire.confidence = 0.4);
+            assert!(!ids(&unsure).contains(&id), "{id}");
+            if chain.least > 1 {
+                let apart: Vec<Found> = (0..chain.steps.len())
+                    .map(|at| step(at, &format!("tcp/{at}")))
+                    .collect();
+                let open = ids(&apart).contains(&id);
+                assert_eq!(open, matches!(chain.scope, Scope::Record), "{id}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_way_is_told_once_with_its_places() {
+        let found: Vec<Found> = ["tcp/1", "tcp/2"]
+            .iter()
+            .flat_map(|place| {
+                let listing = fitting(&Need::Rule("directory-listing"), place);
+                [listing, fitting(&Need::Rule("backup-archive"), place)]
+            })
+            .collect();
+        let ways = all(&found, Some(false));
+        let ways: Vec<_> = ways
+            .iter()
+            .filter(|w| w.id == "listing-to-backup")
+            .collect();
+        assert_eq!(ways.len(), 1);
+        assert!(
+            ways[0].title.ends_with("(tcp/1 and tcp/2)"),
+            "{}",
+            ways[0].title
+        );
+        assert_eq!(ways[0].severity, RiskLevel::Medium);
+        assert_eq!(ways[0].steps[1].findings.len(), 2);
+    }
 }

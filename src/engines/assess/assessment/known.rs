@@ -15,6 +15,8 @@ use super::text::{clean, word};
 
 /// What the database has is of this type.
 pub const KIND: &str = "known_vulnerability";
+/// Category of rules about vulnerabilities that are exploited.
+pub const EXPLOITED: &str = "known-exploited";
 /// Vulnerabilities of one product that are looked at, the worst first.
 const MOST: usize = 1000;
 
@@ -191,7 +193,13 @@ pub fn finding(hit: &Hit, public: Option<bool>, by: &[&Match], anchors: BTreeSet
         references: references(cve),
     };
     let mut ids = vec![KIND.to_owned()];
-    ids.extend(by.iter().map(|rule| rule.rule.id.clone()));
+    for rule in by {
+        ids.push(rule.rule.id.clone());
+        // That it is exploited is what the rule adds.
+        if rule.rule.category == EXPLOITED {
+            ids.push(EXPLOITED.to_owned());
+        }
+    }
     Found {
         ids,
         anchors,
@@ -268,7 +276,11 @@ fn remedy(of: &str, end: &End, packaged: bool) -> String {
     let to = match end {
         End::Before(version) => format!("to {} or later", word(version)),
         End::With(version) => format!("to a version after {}", word(version)),
-        End::Open => "to a version that its makers call corrected".to_owned(),
+        End::Open => {
+            return format!(
+                "See what the makers of {of} say of it: nobody names a corrected version; restrict who reaches it"
+            );
+        }
     };
     match packaged {
         true => format!("Install the distribution's updates of {of}, or upgrade it {to}"),

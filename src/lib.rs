@@ -52,6 +52,7 @@
 //! * A new **rule**: a file in `packaging/rules`, with its tests; a new field for it to read:
 //!   `engines/assess/facts/schema.rs`, and where it is set.
 //! * A new **form of report**: a file in [`report`], a word in its `Format`.
+//! * A new **way in** of assessments: an entry of `packaging/assess/chains.toml`.
 //! * A new **verb**: a file in [`cli`], one line in its `Command`.
 //! * A new **route**: a file in `hub/routes`, one line in its table, its types in [`api`].
 //! * A new **unit setting**: `units/render.rs`, gated by the systemd version that brought it, and a

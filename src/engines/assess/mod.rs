@@ -2,7 +2,8 @@
 //!
 //! `facts` makes typed facts of what the hub knows ([`crate::api::AssessmentContext`]); `rules` says which
 //! of them are findings; `vulndb` is the offline database of known vulnerabilities, and which of them hold for a
-//! product. Nothing here sends anything, reads a clock or knows the hub: the same context gives the same
+//! product; `assessment` makes findings with their weight, ways in, what to do and a text of all that.
+//! Nothing here sends anything, reads a clock or knows the hub: the same context gives the same
 //! bytes.
 
 mod assessment;

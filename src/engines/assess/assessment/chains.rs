@@ -1,6 +1,6 @@
 //! Ways in: findings that make more together than each by itself.
 //!
-//! A way is a row of [`super::chain_table::CHAINS`]: steps, each with a technique of MITRE ATT&CK and with what must have
+//! A way is an entry of packaging/assess/chains.toml: steps, each with a technique of MITRE ATT&CK and with what must have
 //! been found for it. Every step needs a finding that is sure (confidence 0.5 or more); there is no way
 //! without evidence for all of its steps. Where a way is about one server, all findings are tied to the same
 //! place. One way is told once, with all places where it is open.
@@ -63,7 +63,7 @@ impl Need {
         let wire = &found.wire;
         match self {
             Self::Rule(id) => found.ids.iter().any(|one| one == id),
-            Self::Rules(start) => found.ids.iter().any(|one| one.starts_with(start)),
+            Self::Rules(start) => found.ids.iter().any(|one| one.starts_with(start.as_str())),
             Self::Category(name) => wire.category == *name,
             Self::Panel => {
                 wire.category == "exposed-service" && found.ids.iter().any(|id| is_panel(id))
@@ -158,7 +158,7 @@ fn way(
         false => format!(" ({})", list(&places, PLACES)),
     };
     let way = AttackVector {
-        id: chain.id.to_owned(),
+        id: chain.id.clone(),
         title: format!("{}{at}", chain.title),
         severity: match public {
             Some(false) => score::lowered(chain.severity),
@@ -169,9 +169,9 @@ fn way(
             .iter()
             .zip(steps)
             .map(|(step, found)| AttackStep {
-                technique: step.technique.to_owned(),
-                name: step.name.to_owned(),
-                does: step.does.to_owned(),
+                technique: step.technique.clone(),
+                name: step.name.clone(),
+                does: step.does.clone(),
                 findings: keys(found),
             })
             .collect(),
@@ -183,7 +183,7 @@ fn way(
 fn open<'f>(chain: &Chain, found: &[&'f Found]) -> Option<Vec<Vec<&'f Found>>> {
     let mut all: BTreeSet<&str> = BTreeSet::new();
     let mut steps = Vec::new();
-    for step in chain.steps {
+    for step in &chain.steps {
         let fits = |found: &&&Found| step.any_of.iter().any(|need| need.holds(found));
         let fit: Vec<&Found> = found.iter().filter(fits).copied().collect();
         if fit.is_empty() {
@@ -213,9 +213,9 @@ mod tests {
         let (mut id, mut category) = ("some-rule".to_owned(), String::new());
         let (mut of_cve, mut local, mut kev) = (false, false, false);
         match need {
-            Need::Rule(name) => (*name).clone_into(&mut id),
+            Need::Rule(name) => name.clone_into(&mut id),
             Need::Rules(start) => id = format!("{start}x"),
-            Need::Category(name) => (*name).clone_into(&mut category),
+            Need::Category(name) => name.clone_into(&mut category),
             Need::Panel => {
                 "grafana-exposed".clone_into(&mut id);
                 "exposed-service".clone_into(&mut category);
@@ -250,8 +250,8 @@ mod tests {
 
     #[test]
     fn each_is_open_with_all_of_its_evidence_and_only_then() {
-        for chain in CHAINS {
-            let id = chain.id.to_owned();
+        for chain in CHAINS.iter() {
+            let id = chain.id.clone();
             let step = |at: usize, place: &str| fitting(&chain.steps[at].any_of[0], place);
             let whole: Vec<Found> = (0..chain.steps.len()).map(|at| step(at, "tcp/1")).collect();
             assert!(ids(&whole).contains(&id), "{id}");
@@ -281,8 +281,11 @@ mod tests {
         let found: Vec<Found> = ["tcp/1", "tcp/2"]
             .iter()
             .flat_map(|place| {
-                let listing = fitting(&Need::Rule("directory-listing"), place);
-                [listing, fitting(&Need::Rule("backup-archive"), place)]
+                let listing = fitting(&Need::Rule("directory-listing".to_owned()), place);
+                [
+                    listing,
+                    fitting(&Need::Rule("backup-archive".to_owned()), place),
+                ]
             })
             .collect();
         let ways = all(&found, Some(false));

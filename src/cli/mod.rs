@@ -201,7 +201,6 @@ enum Command {
     /// List findings and decide about them.
     #[command(subcommand)]
     Findings(findings::Command),
-    /// Report what is exposed, how bad it is, why, and what to do first: HTML, Markdown, JSON, SARIF, CSV.
     Report(report::Args),
     /// List the pages that spiders found of a target, newest first.
     Pages(site::PagesArgs),

@@ -29,10 +29,11 @@ pub(super) fn before(head: &Head<'_>) -> String {
         names => Text::cut(&names.join(", "), 120).markdown(),
     };
     say!(out, "# Attack surface: {asked}\n");
-    if let Some(at) = head.time {
-        say!(out, "As of {}. ", time(at));
-    }
-    say!(out, "{} {}\n", prose::looked_at(head), prose::filter(head));
+    let mut line = head
+        .time
+        .map_or_else(String::new, |at| format!("As of {}. ", time(at)));
+    line = format!("{line}{} {}", prose::looked_at(head), prose::filter(head));
+    say!(out, "{}\n", line.trim_end());
     say!(out, "## Summary\n");
     for sentence in prose::summary(head) {
         say!(out, "{sentence}\n");

@@ -64,7 +64,7 @@ pub(super) struct Parts {
 impl Parts {
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
-            file: BufWriter::new(tempfile::tempfile()?),
+            file: BufWriter::new(unnamed()?),
             length: 0,
             parts: Vec::new(),
         })
@@ -117,5 +117,15 @@ impl Parts {
             }
         }
         Ok(())
+    }
+}
+
+/// Where large files are to go that nobody keeps (systemd's file-hierarchy(7)): /tmp may be in memory.
+const LARGE: &str = "/var/tmp";
+
+fn unnamed() -> io::Result<File> {
+    match std::env::var_os("TMPDIR") {
+        Some(_) => tempfile::tempfile(),
+        None => tempfile::tempfile_in(LARGE).or_else(|_| tempfile::tempfile()),
     }
 }

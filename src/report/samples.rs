@@ -92,7 +92,7 @@ fn assessment() -> Value {
               "reason": "ends that anybody reads and writes its data", "effort": "low", "priority": 100.0,
               "findings": ["redis-no-auth tcp/6379"] },
             { "rank": 2, "action": "Update Apache httpd to 2.4.51 or later", "reason": "ends CVE-2021-41773",
-              "effort": "medium", "priority": 96.0, "findings": ["CVE-2021-41773 tcp/80"] },
+              "effort": "medium", "priority": 95.9, "findings": ["CVE-2021-41773 tcp/80"] },
         ],
         "narrative": "shop.example.org has four open ports (scan:kaze_port_scan).\n\nRedis 7.0.15 on tcp/6379 answers INFO without a login (scan:kaze_port_scan/tcp/6379).\nApache httpd 2.4.49 on tcp/80 says its version (http:GET http://shop.example.org/).",
     })
@@ -121,7 +121,7 @@ fn apache() -> Value {
         "key": "CVE-2021-41773 tcp/80", "type": "known_vulnerability", "category": "outdated",
         "title": "Apache httpd 2.4.49: path traversal and file disclosure", "severity": "high",
         "location": "tcp/80", "reason": "Files outside the document root are served.", "cve": "CVE-2021-41773",
-        "priority": { "score": 96.0, "factors": [
+        "priority": { "score": 95.9, "factors": [
             { "name": "base", "value": 7.5, "why": "CVSS 3.1" },
             { "name": "exploited", "value": 1.3, "why": "in CISA's catalogue" },
             { "name": "exposure", "value": 1.2, "why": "the address is public" },

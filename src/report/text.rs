@@ -82,9 +82,11 @@ impl Text {
         for (at, c) in line.char_indices() {
             let next = || line[at + c.len_utf8()..].chars().next();
             match c {
-                // What these begin at the begin of a line.
-                '+' | '-' | '=' if at == 0 => out.extend(['\\', c]),
-                '.' | ')' if line[..at].bytes().all(|b| b.is_ascii_digit()) => {
+                // What these begin at the begin of a line, with a blank or another of them behind.
+                '+' | '-' | '=' if at == 0 && next().is_none_or(|n| n == ' ' || n == c) => {
+                    out.extend(['\\', c]);
+                }
+                '.' | ')' if next().is_none_or(|n| n == ' ') && numbers(&line[..at]) => {
                     out.extend(['\\', c]);
                 }
                 '<' => out.push_str("&lt;"),
@@ -104,6 +106,10 @@ impl Text {
         }
         out
     }
+}
+
+fn numbers(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit())
 }
 
 fn ends_in_www(text: &str) -> bool {
@@ -170,7 +176,7 @@ mod tests {
         assert_eq!(Text::cut("größe", 3).line(), "grö… (2 more characters)");
         assert_eq!(Text::cut("größe", 5).line(), "größe");
         let long = Text::new(&"x".repeat(1 << 20));
-        assert_eq!(long.line().chars().count(), 8000 + 26);
+        assert_eq!(long.line().chars().count(), 8000 + 27);
     }
 
     #[test]
@@ -181,6 +187,9 @@ mod tests {
         assert_eq!(of("a|b\n<b>"), "a&#124;b\\\\x0a&lt;b&gt;");
         assert_eq!(of("1. x"), "1\\. x");
         assert_eq!(of("- x"), "\\- x");
+        assert_eq!(of("-ERR 10.0.0.1"), "-ERR 10.0.0.1");
+        assert_eq!(of("---"), "\\---");
+        assert_eq!(of("192.0.2.1"), "192.0.2.1");
         assert_eq!(of("http://x"), "http:<!-- -->//x");
         assert_eq!(of("www.x.org"), "www<!-- -->.x.org");
     }

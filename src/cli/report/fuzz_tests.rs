@@ -272,7 +272,7 @@ fn report() {
 /// Texts of a megabyte make no report of megabytes.
 #[test]
 fn long_texts_are_cut() {
-    let long = "<b>&|`".repeat(1 << 18);
+    let long = "<b>&|`".repeat(175_000);
     for form in [
         Format::Html,
         Format::Markdown,

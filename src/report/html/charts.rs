@@ -71,7 +71,7 @@ pub(super) fn history(periods: &[Period]) -> Markup {
                             th scope="col" { "From" }
                             th.n scope="col" { "Found" }
                             th.n scope="col" { "Fixed" }
-                            th.n scope="col" { "Open at the end" }
+                            th.n scope="col" { "Not fixed at the end" }
                         } }
                         tbody { @for period in shown { tr {
                             th scope="row" { (period.begin) }
@@ -119,7 +119,7 @@ fn columns(shown: &[Period]) -> Markup {
             rect.fixed x=(HISTORY_X + 80) y="4" width="12" height="12" {}
             text x=(HISTORY_X + 98) y="15" { "fixed" }
             line.open x1=(HISTORY_X + 156) y1="10" x2=(HISTORY_X + 172) y2="10" {}
-            text x=(HISTORY_X + 178) y="15" { "open at the end" }
+            text x=(HISTORY_X + 178) y="15" { "not fixed yet" }
             line.axis x1=(HISTORY_X) y1=(GROUND) x2=(HISTORY_WIDTH) y2=(GROUND) {}
             line.axis x1=(HISTORY_X) y1=(GROUND - HIGHEST) x2=(HISTORY_WIDTH) y2=(GROUND - HIGHEST) {}
             text x=(HISTORY_X - 6) y=(GROUND - HIGHEST + 5) text-anchor="end" { (most) }

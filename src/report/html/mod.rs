@@ -119,7 +119,7 @@ fn first(head: &Head<'_>) -> Markup {
     let actions = head.totals.actions(ACTIONS_MOST);
     html! {
         @if !actions.is_empty() {
-            section aria-labelledby="first" {
+            section.keep aria-labelledby="first" {
                 h2 id="first" { "What to do first" }
                 table {
                     caption { "Over all targets, most useful first." }
@@ -130,10 +130,10 @@ fn first(head: &Head<'_>) -> Markup {
                         th scope="col" { "Where" }
                     } }
                     tbody { @for action in actions { tr {
-                        td.n { (pieces::figure(action.priority)) }
+                        td.n { (priority(action.priority)) }
                         td { (action.action) }
-                        td { (action.effort) }
-                        td {
+                        td.w { (action.effort) }
+                        td.wide {
                             (action.target)
                             @if action.targets > 1 { " and " (amount(action.targets - 1, "other", "others")) }
                         }
@@ -176,12 +176,20 @@ fn row(part: &Part) -> Markup {
                 a href={ "#t-" (part.id) } { (part.target) }
                 @if let Some(group) = &part.group { " " span.soft { (group) } }
             }
-            td.n { (pieces::figure(part.score)) }
+            td.n { (priority(part.score)) }
             @for level in RiskLevel::ALL.into_iter().rev() {
                 td.n { (part.open.get(&level).copied().unwrap_or(0)) }
             }
         }
         "\n"
+    }
+}
+
+/// A priority; 0 is that of what has none.
+fn priority(score: f64) -> String {
+    match score > 0.0 {
+        true => pieces::figure(score),
+        false => "–".to_owned(),
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) fn before(head: &Head<'_>) -> io::Result<String> {
             "risk": levels(totals.risks()),
             "findings": {
                 "open": levels(totals.open()),
-                "new": totals.added(),
+                "new": totals.fresh(),
                 "exploited": totals.exploited(),
                 "accepted": accepted,
                 "false_positive": false_positives,

@@ -61,8 +61,8 @@ pub(super) fn summary(head: &Head<'_>) -> Vec<String> {
             "{n} of vulnerabilities that are exploited in the wild."
         ));
     }
-    if totals.added() > 0 {
-        let n = amount(totals.added(), "is", "are");
+    if totals.fresh() > 0 {
+        let n = amount(totals.fresh(), "is", "are");
         second.push(format!("{n} new since the assessment before."));
     }
     let (accepted, false_positives, fixed) = totals.not_open();

@@ -201,7 +201,7 @@ impl Totals {
     }
 
     /// Open ones that were not there when the assessment before was made.
-    pub(super) fn added(&self) -> u64 {
+    pub(super) fn fresh(&self) -> u64 {
         self.new
     }
 

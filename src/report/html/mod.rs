@@ -91,7 +91,7 @@ fn summary(head: &Head<'_>) -> Markup {
         ("Targets", totals.targets()),
         ("Open findings", totals.open_told()),
         ("Exploited in the wild", totals.exploited()),
-        ("New", totals.added()),
+        ("New", totals.fresh()),
         ("Accepted or false", accepted + false_positives),
         ("Fixed", fixed),
     ];

@@ -10,7 +10,7 @@ mod hub_support;
 
 use chrono::{SecondsFormat, TimeDelta};
 use hub_support::access::{Root, closed, status};
-use hub_support::{Bed, text};
+use hub_support::{Bed, scope, text};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -176,6 +176,7 @@ async fn a_list_has_filters_and_pages() {
         seen.is_sorted_by(|a, b| (b.0, &b.1) < (a.0, &a.1)),
         "{seen:?}"
     );
+    let of_record = format!("record={id}&sort=-priority");
     for (query, wanted) in [
         ("cve=cve-2021-41773", 1),
         ("kev=true", 1),
@@ -185,7 +186,7 @@ async fn a_list_has_filters_and_pages() {
         ("type=redis-no-auth&status=open&target=127.0.0.1", 9),
         ("group=nobody", 0),
         ("since=2100-01-01T00:00:00Z", 0),
-        (&format!("record={id}&sort=-priority"), 9),
+        (of_record.as_str(), 9),
     ] {
         assert_eq!(list(&bed, query).await.len(), wanted, "{query}");
     }
@@ -213,7 +214,11 @@ async fn a_list_has_filters_and_pages() {
 
 #[tokio::test]
 async fn operators_decide_for_a_time() {
-    let bed = Bed::start().await;
+    let allowed = scope(&["127.0.0.0/8"], &[]);
+    let bed = Bed::configured(allowed, |config, dir| {
+        config.control_socket(dir.join("control.sock"))
+    });
+    let bed = bed.await;
     let id = bed.add_one("127.0.0.1").await;
     assess(&bed, &id, json!([entry("tcp/80", "high", 50.0)])).await;
     let finding = text(&list(&bed, "").await[0]["id"]);
@@ -263,7 +268,7 @@ async fn operators_decide_for_a_time() {
         "the same answer"
     );
     assert_eq!(list(&bed, "status=open").await.len(), 0);
-    let (_, audit) = bed.get("/api/audit").await;
+    let audit = Root::of(&bed).get("/api/audit").await;
     let trail: Vec<_> = audit["audit"].as_array().unwrap().iter().collect();
     let noted: Vec<_> = trail
         .iter()

@@ -119,14 +119,6 @@ mod tests {
     }
 
     #[test]
-    fn tmp_golden() {
-        let document = super::super::super::openapi::document(&table::all());
-        let document: serde_json::Value = serde_json::from_str(&document.to_string()).unwrap();
-        let text = serde_json::to_string_pretty(&document).unwrap() + "\n";
-        std::fs::write("/tmp/p/life-openapi.json", text).unwrap();
-    }
-
-    #[test]
     fn both_prefixes_are_alike() {
         let scan = "/reconnaissance/api/daemon/{personality}/scan";
         assert_eq!(need(&Method::POST, Some(scan)), Work);

@@ -287,7 +287,7 @@ async fn findings_by_priority_are_read_off_an_index() {
         record_id: Some(Uuid::now_v7()),
         ..query()
     };
-    has(&listed(of_target).await, "findings_record (record_id=?");
+    has(&listed(of_target).await, "(record_id=?");
     let by_cve = FindingQuery {
         cve: Some("x".to_owned()),
         status: open(),

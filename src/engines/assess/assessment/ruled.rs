@@ -63,7 +63,11 @@ pub fn part<'r>(found: Vec<Match<'r>>, facts: &Facts, answers: &Answers) -> Rule
                 // Of several the first by name.
                 order.then_with(|| b.2.known.cve.id.cmp(&a.2.known.cve.id))
             });
-            at.extend(worst.map(|(_, _, hit)| place_of(hit)));
+            // Wherever that one is.
+            if let Some((_, _, worst)) = worst {
+                let same = hits().filter(|hit| hit.known.cve.id == worst.known.cve.id);
+                at.extend(same.map(place_of));
+            }
         } else {
             let same = hits().filter(|hit| cves.contains(&hit.known.cve.id));
             at.extend(same.map(place_of));

@@ -112,6 +112,11 @@ async fn targets_are_chosen_by_name_group_and_network() {
     assert_eq!(targets(&bed, &["10.0.0.2"]).await, ["10.0.0.2"]);
     bed.add_one("10.0.0.0/24").await;
     assert_eq!(targets(&bed, &["10.0.0.0/24"]).await, ["10.0.0.1"]);
+    // A network need not be a target itself.
+    assert_eq!(
+        targets(&bed, &["10.0.0.0/23"]).await,
+        ["10.0.0.1", "10.0.1.1"]
+    );
     let problem = err(&bed, 1, &["nobody"]).await;
     assert!(
         problem.contains("there is no target and no group"),

@@ -95,31 +95,36 @@ pub(super) async fn choose(hub: &HubClient, names: &[String]) -> Result<Chosen, 
         chosen.add_list(hub, &[], |_| true).await?;
     }
     for name in names {
-        match find(hub, name).await? {
-            Some(target) if target.network.is_some() => {
-                let network: Option<IpNet> = target.cidr.as_deref().and_then(|c| c.parse().ok());
-                let Some(network) = network else {
-                    chosen.add(target);
-                    continue;
-                };
-                let inside = |target: &Target| {
-                    target.network.is_none()
-                        && target
-                            .ip_address
-                            .is_some_and(|address| network.contains(&address))
-                };
-                chosen.add_list(hub, &[], inside).await?;
-            }
-            Some(target) => chosen.add(target),
-            None => {
-                let group = [("group", name.clone())];
-                if !chosen.add_list(hub, &group, |_| true).await? {
-                    return Err(super::unknown(name));
-                }
+        let found = find(hub, name).await?;
+        if let Some(network) = network(name, found.as_ref()) {
+            let inside = |target: &Target| {
+                let address = target.ip_address.filter(|_| target.network.is_none());
+                address.is_some_and(|address| network.contains(&address))
+            };
+            chosen.add_list(hub, &[], inside).await?;
+        } else if let Some(target) = found {
+            chosen.add(target);
+        } else {
+            let group = [("group", name.clone())];
+            if !chosen.add_list(hub, &group, |_| true).await? {
+                return Err(super::unknown(name));
             }
         }
     }
     Ok(chosen)
+}
+
+/// The network that is meant: that of a target, or one that is no target itself.
+fn network(name: &str, found: Option<&Target>) -> Option<IpNet> {
+    match found {
+        Some(target) => target
+            .cidr
+            .as_ref()
+            .filter(|_| target.network.is_some())?
+            .parse()
+            .ok(),
+        None => name.parse().ok(),
+    }
 }
 
 /// What is known of a target; at length, its ports and changes, too.

@@ -167,7 +167,9 @@ async fn the_form_is_that_of_option_or_file() {
         assert_eq!(out(&bed, 0, &["-o", name]).await, "");
         let text = std::fs::read_to_string(bed.directory().join(name)).unwrap();
         assert!(text.starts_with(begin), "{name}: {text}");
-        assert!(!text.contains("<b>"), "{name}");
+        // Programs read it as it is; people's forms have no tags of strangers.
+        let people = name.ends_with("html") || name.ends_with("md");
+        assert!(!people || !text.contains("<b>"), "{name}");
         // The same again.
         out(&bed, 0, &["-o", name]).await;
         assert_eq!(

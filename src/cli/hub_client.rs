@@ -22,6 +22,11 @@ const LONG_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 /// For what copies or reads the whole database.
 const UNHURRIED: Duration = Duration::from_secs(6 * 3600);
 
+/// The hub counts requests by the second.
+const AGAIN: Duration = Duration::from_secs(1);
+/// A hub that others keep as busy as that is given up.
+const AGAIN_MOST: u32 = 20;
+
 /// A hub.
 #[derive(Debug)]
 pub struct HubClient {
@@ -137,7 +142,7 @@ impl HubClient {
         })
     }
 
-    /// GET.
+    /// GET. A hub that was asked too much in a second is asked again in the next.
     ///
     /// # Errors
     /// The hub cannot be reached, refuses, or answers something else.
@@ -146,8 +151,17 @@ impl HubClient {
         path: &str,
         query: &[(&str, String)],
     ) -> Result<T, Failure> {
-        let request = self.request(Method::GET, path).query(query);
-        self.send(request).await?.map_err(Refused::into_failure)
+        let mut again = AGAIN_MOST;
+        loop {
+            let request = self.request(Method::GET, path).query(query);
+            match self.send(request).await? {
+                Err(refused) if refused.status == StatusCode::TOO_MANY_REQUESTS && again > 0 => {
+                    again -= 1;
+                    tokio::time::sleep(AGAIN).await;
+                }
+                answer => return answer.map_err(Refused::into_failure),
+            }
+        }
     }
 
     /// POST. An answer that is not a success is the inner error.
@@ -318,5 +332,35 @@ impl HubClient {
             ExitCode::HubUnreachable,
             anyhow!("cannot reach the hub at {}: {why}; {advice}", self.shown),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use wiremock::matchers::path;
+    use wiremock::{Mock, MockServer, ResponseTemplate};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_hub_that_was_asked_too_much_is_asked_again() {
+        let server = MockServer::start().await;
+        let busy = ResponseTemplate::new(429).set_body_json(json!({ "error": "too much" }));
+        let at = || Mock::given(path("/api/x"));
+        at().respond_with(busy)
+            .up_to_n_times(2)
+            .mount(&server)
+            .await;
+        let answer = ResponseTemplate::new(200).set_body_json(json!({ "a": 1 }));
+        at().respond_with(answer).mount(&server).await;
+        let hub = HubClient {
+            base: server.uri(),
+            shown: server.uri(),
+            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            token: None,
+        };
+        let answer: Value = hub.get("/api/x", &[]).await.unwrap();
+        assert_eq!(answer["a"], 1);
     }
 }

@@ -267,6 +267,9 @@ async fn the_same_decision_is_taken_once(store: &dyn Store) {
     assert_eq!(at, after(1));
 }
 
+/// Says what is asked for.
+type Narrow<'n> = &'n dyn Fn(&mut FindingQuery);
+
 /// Page by page, however many have the same priority.
 async fn the_most_urgent_come_first(store: &dyn Store) {
     let ids = add(store, &["10.0.0.1", "www.example.org"]).await;
@@ -282,134 +285,67 @@ async fn the_most_urgent_come_first(store: &dyn Store) {
         after(1),
     )
     .await;
-    let walk = async |query: FindingQuery| {
-        let mut query = FindingQuery {
-            limit: 7,
-            by_priority: true,
-            ..query
-        };
-        let mut found = Vec::new();
-        loop {
-            let page = store.findings(query.clone()).await.unwrap();
-            found.extend(page.items);
-            if page.next.is_none() {
-                return found;
-            }
-            (query.before, query.before_priority) = (page.next, page.next_priority);
-        }
-    };
-    let everything = FindingQuery::default;
-    let found = walk(everything()).await;
+    let found = by_priority(store, FindingQuery::default()).await;
     let order: Vec<_> = found
         .iter()
         .map(|f| (-f.priority, std::cmp::Reverse(f.id)))
         .collect();
     assert!(order.is_sorted_by(|a, b| a < b), "each once, and in order");
     assert_eq!(found.len(), 51);
-    for (query, wanted) in [
-        (
-            FindingQuery {
-                status: Some("open".into()),
-                ..everything()
-            },
-            51,
-        ),
-        (
-            FindingQuery {
-                status: Some("fixed".into()),
-                ..everything()
-            },
-            0,
-        ),
-        (
-            FindingQuery {
-                severity: Some(RiskLevel::Low),
-                ..everything()
-            },
-            11,
-        ),
-        (
-            FindingQuery {
-                min_severity: Some(RiskLevel::High),
-                ..everything()
-            },
-            20,
-        ),
-        (
-            FindingQuery {
-                target: Some("www.example.org".into()),
-                ..everything()
-            },
-            1,
-        ),
-        (
-            FindingQuery {
-                record_id: Some(ids[0]),
-                kev: false,
-                ..everything()
-            },
-            50,
-        ),
-        (
-            FindingQuery {
-                group: Some("lab".into()),
-                ..everything()
-            },
-            51,
-        ),
-        (
-            FindingQuery {
-                group: Some("no".into()),
-                ..everything()
-            },
-            0,
-        ),
-        (
-            FindingQuery {
-                since: Some(after(1)),
-                ..everything()
-            },
-            1,
-        ),
-        (
-            FindingQuery {
-                kev: true,
-                ..everything()
-            },
-            0,
-        ),
-        (
-            FindingQuery {
-                cve: Some("CVE-1".into()),
-                ..everything()
-            },
-            0,
-        ),
-        (
-            FindingQuery {
-                category: Some("missing-authentication".into()),
-                ..everything()
-            },
-            51,
-        ),
-    ] {
-        let found = walk(query.clone()).await;
+    let first = ids[0];
+    let narrowed: [(Narrow<'_>, usize); 12] = [
+        (&|q| q.status = Some("open".into()), 51),
+        (&|q| q.status = Some("fixed".into()), 0),
+        (&|q| q.severity = Some(RiskLevel::Low), 11),
+        (&|q| q.min_severity = Some(RiskLevel::High), 20),
+        (&|q| q.target = Some("www.example.org".into()), 1),
+        (&|q| q.record_id = Some(first), 50),
+        (&|q| q.group = Some("lab".into()), 51),
+        (&|q| q.group = Some("no".into()), 0),
+        (&|q| q.since = Some(after(1)), 1),
+        (&|q| q.kev = true, 0),
+        (&|q| q.cve = Some("CVE-1".into()), 0),
+        (&|q| q.category = Some("missing-authentication".into()), 51),
+    ];
+    for (narrow, wanted) in narrowed {
+        let mut query = FindingQuery::default();
+        narrow(&mut query);
+        let found = by_priority(store, query.clone()).await;
         assert_eq!(found.len(), wanted, "by priority: {query:?}");
-        let query = FindingQuery {
-            limit: 1000,
-            ..query
-        };
-        let mut found = store.findings(query.clone()).await.unwrap();
-        while let Some(next) = found.next {
-            let query = FindingQuery {
-                before: Some(next),
-                ..query.clone()
-            };
-            let page = store.findings(query).await.unwrap();
-            found.items.extend(page.items);
-            found.next = page.next;
+        let found = by_time(store, query.clone()).await;
+        assert_eq!(found.len(), wanted, "by time: {query:?}");
+    }
+}
+
+/// All pages, the most urgent first.
+async fn by_priority(store: &dyn Store, query: FindingQuery) -> Vec<Finding> {
+    let mut query = FindingQuery {
+        limit: 7,
+        by_priority: true,
+        ..query
+    };
+    let mut found = Vec::new();
+    loop {
+        let page = store.findings(query.clone()).await.unwrap();
+        found.extend(page.items);
+        if page.next.is_none() {
+            return found;
         }
-        assert_eq!(found.items.len(), wanted, "by time: {query:?}");
+        (query.before, query.before_priority) = (page.next, page.next_priority);
+    }
+}
+
+/// All pages, the newest first.
+async fn by_time(store: &dyn Store, query: FindingQuery) -> Vec<Finding> {
+    let mut query = FindingQuery { limit: 20, ..query };
+    let mut found = Vec::new();
+    loop {
+        let page = store.findings(query.clone()).await.unwrap();
+        found.extend(page.items);
+        if page.next.is_none() {
+            return found;
+        }
+        query.before = page.next;
     }
 }
 

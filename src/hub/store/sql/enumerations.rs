@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::dialect::{Conn, Db, Pool, failed};
 use super::results::{change, digest, finish, task};
 use super::rows::{from_json, get, micros, time, to_json};
-use super::{changes, web, work};
+use super::{assessable, changes, web, work};
 use crate::api::WorkKind;
 use crate::hub::store::{Delivered, Enumerated, Enumeration, FoundPath, Result, StoredPath};
 
@@ -40,7 +40,7 @@ pub(super) async fn submit(c: &mut Conn, d: &Delivered<Enumeration>) -> Result<E
             .any(|path| is_there(path.status.map(i64::from))),
     };
     if differs {
-        work::assess_again(c, d.record_id, d.now).await?;
+        assessable::assess_again(c, d.record_id, d.now).await?;
     }
     let facts = &enumeration.facts;
     web::note_run(c, d, WorkKind::SuzuEnum, facts, web::Told::default()).await?;

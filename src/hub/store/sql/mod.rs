@@ -7,6 +7,7 @@
 //! alike is a constant or a function of the dialect.
 
 pub(super) mod access;
+mod assessable;
 pub(super) mod assessments;
 pub(super) mod changes;
 mod daemons;

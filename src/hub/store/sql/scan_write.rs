@@ -42,7 +42,7 @@ const FINISH: &str = "INSERT INTO work (record_id, kind, due_at, last_done_at)
      SET due_at = $22, last_done_at = $19, attempts = 0, last_error = NULL,
          lease_id = NULL, lease_until = NULL, lease_owner = NULL, lease_us = NULL";
 
-/// As `work::make_assessable`; that there is a scan is certain.
+/// As `assessable::make_assessable`; that there is a scan is certain.
 const ASSESSABLE: &str = "INSERT INTO work (record_id, kind, due_at, priority)
      VALUES ($2, $23, $19,
              CASE WHEN EXISTS (SELECT 1 FROM request_metadata

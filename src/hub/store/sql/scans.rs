@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
+use super::assessable;
 use super::changes;
 use super::daemons;
 use super::dialect::{self, Conn, DbRow, Pool, failed};
@@ -150,7 +151,7 @@ async fn store(
             web::make_due(c, s.record_id, s.now).await?;
         }
         if !differences.is_empty() || first {
-            work::assess_again(c, s.record_id, s.now).await?;
+            assessable::assess_again(c, s.record_id, s.now).await?;
         }
         tell(c, s, scan, differences).await
     })

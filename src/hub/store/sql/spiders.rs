@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::dialect::{Conn, Db, Pool, failed};
 use super::results::{change, digest, finish, task};
 use super::rows::{self, from_json, get, micros, time, to_json};
-use super::{changes, findings, web, work};
+use super::{assessable, changes, findings, web, work};
 use crate::api::{Technology, WorkKind};
 use crate::hub::store::{Delivered, Request, Result, Spider, Spidered, StoredRequest};
 
@@ -36,10 +36,10 @@ pub(super) async fn submit(c: &mut Conn, d: &Delivered<Spider>) -> Result<Spider
         differs |= set_technologies(c, d, technologies, again).await?;
     }
     differs |= web::take(c, d, spider).await?;
-    work::make_assessable(c, d.record_id, d.now).await?;
+    assessable::make_assessable(c, d.record_id, d.now).await?;
     // What the first crawl brings is no change, but an assessment of the ports alone knew none of it.
     if differs || !again && requests > 0 {
-        work::assess_again(c, d.record_id, d.now).await?;
+        assessable::assess_again(c, d.record_id, d.now).await?;
     }
     let pages = spider.pages.iter().flatten();
     if spider.requests.iter().any(|r| r.response_status > 0) || pages.clone().any(|p| p.status > 0)

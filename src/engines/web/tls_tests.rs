@@ -64,11 +64,10 @@ fn body(bytes: impl Into<Bytes>) -> UnsyncBoxBody<Bytes, Reset> {
         .boxed_unsync()
 }
 
-/// Begins, and is reset; not before somebody took more than a stream's window holds (65,535 bytes, RFC 9113
-/// §6.9.2), head and all.
+/// Begins, and is reset; not before somebody took more than a stream's window holds, head and all.
 fn half() -> UnsyncBoxBody<Bytes, Reset> {
     let piece = || Ok(Frame::data(Bytes::from(vec![b'x'; 16 * 1024])));
-    let pieces = std::iter::repeat_with(piece).take(16);
+    let pieces = std::iter::repeat_with(piece).take(LARGE / (16 * 1024));
     let all = pieces.chain(std::iter::once(Err(Reset)));
     StreamBody::new(futures_util::stream::iter(all)).boxed_unsync()
 }

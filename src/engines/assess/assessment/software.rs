@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::{AssessedPort, AssessmentContext};
 
-use super::super::facts::{DISTRIBUTIONS, Facts, Kind, is_recognised, port_place, software_name};
+use super::super::facts::{
+    DISTRIBUTIONS, Facts, Kind, is_recognised, one_version, port_place, software_name,
+};
 
 /// How sure a technology is that a spider recognised.
 const BY_SPIDER: f64 = 0.9;
@@ -149,7 +151,7 @@ fn of_port(seen: &AssessedPort, all: &mut All) {
         },
         version: match port.version.is_empty() {
             true => version_by(&port.cpe),
-            false => port.version.clone(),
+            false => one_version(&port.version).to_owned(),
         },
         cpes: port.cpe.clone(),
         banner: port.banner.clone(),

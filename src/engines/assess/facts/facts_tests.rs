@@ -190,3 +190,24 @@ fn the_same_form_on_every_page_is_one_fact() {
         ("yes", "https")
     );
 }
+
+#[test]
+fn several_versions_are_none() {
+    let mut context = context(json!({ "target": "8.8.8.8" }));
+    for version in [
+        "9.6.0 or later",
+        "3.X - 4.X",
+        "8.1.2 or 8.1.10 - 8.1.23",
+        "5.x",
+    ] {
+        context.ports = vec![port(
+            json!({ "port": 5432, "service": "postgresql", "product": "PostgreSQL DB",
+                         "version": version }),
+        )];
+        let facts = Facts::of(&context);
+        let service = &facts.all(Kind::Service)[0];
+        assert_eq!(service.text("version"), "", "{version}");
+        let software = &facts.all(Kind::Technology)[0];
+        assert_eq!(software.text("version"), "", "{version}");
+    }
+}

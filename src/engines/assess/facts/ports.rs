@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::api::{AssessedPort, ScanPort, TlsFacts};
 use crate::engines::ports::table;
 
+use super::software::one_version;
 use super::{Facts, Kind, Subject, Type};
 
 /// A service of this confidence or less is known by the number of its port only.
@@ -83,7 +84,7 @@ pub fn add(seen: &AssessedPort, as_of: DateTime<Utc>, facts: &mut Facts) {
     );
     service.set("starttls", starts_tls);
     service.set("product", port.product.as_str());
-    service.set("version", port.version.as_str());
+    service.set("version", one_version(&port.version));
     service.set("banner", port.banner.as_str());
     service.set("cpe", port.cpe.clone());
     service.set_some("waf", port.waf.as_deref());

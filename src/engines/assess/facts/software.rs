@@ -86,6 +86,16 @@ fn note(all: &mut All, seen: Software) {
     }
 }
 
+/// A version, when it is one: nmap also says `9.6.0 or later`, `3.X - 4.X`, `8.1.2 or 8.1.10 - 8.1.23`,
+/// and which of these it is nobody knows.
+pub fn one_version(version: &str) -> &str {
+    let several = [" - ", " or ", ".X", ".x"];
+    match several.iter().any(|words| version.contains(words)) {
+        true => "",
+        false => version,
+    }
+}
+
 /// Adds the software of ports, spiders and enumerations.
 pub fn add(context: &AssessmentContext, facts: &mut Facts) {
     let mut all = All::new();
@@ -96,7 +106,8 @@ pub fn add(context: &AssessmentContext, facts: &mut Facts) {
         }
         let said = format!("{} {}", port.version, port.banner).to_ascii_lowercase();
         // "9.2p1 Debian-2+deb12u3": what comes after the first word is the distribution's.
-        let version = port.version.split_whitespace().next().unwrap_or_default();
+        let version = one_version(&port.version).split_whitespace().next();
+        let version = version.unwrap_or_default();
         note(
             &mut all,
             Software {

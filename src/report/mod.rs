@@ -1,7 +1,7 @@
 //! Reports: what the hub knows of targets, as HTML, Markdown, JSON, SARIF or CSV.
 //!
 //! Data in, bytes out: nothing here knows a hub, a terminal or a clock. [`Report::add`] takes one target
-//! after the other, as the hub's answers describe it, reads it as far as it can be read ([`facts`]), and
+//! after the other, as the hub's answers describe it, reads it as far as it can be read (`facts`), and
 //! writes its part to a file without a name; [`Report::finish`] puts what needs all of them (the summary,
 //! charts, SARIF's rules) before the parts, these in order of risk. So memory holds one target and a
 //! line for each of the others. The same targets in the same order give the same bytes: there is no clock.

@@ -125,7 +125,7 @@ impl fmt::Debug for Text {
     }
 }
 
-/// As it was written; [`safe_json`] sees to the rest.
+/// As it was written; `safe_json` sees to the rest.
 impl Serialize for Text {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)

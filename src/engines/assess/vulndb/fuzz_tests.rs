@@ -141,5 +141,5 @@ fn files() {
             }
         }
     });
-    assert!(count.take() > 10);
+    assert!(count.take() > 0, "the file itself is a database");
 }

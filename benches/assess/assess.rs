@@ -5,7 +5,6 @@
 //! them, is told as well.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Instant;
 
 use recon::api::{
@@ -17,7 +16,7 @@ use recon::engines::assess::vulndb::Vulndb;
 
 use crate::generate;
 use crate::report::{Goal, Report};
-use crate::vulndb::memory;
+use crate::vulndb::{in_child, memory};
 
 /// Services of a record.
 const SERVICES: u16 = 20;
@@ -117,20 +116,7 @@ pub fn run(report: &mut Report, database: &Path, runs: u64) {
     let (mut median, mut slow, mut rate) = (Vec::new(), Vec::new(), Vec::new());
     let (mut own, mut all, mut findings) = (Vec::new(), Vec::new(), 0.0);
     for _ in 0..runs {
-        let out = Command::new(std::env::current_exe().unwrap())
-            .env("BENCH_ONE_ASSESS", database)
-            .output()
-            .unwrap();
-        assert!(
-            out.status.success(),
-            "{}",
-            String::from_utf8_lossy(&out.stderr)
-        );
-        let text = String::from_utf8(out.stdout).unwrap();
-        let numbers: Vec<f64> = text
-            .split_whitespace()
-            .map(|number| number.parse().unwrap())
-            .collect();
+        let numbers = in_child("BENCH_ONE_ASSESS", database);
         median.push(numbers[0]);
         slow.push(numbers[1]);
         rate.push(numbers[2]);

@@ -26,9 +26,10 @@ pub fn memory(name: &str) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-fn import_in_child(place: &Path) -> (f64, f64) {
+/// The numbers that this program prints in a process of its own, whose memory is nobody else's.
+pub fn in_child(what: &str, place: &Path) -> Vec<f64> {
     let out = Command::new(std::env::current_exe().unwrap())
-        .env("BENCH_ONE_IMPORT", place)
+        .env(what, place)
         .output()
         .unwrap();
     assert!(
@@ -37,8 +38,13 @@ fn import_in_child(place: &Path) -> (f64, f64) {
         String::from_utf8_lossy(&out.stderr)
     );
     let text = String::from_utf8(out.stdout).unwrap();
-    let mut numbers = text.split_whitespace().map(|n| n.parse::<f64>().unwrap());
-    (numbers.next().unwrap(), numbers.next().unwrap() / 1024.0)
+    let numbers = text.split_whitespace();
+    numbers.map(|number| number.parse().unwrap()).collect()
+}
+
+fn import_in_child(place: &Path) -> (f64, f64) {
+    let numbers = in_child("BENCH_ONE_IMPORT", place);
+    (numbers[0], numbers[1] / 1024.0)
 }
 
 /// Those with many vulnerabilities and those with few.

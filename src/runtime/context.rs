@@ -62,6 +62,11 @@ impl Context {
         }
     }
 
+    /// Whether this goes on beside another.
+    pub fn is_beside(&self) -> bool {
+        self.front.is_some()
+    }
+
     /// What this process knows of itself, with what goes on beside.
     pub fn facts(&self) -> Facts {
         let mut facts = self.vitals.get();
@@ -142,7 +147,7 @@ impl Context {
     /// The same, shown at once.
     pub fn doing_now(&self, what: &str) {
         self.doing(what);
-        if self.front.is_some() {
+        if self.is_beside() {
             return;
         }
         self.notifier.status_now(&self.vitals.get().status_text);

@@ -251,7 +251,8 @@ async fn work(
 ) {
     let started = Instant::now();
     let mut next_cycle = started;
-    let mut stable = false;
+    // The process is one, and says so once.
+    let mut stable = ctx.is_beside();
     loop {
         if !stable && started.elapsed() >= ctx.config().agent.stable_after.0 {
             ctx.notifier().restart_reset();

@@ -17,6 +17,10 @@ const REDIS: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/tests/assess/redis.context.json"
 );
+const EMPTY: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/assess/empty.context.json"
+);
 const HOSTILE: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/tests/assess/hostile.context.json"
@@ -95,15 +99,53 @@ fn what_is_no_context_is_told() {
     let file = root.path().join("x.json");
     fs::write(
         &file,
-        r#"{"target":"x","as_of":"2026-01-01T00:00:00Z","ports":[{"port":1}]}"#,
+        r#"{"success":true,"target":"x","as_of":"2026-01-01T00:00:00Z","ports":[{"port":1}]}"#,
     )
     .unwrap();
     assess(root.path(), &[file.to_str().unwrap()])
         .code(2)
         .stderr(contains("is no context: ports[0]"));
+    // What a hub says instead of a context is not one of which nothing is known.
+    for (text, why) in [
+        (
+            r#"{"success":false,"error":"no token"}"#,
+            "is no context: no token",
+        ),
+        ("{}", "`success` is not true"),
+        (r#"{"success":true}"#, "`eggrecord_id` is missing"),
+        ("[1]", "it is no JSON object"),
+    ] {
+        fs::write(&file, text).unwrap();
+        assess(root.path(), &[file.to_str().unwrap()])
+            .code(2)
+            .stdout("")
+            .stderr(contains(why));
+    }
     assess(root.path(), &["nowhere.json"])
         .failure()
         .stderr(contains("cannot read nowhere.json"));
+}
+
+/// Neither is taken for an answer: no rules at all, and what nobody looked at.
+#[test]
+fn silence_is_no_all_clear() {
+    let root = tempfile::tempdir().unwrap();
+    command(root.path(), &["assess", REDIS])
+        .assert()
+        .code(1)
+        .stderr(contains("there are no rules in ").and(contains("/usr/share/recon/rules")));
+    command(root.path(), &["assess", REDIS, "--rules", "/nowhere"])
+        .assert()
+        .code(2)
+        .stderr(contains("--rules /nowhere: there is no such directory"));
+    assess(root.path(), &[EMPTY]).success().stdout(
+        contains("not looked at: known vulnerabilities of versions (no database")
+            .and(contains("not looked at: open ports"))
+            .and(contains("not looked at: pages, headers and cookies")),
+    );
+    assess(root.path(), &[REDIS])
+        .success()
+        .stdout(contains("not looked at: open ports").not());
 }
 
 #[test]

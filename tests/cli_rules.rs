@@ -64,9 +64,14 @@ fn lists_are_filtered_and_one_is_shown() {
     run(bed.path(), &["list", "--subject", "nothing"]).code(2);
     run(bed.path(), &["show", "redis-no-auth"])
         .success()
-        .stdout(contains("CWE-306").and(contains("redis-exposed")));
+        .stdout(
+            contains("CWE-306")
+                .and(contains("redis-exposed"))
+                .and(contains("[match]\nsubject = \"service\"\n")),
+        );
     let shown = json(&run(bed.path(), &["--json", "show", "telnet"]).success());
     assert_eq!(shown["severity"]["public"], "high");
+    assert_eq!(shown["match"]["subject"], "service");
     run(bed.path(), &["show", "redis-no-aut"])
         .code(1)
         .stderr(contains("did you mean \"redis-no-auth\"?"));
@@ -106,4 +111,47 @@ fn a_test_that_fails_is_told_with_its_line() {
         .stderr(contains("telnet: must match, and does not"));
     let told = json(&run(bed.path(), &["--json", "test"]).code(1));
     assert_eq!(told["failures"][0]["rule"], "telnet");
+}
+
+/// What an assessment by no rules says is not that nothing is wrong.
+#[test]
+fn that_there_are_no_rules_is_an_error() {
+    let root = tempfile::tempdir().unwrap();
+    for verb in ["list", "lint", "test"] {
+        run(root.path(), &[verb])
+            .code(1)
+            .stderr(contains("there are no rules in "));
+    }
+    run(root.path(), &["list", "--rules", "/nowhere"])
+        .code(2)
+        .stderr(contains("no such directory"));
+}
+
+#[test]
+fn a_switch_for_no_rule_is_told() {
+    let bed = bed(&[("off.toml", "id = \"telnt\"\nenabled = false\n")]);
+    let told = "switches off \"telnt\", which is no rule; did you mean \"telnet\"?";
+    run(bed.path(), &["lint"]).success().stderr(contains(told));
+    run(bed.path(), &["list"]).success().stderr(contains(told));
+    // Alone it cannot be told.
+    let file = bed.path().join("etc/recon/rules.d/off.toml");
+    run(bed.path(), &["lint", file.to_str().unwrap()])
+        .success()
+        .stderr("");
+}
+
+#[test]
+fn fields_are_listed() {
+    let root = tempfile::tempdir().unwrap();
+    run(root.path(), &["fields", "http"])
+        .success()
+        .stdout(contains("header.NAME").and(contains("status")));
+    let all = json(&run(root.path(), &["fields", "--json"]).success());
+    let kinds: std::collections::BTreeSet<_> = all["fields"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|field| field["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(kinds.len(), 11);
 }

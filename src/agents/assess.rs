@@ -173,11 +173,22 @@ impl Assessor {
         let directories: Vec<PathBuf> = directories.iter().map(PathBuf::from).collect();
         let stamps = stamps(&directories);
         if self.rules.of.as_ref() != Some(&stamps) {
-            let Loaded { rules, errors } = RuleSet::load(&directories);
-            for error in errors {
+            let Loaded {
+                rules,
+                errors,
+                notes,
+            } = RuleSet::load(&directories);
+            for error in errors.iter().chain(&notes) {
                 tracing::warn!(EVENT = "bad_rule", "{error}");
             }
-            tracing::info!("{} rules in force", rules.len());
+            match rules.len() {
+                0 => tracing::error!(
+                    EVENT = "no_rules",
+                    "no assessments: there are no rules in {}",
+                    listed(&directories)
+                ),
+                number => tracing::info!("{number} rules in force"),
+            }
             self.rules.read = Some(Arc::new(rules));
             self.rules.of = Some(stamps);
         }

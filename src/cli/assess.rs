@@ -47,7 +47,7 @@ pub async fn run(global: &Global, args: Args) -> Outcome {
         }
         target => asked(global, target).await?,
     };
-    let loaded = rules::in_force(global, &args.from);
+    let loaded = rules::in_force(global, &args.from)?;
     let database = args.place.if_there(global)?;
     let made = assess(&context, &loaded.rules, database.as_ref())?;
     if global.json {
@@ -57,6 +57,9 @@ pub async fn run(global: &Global, args: Args) -> Outcome {
     } else {
         let colors = global.colors();
         let mut text = summary(global, &made);
+        for note in not_known(&context, database.is_some()) {
+            let _ = writeln!(text, "not looked at: {note}");
+        }
         if args.explain {
             text.push_str(&explained(&made, colors));
         }
@@ -80,14 +83,57 @@ fn read(name: &str, from: impl Read) -> Result<AssessmentContext, Failure> {
     if text.len() as u64 > LONGEST {
         return Err(usage(anyhow!("{name} has more than {LONGEST} bytes")));
     }
+    let wrong = |why: &str| usage(anyhow!("{name} is no context: {}", printable(why)));
+    if text.trim_ascii_start().first() != Some(&b'{') {
+        return Err(wrong("it is no JSON object"));
+    }
     let mut json = serde_json::Deserializer::from_slice(&text);
-    let context = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        usage(anyhow!(
-            "{name} is no context: {}",
-            printable(&error.to_string())
-        ))
-    })?;
+    let context: AssessmentContext =
+        serde_path_to_error::deserialize(&mut json).map_err(|error| wrong(&error.to_string()))?;
+    // What a hub answers that does not give one would be a record of which nothing is known.
+    if !context.success {
+        let refused: Refused = serde_json::from_slice(&text).unwrap_or_default();
+        return Err(wrong(match refused.error.as_deref() {
+            Some(error) => error,
+            None => "`success` is not true",
+        }));
+    }
+    if context.eggrecord_id.is_nil() {
+        return Err(wrong("`eggrecord_id` is missing"));
+    }
     Ok(context)
+}
+
+/// What a hub answers that does not give what it was asked for.
+#[derive(Debug, Default, serde::Deserialize)]
+struct Refused {
+    #[serde(default)]
+    error: Option<String>,
+}
+
+/// What the assessment could not rest on, so that nobody takes its silence for an answer.
+fn not_known(context: &AssessmentContext, database: bool) -> Vec<&'static str> {
+    let web = [
+        context.exchanges.is_empty(),
+        context.pages.is_empty(),
+        context.paths.is_empty(),
+    ];
+    let missing = [
+        (
+            !database,
+            "known vulnerabilities of versions (no database: reconctl vulndb import)",
+        ),
+        (
+            context.scans.is_empty() && context.ports.is_empty(),
+            "open ports (no scan is known)",
+        ),
+        (
+            web.iter().all(|none| *none),
+            "pages, headers and cookies (no spider or enumeration is known)",
+        ),
+    ];
+    let missing = missing.iter().filter(|(missing, _)| *missing);
+    missing.map(|(_, note)| *note).collect()
 }
 
 async fn asked(global: &Global, wanted: &str) -> Result<AssessmentContext, Failure> {

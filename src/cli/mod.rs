@@ -278,10 +278,22 @@ pub fn main() -> std::process::ExitCode {
         Ok(code) => code.into(),
         Err(failure) if output::is_broken_pipe(&failure.error) => ExitCode::Ok.into(),
         Err(failure) => {
-            eprintln!("reconctl: {:#}", failure.error);
+            eprintln!("reconctl: {}", chain(&failure.error));
             failure.code.into()
         }
     }
+}
+
+/// An error and its causes in a line; a cause that the error before it names already is not told again.
+fn chain(error: &anyhow::Error) -> String {
+    let mut told = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !told.ends_with(&cause) {
+            told.push_str(": ");
+            told.push_str(&cause);
+        }
+    }
+    told
 }
 
 impl Cli {

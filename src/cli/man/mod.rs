@@ -62,19 +62,30 @@ fn show(global: &Global, text: &str) -> Outcome {
 fn of_words(words: &[String]) -> Result<String, Failure> {
     let root = built();
     let mut command = &root;
-    for word in words {
+    // As pages call each other, too: reconctl-findings-accept(1).
+    let asked = words.join(" ");
+    let mut rest = asked.strip_prefix("reconctl-").unwrap_or(&asked);
+    let mut verb = String::new();
+    while !rest.is_empty() {
         let below = || command.get_subcommands().filter(|c| !c.is_hide_set());
-        let found = below().find(|c| c.get_name() == word);
-        command = found.ok_or_else(|| {
+        let after = |c: &&clap::Command| {
+            let after = rest.strip_prefix(c.get_name())?;
+            (after.is_empty() || after.starts_with([' ', '-'])).then_some(after)
+        };
+        let found = below().filter(|c| after(c).is_some());
+        command = found.max_by_key(|c| c.get_name().len()).ok_or_else(|| {
             let known: Vec<&str> = below().map(clap::Command::get_name).collect();
             let error = anyhow!(
-                "no manual page {word:?}; there are: {} {FLEET_FILE}",
+                "no manual page {rest:?}; there are: {} {FLEET_FILE}",
                 known.join(" ")
             );
             Failure::new(ExitCode::Usage, error)
         })?;
+        rest = rest[command.get_name().len()..].trim_start_matches([' ', '-']);
+        verb.push(' ');
+        verb.push_str(command.get_name());
     }
-    Ok(page::of_verb(command, &words.join(" "))?)
+    Ok(page::of_verb(command, verb.trim_start())?)
 }
 
 /// Every page with the name of its file.
@@ -125,6 +136,26 @@ mod tests {
             verbs(below, &verb, all);
             all.push(verb);
         }
+    }
+
+    #[test]
+    fn pages_are_named_as_they_name_each_other() {
+        let page = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+            of_words(&words).map_err(|failure| failure.error.to_string())
+        };
+        let by_words = page(&["findings", "false-positive"]).unwrap();
+        assert_eq!(page(&["findings-false-positive"]).unwrap(), by_words);
+        assert_eq!(
+            page(&["reconctl-findings-false-positive"]).unwrap(),
+            by_words
+        );
+        assert!(
+            page(&["findings", "nothing"])
+                .unwrap_err()
+                .contains("accept")
+        );
+        assert!(page(&["findingsaccept"]).is_err());
     }
 
     #[test]

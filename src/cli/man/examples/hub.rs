@@ -290,6 +290,13 @@ pub(super) const ALL: &[(&str, Examples)] = &[
         )],
     ),
     (
+        "rules fields",
+        &[(
+            "reconctl rules fields tls",
+            "What a rule may ask of TLS on an open port.",
+        )],
+    ),
+    (
         "rules test",
         &[(
             "reconctl rules test /etc/recon/rules.d/mine.toml",

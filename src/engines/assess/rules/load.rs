@@ -1,12 +1,12 @@
 //! Rules from directories.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::parse::{FILE_MAX, Parsed, parse};
-use super::{RuleError, RuleSet};
+use super::{Rule, RuleError, RuleSet};
 
 /// Where the package has its rules.
 pub const PACKAGED_DIR: &str = "/usr/share/recon/rules";
@@ -23,9 +23,17 @@ pub struct Loaded {
     pub rules: RuleSet,
     /// Everything that is wrong with the files.
     pub errors: Vec<RuleError>,
+    /// What is not wrong and yet not meant: a file that switches off what is no rule.
+    pub notes: Vec<RuleError>,
 }
 
 impl RuleSet {
+    /// The rule whose name is nearest to what is none, as the end of a message (`; did you mean "telnet"?`);
+    /// empty when none is near.
+    pub fn nearest(&self, id: &str) -> String {
+        near(&self.rules, id)
+    }
+
     /// Reads every `*.toml` of these directories, by name; a rule of a later directory takes the place of
     /// one of the same id, and `enabled = false` switches it off. A directory that is not there is empty.
     pub fn load(directories: &[PathBuf]) -> Loaded {
@@ -85,10 +93,27 @@ impl Loaded {
                 rules.insert(id, *rule);
             }
             Parsed::Rule(_, false) | Parsed::Off(_) => {
-                rules.remove(&id);
+                let was = rules.remove(&id);
+                if was.is_none() && !disabled.contains_key(&id) {
+                    let message =
+                        format!("switches off {id:?}, which is no rule{}", near(rules, &id));
+                    self.notes.push(error(file, "id", message));
+                }
                 disabled.insert(id, file.to_owned());
             }
         }
+    }
+}
+
+/// The rule whose name is nearest to this one, as a question.
+fn near(rules: &BTreeMap<String, Rule>, id: &str) -> String {
+    let near = rules
+        .keys()
+        .map(|known| (strsim::jaro_winkler(id, known), known));
+    let best = near.max_by(|a, b| a.0.total_cmp(&b.0));
+    match best.filter(|(near, _)| *near > 0.8) {
+        Some((_, known)) => format!("; did you mean {known:?}?"),
+        None => String::new(),
     }
 }
 

@@ -63,6 +63,11 @@ pub fn of_name(name: &str) -> Option<&'static Alias> {
     Some(&ALIASES.all[*ALIASES.by_name.get(&name)?])
 }
 
+/// All names that our detection gives, in lower case.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ALIASES.by_name.keys().map(String::as_str)
+}
+
 /// Whether a source package is a product's.
 pub fn is_package(key: &str, package: &str) -> bool {
     match of_cpe(key).filter(|alias| !alias.packages.is_empty()) {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// A feed is broken, cut off or not what it should be.
-    #[error("{file}: {message}, at byte {offset} of its content")]
+    #[error("{file}: {message}{}", place(*offset))]
     Broken {
         /// The file, and where it is an archive, what in it.
         file: String,
@@ -55,11 +55,19 @@ pub enum Error {
         what: String,
     },
     /// It is damaged.
-    #[error("{path} is damaged: {what}")]
+    #[error("{path} is damaged: {what}; remove it and import the feeds again")]
     Damaged {
         /// The file.
         path: PathBuf,
         /// What does not fit.
         what: String,
     },
+}
+
+/// Where in a feed; nothing of what is so from its beginning.
+fn place(offset: u64) -> String {
+    match offset {
+        0 => String::new(),
+        offset => format!(", at byte {offset} of its content"),
+    }
 }

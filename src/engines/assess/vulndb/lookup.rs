@@ -14,7 +14,7 @@ use super::store::{Info, Store};
 /// A vulnerability database, open for reading. All of it may be used by several threads at once.
 #[derive(Debug)]
 pub struct Vulndb {
-    store: Store,
+    pub(super) store: Store,
 }
 
 /// A product as a scan or a spider found it. What is not known is empty.

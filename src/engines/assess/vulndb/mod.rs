@@ -16,6 +16,7 @@ mod feed;
 mod lookup;
 mod matching;
 mod model;
+mod names;
 mod packaged;
 mod store;
 pub mod version;
@@ -34,6 +35,7 @@ pub use feed::{Limits, Tracker};
 pub use lookup::{Certainty, Cvss, Details, Epss, Known, Product, Vulndb};
 pub use matching::End;
 pub use model::{CveId, Distribution, Kev};
+pub use names::Named;
 pub use store::{Imported, Importer, Info, Part};
 
 /// Where the database is, unless somebody says otherwise.

@@ -137,8 +137,16 @@ impl Take<'_> {
     }
 }
 
+fn unknown() -> String {
+    "it is no feed that is known (NVD's JSON 2.0, CVE list format 5, CISA's KEV, EPSS, Debian's tracker, OSV)"
+        .to_owned()
+}
+
 /// What a document is, by how it begins.
 fn sniff(head: &[u8]) -> Result<Feed, String> {
+    if head.is_empty() {
+        return Err("it is empty".to_owned());
+    }
     let text = String::from_utf8_lossy(head);
     let text = text.trim_start_matches('\u{feff}').trim_start();
     let has = |what: &str| text.contains(what);
@@ -146,7 +154,7 @@ fn sniff(head: &[u8]) -> Result<Feed, String> {
         return Ok(Feed::Epss);
     }
     if !text.starts_with('{') {
-        return Err("it is no feed that is known".to_owned());
+        return Err(unknown());
     }
     if has("\"CVE_data_type\"") || has("\"CVE_Items\"") {
         return Err("it is of NVD's format 1.1, which is no longer made; take 2.0".to_owned());
@@ -159,7 +167,7 @@ fn sniff(head: &[u8]) -> Result<Feed, String> {
         () if has("\"releases\"") && has("\"status\"") => Feed::Debian,
         () if has("\"vulnerabilities\"") && has("\"lastModified\"") => Feed::Nvd,
         () if has("\"containers\"") => Feed::CveRecord,
-        () => return Err("it is no feed that is known".to_owned()),
+        () => return Err(unknown()),
     })
 }
 

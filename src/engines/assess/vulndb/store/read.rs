@@ -15,6 +15,8 @@ use super::write::Tail;
 
 /// Bytes of criteria of one product that are read at once; Linux, the largest, has 3 MB.
 const LONGEST_LIST: u64 = 64 << 20;
+/// Bytes that a product's name is in, with its length.
+const LONGEST_NAME: u64 = 32 << 10;
 /// Bytes of the parts that are kept in memory: more is damage.
 const LONGEST_KEPT: u64 = 1 << 20;
 
@@ -300,6 +302,24 @@ impl Store {
                 each(criterion);
                 rest = after;
             }
+        }
+        Ok(())
+    }
+
+    /// Goes through the names of all products, in no order that means anything.
+    ///
+    /// # Errors
+    ///
+    /// The file is damaged or gone.
+    pub fn products(&self, mut each: impl FnMut(&str)) -> Result<(), Error> {
+        let mut at = 0;
+        while let Some(entry) = self.entry::<PRODUCT>(Section::Products, at)? {
+            let (offset, length) = (word(&entry, 8), word(&entry, 16));
+            let bytes = self.read(offset, length.min(LONGEST_NAME))?;
+            let (name, _) =
+                postcard::take_from_bytes::<&str>(&bytes).map_err(|error| self.damaged(&error))?;
+            each(name);
+            at += 1;
         }
         Ok(())
     }

@@ -133,14 +133,39 @@ async fn targets_are_chosen_by_name_group_and_network() {
 #[tokio::test]
 async fn a_pipeline_stops_when_something_is_as_bad() {
     let bed = filled().await;
-    let problem = err(&bed, 1, &["--format", "csv", "--fail-on", "high"]).await;
+    let problem = err(&bed, 7, &["--format", "csv", "--fail-on", "high"]).await;
     assert_eq!(problem, "reconctl: 1 open finding is high or worse\n");
-    let problem = err(&bed, 1, &["--fail-on", "low", "--min-severity", "critical"]).await;
+    let problem = err(&bed, 7, &["--fail-on", "low", "--min-severity", "critical"]).await;
     assert_eq!(problem, "reconctl: 2 open findings are low or worse\n");
     out(&bed, 0, &["10.0.1.1", "--fail-on", "high"]).await;
     // The report is written all the same.
-    let table = out(&bed, 1, &["--format", "csv", "--fail-on", "critical"]).await;
+    let table = out(&bed, 7, &["--format", "csv", "--fail-on", "critical"]).await;
     assert_eq!(table.lines().count(), 3);
+    bed.end().await;
+}
+
+#[tokio::test]
+async fn a_pipeline_is_not_told_that_all_is_well_where_nothing_is_known() {
+    let bed = filled().await;
+    let problem = err(&bed, 1, &["10.0.0.2", "--fail-on", "critical"]).await;
+    assert!(
+        problem.contains("whether a finding is critical is not known: 1 target has not been assessed"),
+        "{problem}"
+    );
+    // What is known suffices.
+    out(&bed, 7, &["10.0.0.2", "10.0.0.1", "--fail-on", "critical"]).await;
+    err(&bed, 1, &["10.9.0.0/16", "--fail-on", "high"]).await;
+    err(&bed, 1, &["nobody", "--fail-on", "high"]).await;
+    let said = err(&bed, 7, &["lab", "--fail-on", "high"]).await;
+    assert_eq!(said, "reconctl: 1 open finding is high or worse\n");
+    // Whose reader goes away has the same verdict.
+    let line = format!(
+        "{} --hub {} report --fail-on high | true; exit ${{PIPESTATUS[0]}}",
+        env!("CARGO_BIN_EXE_reconctl"),
+        bed.url("")
+    );
+    let done = Command::new("bash").args(["-c", &line]).output().await;
+    assert_eq!(done.unwrap().status.code(), Some(7));
     bed.end().await;
 }
 
@@ -157,6 +182,9 @@ async fn the_form_is_that_of_option_or_file() {
     );
     err(&bed, 2, &["--jsonl"]).await;
     err(&bed, 2, &["--json", "--format", "csv"]).await;
+    let problem = err(&bed, 2, &["-o", "r.pdf"]).await;
+    assert!(problem.contains("--format"), "{problem}");
+    assert!(!bed.directory().join("r.pdf").exists());
     for (name, begin) in [
         ("r.html", "<!DOCTYPE html>"),
         ("r.md", "# "),

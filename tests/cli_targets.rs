@@ -345,14 +345,20 @@ async fn findings_are_decided_upon() {
         let args = [&["findings", "list", "--fail-on"], args].concat();
         ctl(&bed, &args).await.code
     };
-    assert_eq!(fails(&["high"]).await, 1);
+    assert_eq!(fails(&["high"]).await, 7);
     assert_eq!(
         fails(&["high", "--limit", "1", "--sort", "-created"]).await,
-        1
+        7
     );
     assert_eq!(fails(&["critical"]).await, 0);
     assert_eq!(fails(&["low", "--status", "fixed"]).await, 0);
-    assert_eq!(fails(&["low", "--target", "127.0.0.2"]).await, 0);
+    assert_eq!(fails(&["high", "--target", "127.0.0.1"]).await, 7);
+    assert_eq!(fails(&["critical", "--target", "127.0.0.1"]).await, 0);
+    // Nothing is known of these: that is not that nothing is found.
+    bed.add_one("127.0.0.2").await;
+    assert_eq!(fails(&["low", "--target", "127.0.0.2"]).await, 1);
+    assert_eq!(fails(&["low", "--target", "127.0.0.3"]).await, 1);
+    assert_eq!(fails(&["low", "--group", "nobody"]).await, 1);
     assert_eq!(fails(&["worst"]).await, 2);
 
     let one = ctl(&bed, &["findings", "show", &finding]).await;

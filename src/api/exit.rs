@@ -19,6 +19,8 @@ pub enum ExitCode {
     NotPermitted = 5,
     /// The hub cannot be reached.
     HubUnreachable = 6,
+    /// Findings are as bad as `--fail-on` says: all went well, and a pipeline is to stop.
+    Findings = 7,
     /// systemd cannot be reached.
     SystemdUnreachable = 69,
     /// Bad configuration, as agents report it to systemd (never restarted); by hand it is `Usage`.

@@ -66,7 +66,8 @@ use control::{EnableArgs, MaskArgs, StartArgs, Verb};
 )]
 #[command(after_help = "\
 Exit codes: 0 done; 1 something failed; 2 bad usage or configuration; 3 unit not active (status);
-4 no such agent; 5 not permitted; 6 hub unreachable; 69 systemd unreachable; 130 interrupted.")]
+4 no such agent; 5 not permitted; 6 hub unreachable; 7 findings are as bad as --fail-on says;
+69 systemd unreachable; 130 interrupted.")]
 pub struct Cli {
     #[command(flatten)]
     global: Global,

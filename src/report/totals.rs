@@ -176,7 +176,7 @@ impl Totals {
     }
 
     /// Those that were assessed.
-    pub(super) fn assessed(&self) -> u64 {
+    pub fn assessed(&self) -> u64 {
         self.assessed
     }
 

@@ -11,8 +11,8 @@ use super::pages::{self, Amount, List};
 use super::since::Since;
 use super::table::table;
 use super::targets::{ExportTo, copy_csv, export};
-use super::{Failure, Global, Outcome, output};
-use crate::api::{ExitCode, FINDING_STATES, FindingList, RiskLevel};
+use super::{Failure, Global, Outcome, output, report};
+use crate::api::{ExitCode, FINDING_STATES, FindingList, RiskLevel, TargetList};
 
 /// Where the hub has them.
 const PATH: &str = "/api/findings";
@@ -93,6 +93,9 @@ impl Filter {
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// List findings, first what to see to first.
+    #[command(after_help = "\
+With --fail-on, exits 7 when an open finding is as severe as that or more. Exits 1, not 0, when that cannot \
+be told: there is no such target or group, or nobody has assessed the target yet.")]
     List {
         #[command(flatten)]
         filter: Filter,
@@ -101,8 +104,8 @@ pub enum Command {
         /// Print CSV.
         #[arg(long, conflicts_with_all = ["json", "jsonl"])]
         csv: bool,
-        /// End with exit code 1 when an open finding of this severity or worse is among those that are
-        /// asked for, whatever --limit says: for a pipeline.
+        /// Exit with 7 when an open finding of this severity or worse is among those that are asked for,
+        /// whatever --limit says: for a pipeline.
         #[arg(long, value_name = "LEVEL")]
         fail_on: Option<RiskLevel>,
     },
@@ -136,25 +139,25 @@ pub async fn run(global: &Global, command: Command) -> Outcome {
             csv,
             fail_on,
         } => {
+            let verdict = match fail_on {
+                Some(level) => verdict(&hub, filter.clone(), level).await?,
+                None => ExitCode::Ok,
+            };
             let list = List {
                 path: PATH,
                 name: "findings",
-                filter: filter.clone().parameters(),
+                filter: filter.parameters(),
                 limit: amount.or(LIMIT),
             };
-            if csv {
-                copy_csv(&hub, list).await?;
-            } else {
-                show_list(global, list.fetch(global, &hub).await?)?;
-            }
-            let failing = match fail_on.and_then(|level| filter.open(level)) {
-                Some(open) => any(&hub, open).await?,
-                None => false,
+            let shown = match csv {
+                true => copy_csv(&hub, list).await,
+                false => show_rows(global, &hub, list).await,
             };
-            Ok(match failing {
-                true => ExitCode::Failure,
-                false => ExitCode::Ok,
-            })
+            match shown {
+                // Who reads no further has not asked for another verdict.
+                Err(failure) if output::is_broken_pipe(&failure.error) => Ok(verdict),
+                shown => shown.and(Ok(verdict)),
+            }
         }
         Command::Show { id } => show::run(global, &hub, id).await,
         Command::Accept(args) => {
@@ -171,6 +174,46 @@ pub async fn run(global: &Global, command: Command) -> Outcome {
         }
         Command::Export { filter, to } => export(&hub, PATH, filter.parameters(), to).await,
     }
+}
+
+/// What a pipeline is told of findings of this level or worse.
+async fn verdict(hub: &HubClient, filter: Filter, level: RiskLevel) -> Outcome {
+    let target = match &filter.target {
+        Some(name) => {
+            let found = super::targets::find(hub, name).await?;
+            Some(found.ok_or_else(|| no_such("target", name))?)
+        }
+        None => None,
+    };
+    if let Some(name) = &filter.group {
+        let one = [("group", name.clone()), ("limit", "1".to_owned())];
+        let page: TargetList = hub.get("/api/targets", &one).await?;
+        if page.targets.is_empty() {
+            return Err(no_such("group", name));
+        }
+    }
+    if let Some(open) = filter.open(level)
+        && any(hub, open).await?
+    {
+        return Ok(ExitCode::Findings);
+    }
+    match target {
+        Some(target) if !report::assessed(&target) => Err(report::not_known(level, 1)),
+        _ => Ok(ExitCode::Ok),
+    }
+}
+
+/// A misspelt name must not let a pipeline pass.
+fn no_such(what: &str, name: &str) -> Failure {
+    Failure::from(anyhow::anyhow!(
+        "there is no {what} {:?}",
+        super::table::display(name)
+    ))
+}
+
+async fn show_rows(global: &Global, hub: &HubClient, list: List<'_>) -> Outcome {
+    show_list(global, list.fetch(global, hub).await?)?;
+    Ok(ExitCode::Ok)
 }
 
 fn show_list(global: &Global, rows: Vec<Value>) -> Result<(), Failure> {

@@ -52,7 +52,7 @@ const ENVIRONMENT: [(&str, &str); 6] = [
 ];
 
 /// Exit codes of every verb.
-const EXIT: [(&str, &str); 9] = [
+const EXIT: [(&str, &str); 10] = [
     ("0", "Done."),
     ("1", "Something failed."),
     ("2", "Bad usage or bad configuration; nothing was changed."),
@@ -60,6 +60,10 @@ const EXIT: [(&str, &str); 9] = [
     ("4", "No such agent."),
     ("5", "Not permitted."),
     ("6", "The hub cannot be reached."),
+    (
+        "7",
+        "An open finding is as bad as --fail-on says (report, findings list).",
+    ),
     ("69", "systemd cannot be reached."),
     ("130", "Interrupted."),
 ];

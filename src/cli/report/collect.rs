@@ -83,7 +83,8 @@ impl Chosen {
     }
 }
 
-fn assessed(target: &Target) -> bool {
+/// Whether somebody has assessed it.
+pub fn assessed(target: &Target) -> bool {
     let mut work = target.work.iter();
     work.any(|w| w.kind == WorkKind::RyuAssessment && w.last_done_at.is_some())
 }

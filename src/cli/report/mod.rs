@@ -16,9 +16,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::hub_client::HubClient;
 use super::table::{bytes, display};
-use super::{Failure, Global, Outcome};
+use super::{Failure, Global, Outcome, output};
 use crate::api::{ExitCode, RiskLevel};
-use crate::report::{Format, Report, Settings, Shown};
+use crate::report::{Format, Report, Settings, Shown, Totals};
+pub(super) use collect::assessed;
 use place::Place;
 
 /// Targets that are asked for at once: a hub on another host is not waited for.
@@ -41,8 +42,9 @@ const PAGE_LARGE: u64 = 64 << 20;
 /// --now makes it the present, --now=TIME that time. An accepted finding whose time is over by then is open.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-With --fail-on, exits 1 when an open finding is as severe as that or more, whatever --min-severity leaves \
-out; an assessment that names no finding counts by its risk.")]
+With --fail-on, exits 7 when an open finding is as severe as that or more, whatever --min-severity leaves \
+out; an assessment that names no finding counts by its risk. Exits 1, not 0, when that cannot be told, as a \
+target that was named, or all, have no assessment yet.")]
 pub struct Args {
     /// Names, addresses, networks or ids of targets, or groups.
     #[arg(value_name = "TARGET|GROUP")]
@@ -59,7 +61,7 @@ pub struct Args {
     /// Tell of findings that are open, or of all: those that are accepted, false or fixed, too.
     #[arg(long, value_enum, default_value = "all")]
     status: Which,
-    /// Fail when an open finding is as severe as this or more.
+    /// Exit with 7 when an open finding is as severe as this or more.
     #[arg(long, value_name = "LEVEL", value_parser = levels())]
     fail_on: Option<RiskLevel>,
     /// Make the time of the report the present, or this (2026-11-21T05:00:00Z).
@@ -109,19 +111,28 @@ impl Args {
             Some(_) if global.json => usage("--json is --format json: name one of the two"),
             Some(form) => Ok(form),
             None if global.json => Ok(Form::Json),
-            None => Ok(self.form_of_name().unwrap_or(Form::Md)),
+            None => self.form_of_name(),
         }
     }
 
-    fn form_of_name(&self) -> Option<Form> {
-        let extension = self.output.as_ref()?.extension()?.to_str()?;
-        Some(match extension.to_ascii_lowercase().as_str() {
-            "html" | "htm" => Form::Html,
-            "md" | "markdown" => Form::Md,
-            "json" => Form::Json,
-            "sarif" => Form::Sarif,
-            "csv" => Form::Csv,
-            _ => return None,
+    /// That of the name of the file. Nobody is to get Markdown in a `report.pdf`.
+    fn form_of_name(&self) -> Result<Form, Failure> {
+        let extension = self.output.as_ref().and_then(|path| path.extension());
+        let extension = extension.map(|end| end.to_string_lossy().to_ascii_lowercase());
+        Ok(match extension.as_deref() {
+            Some("html" | "htm") => Form::Html,
+            None | Some("md" | "markdown" | "txt") => Form::Md,
+            Some("json") => Form::Json,
+            Some("sarif") => Form::Sarif,
+            Some("csv") => Form::Csv,
+            Some(other) => {
+                let error = anyhow!(
+                    "no form of a report has files named .{}: name one with --format \
+                     (html, md, json, sarif, csv)",
+                    display(other)
+                );
+                return Err(Failure::new(ExitCode::Usage, error));
+            }
         })
     }
 
@@ -157,7 +168,8 @@ pub async fn run(global: &Global, args: Args) -> Outcome {
     let chosen = collect::choose(&hub, &args.targets).await?;
     // Spreadsheets and collectors of findings have no room for the rest.
     let at_length = !matches!(form, Form::Csv | Form::Sarif);
-    let mut report = Report::new(args.settings(form, chosen.not_assessed))?;
+    let not_assessed = chosen.not_assessed;
+    let mut report = Report::new(args.settings(form, not_assessed))?;
     let bar = progress(chosen.targets.len() as u64);
     let known = chosen
         .targets
@@ -177,23 +189,55 @@ pub async fn run(global: &Global, args: Args) -> Outcome {
             bytes(report.size())
         );
     }
-    let totals = place.write(global, report)?;
-    if totals.targets() == 0 {
+    if report.totals().targets() == 0 {
         eprintln!("reconctl: there is nothing in this report: no target has an assessment yet");
     }
-    let Some(level) = args.fail_on else {
-        return Ok(ExitCode::Ok);
+    let verdict = match args.fail_on {
+        Some(level) => verdict(level, report.totals(), not_assessed),
+        None => Ok(ExitCode::Ok),
     };
-    Ok(match totals.at_least(level) {
-        0 => ExitCode::Ok,
-        n => {
-            let (are, worse) = (if n == 1 { " is" } else { "s are" }, worse(level));
-            eprintln!("reconctl: {n} open finding{are} {level}{worse}");
-            ExitCode::Failure
-        }
-    })
+    match place.write(global, report) {
+        // Who reads no further has not asked for another verdict.
+        Err(error) if output::is_broken_pipe(&error) => verdict,
+        written => written.map_err(Failure::from).and(verdict),
+    }
 }
 
+/// What a pipeline is told of findings of this severity or more: that nothing is known is not that nothing
+/// was found.
+fn verdict(level: RiskLevel, totals: &Totals, left_out: u64) -> Outcome {
+    let bad = format!("{level}{}", worse(level));
+    let found = totals.at_least(level);
+    if found > 0 {
+        let are = if found == 1 { " is" } else { "s are" };
+        eprintln!("reconctl: {found} open finding{are} {bad}");
+        return Ok(ExitCode::Findings);
+    }
+    let unknown = totals.targets() - totals.assessed();
+    if totals.targets() == 0 || unknown > 0 {
+        return Err(not_known(level, unknown));
+    }
+    if left_out > 0 {
+        let have = if left_out == 1 { " has" } else { "s have" };
+        eprintln!("reconctl: {left_out} target{have} no assessment yet, and did not count");
+    }
+    Ok(ExitCode::Ok)
+}
+
+/// Nobody can say whether something is as bad as that.
+pub(super) fn not_known(level: RiskLevel, targets: u64) -> Failure {
+    let who = match targets {
+        0 => "no target has".to_owned(),
+        1 => "1 target has not".to_owned(),
+        n => format!("{n} targets have not"),
+    };
+    Failure::from(anyhow!(
+        "whether a finding is {level}{} is not known: {who} been assessed yet",
+        worse(level)
+    ))
+}
+
+/// `high or worse`: the end of that.
 fn worse(level: RiskLevel) -> &'static str {
     match level {
         RiskLevel::Critical => "",
@@ -236,7 +280,7 @@ mod tests {
 
     fn form(line: &[&str]) -> Form {
         let args = Line::parse_from([&["report"], line].concat()).args;
-        args.form_of_name().unwrap_or(Form::Md)
+        args.form_of_name().unwrap()
     }
 
     #[test]
@@ -245,7 +289,10 @@ mod tests {
         assert_eq!(form(&["-o", "x.sarif"]), Form::Sarif);
         assert_eq!(form(&["-o", "x.csv"]), Form::Csv);
         assert_eq!(form(&["-o", "x"]), Form::Md);
+        assert_eq!(form(&["-o", "-"]), Form::Md);
         assert_eq!(form(&[]), Form::Md);
+        let args = Line::parse_from(["report", "-o", "r.pdf"]).args;
+        assert_eq!(args.form_of_name().unwrap_err().code, ExitCode::Usage);
     }
 
     #[test]

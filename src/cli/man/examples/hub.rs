@@ -215,7 +215,7 @@ pub(super) const ALL: &[(&str, Examples)] = &[
             ),
             (
                 "reconctl report www.example.org --format sarif --fail-on high > www.sarif",
-                "One target, for a pipeline that is to stop when something is high or critical.",
+                "One target, for a pipeline that is to stop (exit code 7) when something is high or critical.",
             ),
         ],
     ),
@@ -326,7 +326,7 @@ pub(super) const ALL: &[(&str, Examples)] = &[
             ),
             (
                 "reconctl findings list --group lab --fail-on high",
-                "For a pipeline: ends with 1 while a finding as bad as that is open in the group.",
+                "For a pipeline: ends with 7 while a finding as bad as that is open in the group.",
             ),
         ],
     ),

@@ -3,10 +3,15 @@
 //! A finding is a result; what it is (a CVE, else the id of the rule) is its rule. Accepted and false ones
 //! are suppressed results with the reason. Fixed ones are left out: many readers take every result for an
 //! open one. `security-severity` is GitHub's: its ranges are those of CVSS.
+//!
+//! GitHub refuses a whole file for one result without a file and a line, and for one whose file is an
+//! `https:` address. A finding of ours is in no file; what stands there is where it is, as a path: host,
+//! then path or port.
 
 use std::collections::BTreeMap;
 use std::io;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
 use super::facts::{Decision, Issue, Status, Subject};
@@ -25,6 +30,22 @@ const RULES_MOST: usize = 20_000;
 
 /// Longest text of a message, characters.
 const MESSAGE_LONGEST: usize = 2000;
+
+/// Longest description of a rule, characters: GitHub takes 1,024, and a cut says how much is missing.
+const DESCRIPTION_LONGEST: usize = 960;
+
+/// Most tags of a rule, as GitHub shows them.
+const TAGS_MOST: usize = 10;
+
+/// Results in a report, of which GitHub's code scanning takes no more.
+pub const RESULTS_MOST: u64 = 25_000;
+
+/// What stands in a path as it is: the rest would end a part of it, or begin a scheme.
+const PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// The end of the document.
 pub(super) const AFTER: &str = "\n]}]}\n";
@@ -53,7 +74,7 @@ impl Rules {
             }
             let address = issue.references.iter().find_map(web_address);
             let new = Rule {
-                title: message(issue.title.raw()),
+                title: description(&issue.title, &id),
                 help: message(issue.remediation.raw()),
                 address,
                 severity: security_severity(issue),
@@ -83,16 +104,16 @@ impl Rule {
         let cwe = self.cwe.iter().map(|n| format!("external/cwe/cwe-{n}"));
         // A list of strangers may name one twice, which the schema forbids.
         let mut tags: Vec<_> = tags.chain(cwe).collect();
-        tags.sort_unstable();
+        tags.sort_unstable_by_key(|tag| (tag != "security", tag.clone()));
         tags.dedup();
+        tags.truncate(TAGS_MOST);
         let mut rule = json!({
             "id": id,
             "shortDescription": { "text": self.title },
+            "fullDescription": { "text": self.title },
+            "help": { "text": if self.help.is_empty() { &self.title } else { &self.help } },
             "properties": { "tags": tags, "security-severity": format!("{:.1}", self.severity) },
         });
-        if !self.help.is_empty() {
-            rule["help"] = json!({ "text": self.help });
-        }
         if let Some(address) = &self.address {
             rule["helpUri"] = json!(address);
         }
@@ -214,6 +235,14 @@ fn message(text: &str) -> String {
     text.replace("](", "] (")
 }
 
+/// What a rule is about; something must stand there.
+fn description(title: &Text, id: &str) -> String {
+    match title.is_empty() {
+        true => message(id),
+        false => message(Text::cut(title.raw(), DESCRIPTION_LONGEST).raw()),
+    }
+}
+
 fn location(subject: &Subject, issue: &Issue) -> Value {
     let target = subject.target.line();
     let name = match issue.location.is_empty() {
@@ -223,10 +252,39 @@ fn location(subject: &Subject, issue: &Issue) -> Value {
     let mut location = json!({
         "logicalLocations": [{ "name": target, "fullyQualifiedName": name, "kind": "resource" }],
     });
-    if let Some(uri) = web_address(&issue.location) {
-        location["physicalLocation"] = json!({ "artifactLocation": { "uri": uri } });
-    }
+    location["physicalLocation"] = json!({
+        "artifactLocation": { "uri": place(subject, issue) },
+        "region": { "startLine": 1 },
+    });
     location
+}
+
+/// Where it is as a relative path: `shop.example.org/pub`, `shop.example.org/tcp/6379`.
+fn place(subject: &Subject, issue: &Issue) -> String {
+    let web = web_address(&issue.location).and_then(|address| url::Url::parse(&address).ok());
+    let whole = match &web {
+        Some(url) => {
+            let host = url.host_str().unwrap_or_default();
+            let port = url.port().map(|port| format!(":{port}"));
+            // Its path is encoded already.
+            let path = percent_decode_str(url.path()).decode_utf8_lossy();
+            format!("{host}{}/{path}", port.unwrap_or_default())
+        }
+        None => format!("{}/{}", subject.target.raw(), issue.location.raw()),
+    };
+    let whole = Text::cut(&whole, MESSAGE_LONGEST);
+    let parts = whole.raw().split('/').filter(|part| !part.is_empty());
+    let parts: Vec<_> = parts
+        .map(|part| match part {
+            "." => "%2E".to_owned(),
+            ".." => "%2E%2E".to_owned(),
+            part => utf8_percent_encode(part, PATH).to_string(),
+        })
+        .collect();
+    match parts.is_empty() {
+        true => "unknown".to_owned(),
+        false => parts.join("/"),
+    }
 }
 
 fn suppression(status: Status, decision: Option<&Decision>) -> Value {
@@ -271,12 +329,5 @@ fn security_severity(issue: &Issue) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_link_to_nothing() {
-        assert_eq!(message("[x](http://y) {0}"), "[x] (http://y) {{0}}");
-        assert_eq!(message("a\x1b[1m\n"), "a\\x1b[1m\\x0a");
-    }
-}
+#[path = "sarif_tests.rs"]
+mod tests;

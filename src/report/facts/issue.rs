@@ -282,10 +282,8 @@ fn read(
         said => said,
     };
     let title = match of("title") {
-        Value::Null if entry.is_object() => text(of("type")),
-        Value::Null if entry.is_null() => text(&kept["type"]),
-        Value::Null => text(entry),
-        said => text(said),
+        Value::Null if !entry.is_object() && !entry.is_null() => text(entry),
+        said => named(text(said), &of),
     };
     let decision = decision(&kept["decision"], as_of);
     let lapsed = decision.as_ref().is_some_and(|d| d.lapsed);
@@ -328,6 +326,19 @@ fn read(
         reopened_at,
         discovered_by: some_text(&kept["discovered_by"]),
         new: status == Status::Open && before.is_some_and(|before| since > Some(before)),
+    }
+}
+
+/// What it is called; agents of others have other words for that, or none.
+fn named<'v>(title: Text, of: &impl Fn(&str) -> &'v Value) -> Text {
+    let other = ["type", "name", "cve", "description"]
+        .into_iter()
+        .filter_map(|field| of(field).as_str())
+        .find(|text| !text.trim().is_empty());
+    match (title.is_empty(), other) {
+        (false, _) => title,
+        (true, Some(other)) => Text::new(other),
+        (true, None) => Text::new("A finding without a name"),
     }
 }
 

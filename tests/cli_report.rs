@@ -149,7 +149,8 @@ async fn a_pipeline_is_not_told_that_all_is_well_where_nothing_is_known() {
     let bed = filled().await;
     let problem = err(&bed, 1, &["10.0.0.2", "--fail-on", "critical"]).await;
     assert!(
-        problem.contains("whether a finding is critical is not known: 1 target has not been assessed"),
+        problem
+            .contains("whether a finding is critical is not known: 1 target has not been assessed"),
         "{problem}"
     );
     // What is known suffices.

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 
 use super::Global;
+use crate::runtime::text::safe_json;
 
 impl Global {
     /// Whether to use colours on standard output: as `--color` says, else only on a terminal and
@@ -21,19 +22,16 @@ impl Global {
     }
 }
 
-/// Prints a value as JSON, indented on a terminal.
+/// Prints a value as JSON, indented on a terminal; what strangers have written steers none.
 ///
 /// # Errors
 /// Standard output cannot be written.
 pub fn json<T: Serialize>(value: &T) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    if out.is_terminal() {
-        serde_json::to_writer_pretty(&mut out, value)?;
-    } else {
-        serde_json::to_writer(&mut out, value)?;
-    }
-    writeln!(out)?;
-    Ok(())
+    let json = match io::stdout().is_terminal() {
+        true => serde_json::to_string_pretty(value)?,
+        false => serde_json::to_string(value)?,
+    };
+    text(&(safe_json(json) + "\n"))
 }
 
 /// Prints text.

@@ -197,7 +197,8 @@ pub async fn run(global: &Global, command: Command) -> Outcome {
 
 /// One line of JSON, on a terminal too.
 pub(super) fn json_line<T: serde::Serialize>(value: &T) -> anyhow::Result<()> {
-    output::text(&format!("{}\n", serde_json::to_string(value)?))
+    let json = crate::runtime::text::safe_json(serde_json::to_string(value)?);
+    output::text(&(json + "\n"))
 }
 
 async fn show_list(global: &Global, hub: &HubClient, list: List<'_>, csv: bool) -> Outcome {

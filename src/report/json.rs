@@ -5,9 +5,9 @@ use std::io;
 use serde_json::json;
 
 use super::facts::{Counts, Subject};
-use super::text::safe_json;
 use super::{Head, SCHEMA_VERSION, Shown};
 use crate::api::RiskLevel;
+use crate::runtime::text::safe_json;
 
 /// The end of the document.
 pub(super) const AFTER: &str = "\n]}\n";

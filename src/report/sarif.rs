@@ -15,9 +15,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use serde_json::{Map, Value, json};
 
 use super::facts::{Decision, Issue, Status, Subject};
-use super::text::{safe_json, web_address};
+use super::text::web_address;
 use super::{Head, Text, prose};
 use crate::api::RiskLevel;
+use crate::runtime::text::safe_json;
 
 const SCHEMA: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
@@ -273,13 +274,13 @@ fn place(subject: &Subject, issue: &Issue) -> String {
         None => format!("{}/{}", subject.target.raw(), issue.location.raw()),
     };
     let whole = Text::cut(&whole, MESSAGE_LONGEST);
-    let parts = whole.raw().split('/').filter(|part| !part.is_empty());
+    // Those of dots lead elsewhere, also where they are encoded.
+    let parts = whole
+        .raw()
+        .split('/')
+        .filter(|part| !["", ".", ".."].contains(part));
     let parts: Vec<_> = parts
-        .map(|part| match part {
-            "." => "%2E".to_owned(),
-            ".." => "%2E%2E".to_owned(),
-            part => utf8_percent_encode(part, PATH).to_string(),
-        })
+        .map(|part| utf8_percent_encode(part, PATH).to_string())
         .collect();
     match parts.is_empty() {
         true => "unknown".to_owned(),

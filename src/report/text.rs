@@ -1,10 +1,10 @@
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use maud::Render;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use crate::runtime::text::{display, hides};
+use crate::runtime::text::display;
 
 /// Longest text that is kept, characters: a page of prose.
 const LONGEST: usize = 8000;
@@ -125,7 +125,7 @@ impl fmt::Debug for Text {
     }
 }
 
-/// As it was written; `safe_json` sees to the rest.
+/// As it was written; `runtime::text::safe_json` sees to the rest.
 impl Serialize for Text {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
@@ -137,27 +137,6 @@ impl Render for Text {
     fn render_to(&self, buffer: &mut String) {
         self.line().render_to(buffer);
     }
-}
-
-/// JSON in which what steers a terminal or hides stands as `\uNNNN` even where JSON does not ask for it.
-/// Outside of strings there is none of it but line ends.
-pub fn safe_json(text: String) -> String {
-    let hidden = |c: char| c != '\n' && hides(c);
-    if !text.contains(hidden) {
-        return text;
-    }
-    let mut out = String::with_capacity(text.len() + 64);
-    for c in text.chars() {
-        if !hidden(c) {
-            out.push(c);
-            continue;
-        }
-        for unit in c.encode_utf16(&mut [0; 2]) {
-            // Writing to memory does not fail.
-            let _ = write!(out, "\\u{unit:04x}");
-        }
-    }
-    out
 }
 
 /// An address for a link: of a web page, as browsers read it. Anything else is a text.

@@ -35,19 +35,58 @@ const LONGEST_CELL: usize = 4096;
 /// One line of CSV (RFC 4180), without its end: made safe to print, and with nothing in it that a
 /// spreadsheet takes for a formula.
 pub fn csv_line<'c>(cells: impl IntoIterator<Item = &'c str>) -> String {
-    let cells = cells.into_iter().map(|cell| {
-        let cell = display(cell, LONGEST_CELL);
-        // Some spreadsheets look behind blanks, too.
-        match cell.trim_start().starts_with(['=', '+', '-', '@']) {
-            true => format!("'{cell}"),
-            false => cell,
-        }
-    });
+    let cells = cells
+        .into_iter()
+        .map(|cell| no_formula(&display(cell, LONGEST_CELL)));
     let mut writer = csv::Writer::from_writer(Vec::new());
     // Writing to memory does not fail.
     let _ = writer.write_record(cells);
     let line = writer.into_inner().unwrap_or_default();
     String::from_utf8_lossy(&line).trim_end().to_owned()
+}
+
+/// What begins a formula; the wide ones do where Excel is Chinese, Japanese or Korean.
+const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+
+/// A cell that is no formula, and has none in it for a spreadsheet that parts cells at semicolons, as Excel
+/// does where the comma is in numbers: there, what stands behind one, or on a line of its own, is a cell.
+pub fn no_formula(cell: &str) -> String {
+    let begins = |text: &str, skipped: &[char]| {
+        // Some spreadsheets look behind blanks, too.
+        let text = text.trim_start_matches(|c: char| c.is_whitespace() || skipped.contains(&c));
+        text.starts_with(FORMULA)
+    };
+    let mut out = String::with_capacity(cell.len() + 2);
+    for (n, piece) in cell.split_inclusive([';', '\n']).enumerate() {
+        let is_formula = match n {
+            0 => begins(piece, &[]),
+            _ => begins(piece, &['"']),
+        };
+        out.push_str(if is_formula { "'" } else { "" });
+        out.push_str(piece);
+    }
+    out
+}
+
+/// JSON in which what steers a terminal or hides stands as `\uNNNN` even where JSON does not ask for it.
+/// Outside of strings there is none of it but line ends.
+pub fn safe_json(text: String) -> String {
+    let hidden = |c: char| c != '\n' && hides(c);
+    if !text.contains(hidden) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len() + 64);
+    for c in text.chars() {
+        if !hidden(c) {
+            out.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            // Writing to memory does not fail.
+            let _ = write!(out, "\\u{unit:04x}");
+        }
+    }
+    out
 }
 
 /// `1,204`.
@@ -65,7 +104,7 @@ pub fn grouped(n: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{csv_line, display, grouped};
+    use super::{csv_line, display, grouped, safe_json};
 
     #[test]
     fn groups_thousands() {
@@ -84,6 +123,28 @@ mod tests {
         let cells = ["=1+1", " @x", "a,b", "say \"x\"", "\x1b[2J", "", "10.0"];
         let line = csv_line(cells);
         assert_eq!(line, "'=1+1,' @x,\"a,b\",\"say \"\"x\"\"\",\\x1b[2J,,10.0");
+    }
+
+    #[test]
+    fn no_formula_stands_behind_a_semicolon() {
+        let of = |cell: &str| csv_line([cell, ""]);
+        assert_eq!(of("a;=1+1;b"), "a;'=1+1;b,");
+        assert_eq!(of("a; \"@x"), "\"a;' \"\"@x\",");
+        assert_eq!(of("；＝1"), "；＝1,");
+        assert_eq!(of("＝1"), "'＝1,");
+        assert_eq!(of("max-age=1; path=/"), "max-age=1; path=/,");
+    }
+
+    #[test]
+    fn json_steers_no_terminal() {
+        let text = serde_json::to_string_pretty(&["a\u{9b}31m\u{202e}é\u{e0001}"]).unwrap();
+        let safe = safe_json(text.clone());
+        assert!(
+            !safe.contains(|c: char| c != '\n' && super::hides(c)),
+            "{safe}"
+        );
+        let read = |text: &str| serde_json::from_str::<Vec<String>>(text).unwrap();
+        assert_eq!(read(&safe), read(&text));
     }
 
     #[test]

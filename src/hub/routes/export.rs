@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::super::error::ApiError;
 use super::super::extract::Params;
 use super::super::store::StoreError;
+use crate::runtime::text::{display, no_formula, safe_json};
 
 /// Rows of one page.
 pub(super) const PAGE: u32 = 1000;
@@ -94,9 +95,9 @@ where
                 match format {
                     Format::Csv => text.extend(csv(item.cells().into_iter().map(harmless))),
                     Format::Json | Format::Jsonl => {
-                        let line = serde_json::to_vec(item)
+                        let line = serde_json::to_string(item)
                             .map_err(|e| StoreError::Internal(e.to_string()))?;
-                        text.extend(line);
+                        text.extend(safe_json(line).into_bytes());
                         text.push(b'\n');
                     }
                 }
@@ -127,13 +128,13 @@ pub(super) fn json(value: &Value) -> String {
     }
 }
 
-/// What begins like a formula is one to a spreadsheet, and texts come from strangers.
+/// Texts come from strangers, and a table goes to spreadsheets and terminals. Its lines stay lines.
 fn harmless(cell: String) -> String {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        format!("'{cell}")
-    } else {
-        cell
-    }
+    let lines: Vec<_> = cell
+        .split('\n')
+        .map(|line| display(line, usize::MAX))
+        .collect();
+    no_formula(&lines.join("\n"))
 }
 
 #[cfg(test)]
@@ -142,11 +143,20 @@ mod tests {
 
     #[test]
     fn cells_are_quoted_and_are_no_formulas() {
-        let cells = ["=1+1", "a,b", "say \"x\"", "-2", "@x", "+x", "10.0.0.1", ""];
+        let cells = [
+            "=1+1",
+            "a,b",
+            "say \"x\"",
+            "-2",
+            " @x",
+            "a;+x",
+            "b\n\u{9b}=x",
+            "",
+        ];
         let line = csv(cells.map(|c| harmless(c.to_owned())));
         assert_eq!(
             String::from_utf8(line).unwrap(),
-            "'=1+1,\"a,b\",\"say \"\"x\"\"\",'-2,'@x,'+x,10.0.0.1,\n"
+            "'=1+1,\"a,b\",\"say \"\"x\"\"\",'-2,' @x,a;'+x,\"b\n\\x9b=x\",\n"
         );
     }
 }

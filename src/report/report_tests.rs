@@ -101,7 +101,9 @@ fn the_hub_knows_the_life_of_a_finding_and_the_assessment_the_rest() {
 fn without_keys_findings_are_known_by_what_and_where() {
     let mut known = full();
     for kept in &mut known.findings {
-        kept.as_object_mut().unwrap().remove("key");
+        if kept["discovered_by"] == "ryu" {
+            kept.as_object_mut().unwrap().remove("evidence");
+        }
     }
     let report = json(settings(Format::Json), &[known]);
     let with_keys = json(settings(Format::Json), &[full()]);
@@ -110,6 +112,58 @@ fn without_keys_findings_are_known_by_what_and_where() {
         with_keys["summary"]["findings"]["open"]
     );
     assert_eq!(titles(&report, "open"), titles(&with_keys, "open"));
+}
+
+/// Two cookies of a page are called the same; the one that is fixed does not take what is said of the other.
+/// What a hub has tidied is not another finding.
+#[test]
+fn findings_that_are_called_the_same_are_told_apart_by_their_keys() {
+    let entry = |key: &str, reason: &str| {
+        json!({ "key": key, "type": "cookie", "title": "Cookie without Secure", "severity": "low",
+                "location": "https://a/", "reason": reason, "priority": { "score": 5.0 },
+                "evidence": [{ "sources": ["s"], "fields": { "cookie": key } }] })
+    };
+    let kept = |n: u64, status: &str, said: Value| {
+        json!({ "id": format!("019a9b3c-0000-7000-8000-{n:012}"), "type": "cookie", "severity": "low",
+                "title": "Cookie without Secure, tidied", "location": "https://a/", "status": status,
+                "discovered_by": "ryu", "priority": 5.0, "evidence": said })
+    };
+    let mut known = plain();
+    known.assessments = vec![json!({
+        "risk_level": "low", "created_at": "2026-11-20T06:00:00Z",
+        "vulnerabilities": [entry("cookie sid", "now")],
+    })];
+    known.findings = vec![
+        kept(1, "fixed", entry("cookie lang", "then")),
+        kept(2, "open", entry("cookie sid", "earlier")),
+    ];
+    let before = json(settings(Format::Json), &[known.clone()]);
+    let findings = before["targets"][0]["findings"].as_array().unwrap();
+    let told: Vec<_> = findings
+        .iter()
+        .map(|f| (&f["status"], &f["key"], &f["reason"]))
+        .collect();
+    let expected = [
+        (&json!("open"), &json!("cookie sid"), &json!("now")),
+        (&json!("fixed"), &json!("cookie lang"), &json!("then")),
+    ];
+    assert_eq!(told, expected);
+    // What was seen, and not the whole of what the hub keeps.
+    assert_eq!(
+        findings[1]["evidence"][0]["fields"],
+        json!({ "cookie": "cookie lang" })
+    );
+    // It is the same finding when no assessment names it any more.
+    known.assessments[0]["vulnerabilities"] = json!([]);
+    let after = json(settings(Format::Json), &[known]);
+    let prints = |report: &Value| {
+        let findings = report["targets"][0]["findings"].as_array().unwrap().clone();
+        findings
+            .iter()
+            .map(|f| f["fingerprint"].to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(prints(&before), prints(&after));
 }
 
 #[test]

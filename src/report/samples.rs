@@ -165,7 +165,7 @@ fn cookie() -> Value {
     })
 }
 
-/// As the hub keeps them: with a life, and with less of the rest.
+/// As the hub keeps them: with a life, and what the assessment said of them as evidence.
 fn findings() -> Vec<Value> {
     let kept = |n: u128, of: Value, more: Value| {
         let mut kept = json!({
@@ -173,9 +173,14 @@ fn findings() -> Vec<Value> {
             "first_seen_at": "2026-10-05T06:00:00Z", "last_seen_at": "2026-11-21T06:00:00Z", "status": "open",
             "discovered_by": "ryu",
         });
-        let fields = ["key", "type", "category", "title", "severity", "location"];
-        for field in fields {
-            kept[field] = of[field].clone();
+        for (field, value) in of.as_object().unwrap() {
+            match field.as_str() {
+                "type" | "category" | "title" | "severity" | "location" => {}
+                _ => kept["evidence"][field] = value.clone(),
+            }
+            if !["confidence", "evidence", "key", "priority"].contains(&field.as_str()) {
+                kept[field] = value.clone();
+            }
         }
         for (name, value) in more.as_object().unwrap() {
             kept[name] = value.clone();

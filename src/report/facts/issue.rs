@@ -217,10 +217,13 @@ fn take<'a>(told: &mut BTreeMap<Identity, &'a Value>, kept: &Value) -> Option<&'
     if let Some(entry) = told.remove(&identity(kept)) {
         return Some(entry);
     }
-    // A hub may not say the key.
+    // An older hub may not say the key. Two that have one are as different as their keys are.
     let named = |value: &Value| ["type", "title", "location"].map(|field| word(value, field));
-    let (wanted, cve) = (named(kept), word(kept, "cve"));
+    let (wanted, cve, keyed) = (named(kept), word(kept, "cve"), !key(kept).is_empty());
     let same = |entry: &Value| {
+        if keyed && !key(entry).is_empty() {
+            return false;
+        }
         let other = word(entry, "cve");
         named(entry) == wanted && (cve.is_empty() || other.is_empty() || cve == other)
     };
@@ -233,8 +236,25 @@ fn word(value: &Value, field: &str) -> String {
     value[field].as_str().unwrap_or_default().to_owned()
 }
 
+/// What an assessment said of a finding when it last saw it: a hub keeps that as the finding's evidence.
+fn details(kept: &Value) -> &Value {
+    const NONE: &Value = &Value::Null;
+    let said = &kept["evidence"];
+    match said["key"].is_string() && kept["discovered_by"] == "ryu" {
+        true => said,
+        false => NONE,
+    }
+}
+
+/// What makes it the same one for its agent.
+fn key(value: &Value) -> &str {
+    let told = value["key"].as_str();
+    told.or_else(|| details(value)["key"].as_str())
+        .unwrap_or_default()
+}
+
 fn identity(value: &Value) -> Identity {
-    let key = word(value, "key");
+    let key = key(value).to_owned();
     match value {
         _ if !key.is_empty() => [key, String::new(), String::new(), String::new()],
         Value::Object(_) => {
@@ -276,10 +296,16 @@ fn read(
     as_of: Option<DateTime<Utc>>,
     before: Option<DateTime<Utc>>,
 ) -> Issue {
-    // The assessment says more of what a finding is, the hub of its life.
-    let of = |field: &str| match &entry[field] {
-        Value::Null => &kept[field],
-        said => said,
+    // The assessment says more of what a finding is, the newest or else the last that saw it; the hub of
+    // its life.
+    let details = details(kept);
+    let of = |field: &str| match (&entry[field], &details[field]) {
+        (Value::Null, Value::Null) => &kept[field],
+        (Value::Null, said) | (said, _) => said,
+    };
+    let shown = match entry["evidence"].is_null() && !details.is_null() {
+        true => &details["evidence"],
+        false => of("evidence"),
     };
     let title = match of("title") {
         Value::Null if !entry.is_object() && !entry.is_null() => text(entry),
@@ -314,7 +340,7 @@ fn read(
         kev: of("kev").as_bool().unwrap_or(false),
         epss: number(of("epss")),
         distribution: some_text(of("distribution")),
-        evidence: evidence(of("evidence")),
+        evidence: evidence(shown),
         remediation: text(of("remediation")),
         effort: text(of("effort")),
         references: texts("references"),

@@ -76,6 +76,9 @@ pub(super) struct Subject {
     /// Open findings of any severity, by severity.
     #[serde(skip)]
     pub(super) open: Counts,
+    /// Where in `findings` one is, by its key.
+    #[serde(skip)]
+    by_key: BTreeMap<Text, usize>,
 }
 
 /// What is known and not told.
@@ -165,6 +168,10 @@ impl Subject {
             *open.entry(issue.severity).or_default() += 1;
         }
         let findings = told(issues, settings, &mut left_out);
+        let mut by_key = BTreeMap::new();
+        for (at, issue) in findings.iter().enumerate() {
+            by_key.entry(issue.key.clone()).or_insert(at);
+        }
         Self {
             eggrecord_id: known.id,
             target: Text::new(&known.target),
@@ -185,6 +192,7 @@ impl Subject {
             left_out,
             newest_at,
             open,
+            by_key,
         }
     }
 
@@ -216,7 +224,7 @@ impl Subject {
 
     /// The finding of this key.
     pub(super) fn issue(&self, key: &Text) -> Option<&Issue> {
-        self.findings.iter().find(|issue| issue.key == *key)
+        self.findings.get(*self.by_key.get(key)?)
     }
 }
 

@@ -41,9 +41,13 @@ pub(super) fn before(head: &Head<'_>) -> String {
     severities(&mut out, head);
     actions(&mut out, head);
     say!(out, "## Targets\n");
-    if head.parts.is_empty() {
+    let (listed, more) = head.listed();
+    if listed.is_empty() {
         say!(out, "There is none to tell of.\n");
         return out;
+    }
+    if let Some(sentence) = prose::at_length(head) {
+        say!(out, "{sentence}\n");
     }
     say!(
         out,
@@ -53,8 +57,11 @@ pub(super) fn before(head: &Head<'_>) -> String {
         out,
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
     );
-    for part in head.parts {
+    for part in listed {
         row(&mut out, part);
+    }
+    if let Some(sentence) = prose::unlisted(more) {
+        say!(out, "\n{sentence}");
     }
     out
 }
@@ -386,51 +393,69 @@ fn changes(out: &mut String, subject: &Subject) {
     say!(out, "");
 }
 
-fn decided(out: &mut String, subject: &Subject) {
-    if subject.decided().next().is_none() {
+/// Findings that are not open: what they are, and what became of them.
+fn settled<'a, const N: usize>(
+    out: &mut String,
+    title: &str,
+    columns: [&str; N],
+    issues: impl Iterator<Item = &'a Issue>,
+    cells: impl Fn(&Issue) -> [String; N],
+) {
+    let mut issues = issues.peekable();
+    if issues.peek().is_none() {
         return;
     }
-    say!(out, "### Accepted and false\n");
+    say!(out, "### {title}\n");
     say!(
         out,
-        "| Severity | Finding | Where | Decision | Reason | By | Until |"
+        "| Severity | Finding | Where | {} |",
+        columns.join(" | ")
     );
-    say!(out, "| --- | --- | --- | --- | --- | --- | --- |");
-    for issue in subject.decided() {
-        let decision = issue.decision.as_ref();
-        let until = decision.and_then(|d| d.until);
+    say!(out, "| --- | --- | --- |{}", " --- |".repeat(N));
+    for issue in issues {
         say!(
             out,
-            "| {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} |",
             issue.severity,
             issue.title.markdown(),
             issue.location.markdown(),
-            issue.status.words(),
-            markdown(decision.map(|d| &d.reason)),
-            markdown(decision.and_then(|d| d.by.as_ref())),
-            until.map_or_else(|| "no end".to_owned(), day)
+            cells(issue).join(" | ")
         );
     }
     say!(out, "");
 }
 
+fn decided(out: &mut String, subject: &Subject) {
+    let columns = ["Decision", "Reason", "By", "Until"];
+    settled(
+        out,
+        "Accepted and false",
+        columns,
+        subject.decided(),
+        |issue| {
+            let decision = issue.decision.as_ref();
+            let until = decision.and_then(|d| d.until);
+            [
+                issue.status.words().to_owned(),
+                markdown(decision.map(|d| &d.reason)),
+                markdown(decision.and_then(|d| d.by.as_ref())),
+                until.map_or_else(|| "no end".to_owned(), day),
+            ]
+        },
+    );
+}
+
 fn fixed(out: &mut String, subject: &Subject) {
-    if subject.fixed().next().is_none() {
-        return;
-    }
-    say!(out, "### Fixed\n");
-    say!(out, "| Severity | Finding | Where | First seen | Fixed |");
-    say!(out, "| --- | --- | --- | --- | --- |");
-    for issue in subject.fixed() {
-        say!(
-            out,
-            "| {} | {} | {} | {} | {} |",
-            issue.severity,
-            issue.title.markdown(),
-            issue.location.markdown(),
-            issue.first_seen_at.map(day).unwrap_or_default(),
-            issue.fixed_at.map(day).unwrap_or_default()
-        );
-    }
-    say!(out, "");
+    settled(
+        out,
+        "Fixed",
+        ["First seen", "Fixed"],
+        subject.fixed(),
+        |issue| {
+            [
+                issue.first_seen_at.map(day).unwrap_or_default(),
+                issue.fixed_at.map(day).unwrap_or_default(),
+            ]
+        },
+    );
 }

@@ -32,6 +32,7 @@ use crate::api::RiskLevel;
 pub use facts::Known;
 use facts::Subject;
 use parts::{Part, Parts};
+pub use sarif::RESULTS_MOST;
 pub use text::Text;
 pub use totals::Totals;
 
@@ -77,7 +78,28 @@ pub struct Settings {
     pub asked: Vec<String>,
     /// Targets that were asked for and left out, as nobody has assessed them yet.
     pub not_assessed: u64,
+    /// Of which targets a form for people tells all; programs are told all of each.
+    pub at_length: AtLength,
 }
+
+/// Of which targets all is told. Of the others there is a line in the list of all, and they are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AtLength {
+    /// As many of the worst as there is room for in so many bytes, one at least.
+    Bytes(u64),
+    /// So many of the worst.
+    Worst(usize),
+    /// All of them.
+    All,
+}
+
+impl AtLength {
+    /// What a browser shows without a long wait, or an editor.
+    pub const USUAL: Self = Self::Bytes(16 << 20);
+}
+
+/// As many targets are in the list of a form for people.
+const LISTED_MOST: usize = 10_000;
 
 /// A report in the making.
 #[derive(Debug)]
@@ -95,9 +117,13 @@ impl Report {
     /// # Errors
     /// There is no room for a temporary file.
     pub fn new(settings: Settings) -> io::Result<Self> {
+        let wanted = match settings.format {
+            Format::Html | Format::Markdown => settings.at_length,
+            Format::Json | Format::Sarif | Format::Csv => AtLength::All,
+        };
         Ok(Self {
             settings,
-            parts: Parts::new()?,
+            parts: Parts::new(wanted)?,
             totals: Totals::default(),
             rules: sarif::Rules::default(),
         })
@@ -138,7 +164,7 @@ impl Report {
     /// # Errors
     /// The temporary file cannot be read, or `out` not written.
     pub fn finish(mut self, out: &mut dyn Write) -> io::Result<Totals> {
-        self.parts.sort();
+        self.parts.choose();
         let head = Head {
             settings: &self.settings,
             totals: &self.totals,
@@ -172,6 +198,19 @@ struct Head<'a> {
     parts: &'a [Part],
     /// The time of the report; a report of nothing has none.
     time: Option<DateTime<Utc>>,
+}
+
+impl<'a> Head<'a> {
+    /// The targets that are listed, and how many more there are.
+    fn listed(&self) -> (&'a [Part], u64) {
+        let (listed, more) = self.parts.split_at(self.parts.len().min(LISTED_MOST));
+        (listed, more.len() as u64)
+    }
+
+    /// How many targets only the list tells of.
+    fn brief(&self) -> u64 {
+        self.parts.iter().filter(|part| !part.told).count() as u64
+    }
 }
 
 /// A time, in UTC to the second.

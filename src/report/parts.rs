@@ -1,13 +1,19 @@
 //! The parts of the targets, kept in a file without a name until it is known what goes before them.
+//!
+//! Where there is room for some only, those of the worst targets stay: the file is made anew whenever it has
+//! grown to several times that room, so it takes no more of the disk, however many targets there are.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 
 use uuid::Uuid;
 
-use super::Text;
 use super::facts::{Counts, Subject};
+use super::{AtLength, Text};
 use crate::api::RiskLevel;
+
+/// How often the room that there is the file takes before it is made anew.
+const GROWS_TO: u64 = 4;
 
 /// Longest name of a target in the list of all, characters; those of the DNS are not longer.
 const NAME_LONGEST: usize = 255;
@@ -24,6 +30,8 @@ pub(super) struct Part {
     pub(super) score: f64,
     /// What is open and told, by severity.
     pub(super) open: Counts,
+    /// Its part is in the report.
+    pub(super) told: bool,
     worst: Option<RiskLevel>,
     at: u64,
     length: u64,
@@ -46,6 +54,7 @@ impl Part {
                 .map(|issue| issue.score())
                 .fold(0.0, f64::max),
             open,
+            told: true,
             worst: subject.worst(),
             at: 0,
             length: 0,
@@ -59,14 +68,22 @@ pub(super) struct Parts {
     file: BufWriter<File>,
     length: u64,
     parts: Vec<Part>,
+    wanted: AtLength,
+    /// The file is made anew when it is longer.
+    anew_at: u64,
 }
 
 impl Parts {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(super) fn new(wanted: AtLength) -> io::Result<Self> {
         Ok(Self {
             file: BufWriter::new(unnamed()?),
             length: 0,
             parts: Vec::new(),
+            wanted,
+            anew_at: match wanted {
+                AtLength::Bytes(room) => room.saturating_mul(GROWS_TO),
+                AtLength::Worst(_) | AtLength::All => u64::MAX,
+            },
         })
     }
 
@@ -82,11 +99,57 @@ impl Parts {
         let at = self.length;
         self.length += length;
         self.parts.push(Part { at, length, ..part });
+        match self.length > self.anew_at {
+            true => self.make_anew(),
+            false => Ok(()),
+        }
+    }
+
+    /// Leaves out what there is no room for, now that all are there.
+    pub(super) fn choose(&mut self) {
+        self.sort();
+        let told = self.fitting();
+        for part in &mut self.parts[told..] {
+            (part.told, part.length) = (false, 0);
+        }
+    }
+
+    /// How many of the first there is room for: one at least. What was left out once stays so, as more
+    /// targets leave no more room for it.
+    fn fitting(&self) -> usize {
+        let most = match self.wanted {
+            AtLength::Worst(most) => most,
+            AtLength::Bytes(_) | AtLength::All => usize::MAX,
+        };
+        let room = match self.wanted {
+            AtLength::Bytes(room) => room,
+            AtLength::Worst(_) | AtLength::All => u64::MAX,
+        };
+        let mut taken: u64 = 0;
+        let fits = self.parts.iter().enumerate().take_while(|(at, part)| {
+            taken = taken.saturating_add(part.length);
+            part.told && *at < most && (taken <= room || *at == 0)
+        });
+        fits.count()
+    }
+
+    /// Writes what there is room for into a new file.
+    fn make_anew(&mut self) -> io::Result<()> {
+        self.choose();
+        let mut file = BufWriter::new(unnamed()?);
+        self.copy("", &mut file)?;
+        self.file = file;
+        self.length = 0;
+        for part in self.parts.iter_mut().filter(|part| part.told) {
+            part.at = self.length;
+            self.length += part.length;
+        }
+        self.anew_at = self.anew_at.max(self.length.saturating_mul(GROWS_TO));
         Ok(())
     }
 
     /// First the worst.
-    pub(super) fn sort(&mut self) {
+    fn sort(&mut self) {
         self.parts.sort_by(|a, b| {
             (b.worst.cmp(&a.worst))
                 .then_with(|| b.score.total_cmp(&a.score))

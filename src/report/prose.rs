@@ -38,6 +38,34 @@ pub(super) fn filter(head: &Head<'_>) -> String {
     sentences.join(" ")
 }
 
+/// Of which targets there is no more than a line, where that is so.
+pub(super) fn at_length(head: &Head<'_>) -> Option<String> {
+    let brief = head.brief();
+    let told = head.parts.len() as u64 - brief;
+    let which = match told {
+        0 => "Of no target more is told".to_owned(),
+        n => format!(
+            "Of the worst {} all is told below, of the other {} no more",
+            amount(n, "target", "targets"),
+            crate::runtime::text::grouped(brief)
+        ),
+    };
+    (brief > 0).then(|| {
+        format!(
+            "{which} than is in this list; they are counted above all the same. A report of fewer targets tells \
+             all of them, as do the forms json and csv."
+        )
+    })
+}
+
+/// How many targets the list does not name.
+pub(super) fn unlisted(more: u64) -> Option<String> {
+    (more > 0).then(|| {
+        let targets = amount(more, "more target is", "more targets are");
+        format!("{targets} not in this list, none of them worse than its last; json has them.")
+    })
+}
+
 /// The whole in a few sentences.
 pub(super) fn summary(head: &Head<'_>) -> Vec<String> {
     let totals = head.totals;

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::samples::{all, at, full, old, plain, settings, written};
-use super::{Format, Known, Report, Settings, Shown};
+use super::{AtLength, Format, Known, Report, Settings, Shown};
 use crate::api::RiskLevel;
 
 const FORMATS: [(Format, &str); 5] = [
@@ -265,4 +265,89 @@ fn a_report_of_nothing_is_one() {
             Format::Markdown => assert!(text.contains("There is none to tell of.")),
         }
     }
+}
+
+/// Targets with a finding each, each of 20 KiB in a report for people; the last is the worst.
+fn many(n: u64) -> impl Iterator<Item = Known> {
+    (0..n).map(move |at| {
+        let mut known = plain();
+        known.id = uuid::Uuid::from_u128(u128::from(at) + 1);
+        known.target = format!("h{at}.example.org");
+        known.assessments[0]["narrative"] = json!("word ".repeat(4000));
+        known.findings = vec![json!({
+            "id": uuid::Uuid::from_u128(u128::from(at) + 1), "title": "T", "severity": "high", "status": "open",
+            "priority": at as f64 / n as f64,
+        })];
+        known
+    })
+}
+
+fn sections(text: &str) -> usize {
+    text.matches("<section class=\"target\"").count() + text.matches("\n## Target ").count()
+}
+
+#[test]
+fn of_many_targets_the_worst_are_told_at_length_and_all_are_counted() {
+    for format in [Format::Html, Format::Markdown] {
+        let with = |at_length| Settings {
+            at_length,
+            ..settings(format)
+        };
+        let targets: Vec<_> = many(60).collect();
+        let whole = written(with(AtLength::All), &targets);
+        assert_eq!(sections(&whole), 60);
+        assert_eq!(written(with(AtLength::USUAL), &targets), whole);
+        let ten = written(with(AtLength::Worst(10)), &targets);
+        assert_eq!(sections(&ten), 10);
+        assert!(ten.contains("Of the worst 10 targets all is told below, of the other 50 no more"));
+        assert!(ten.contains("60 findings are open: 60 high."), "{ten}");
+        assert!(!ten.contains("#t-00000000-0000-0000-0000-000000000001"));
+        for name in ["h0.example", "h59.example"] {
+            assert!(ten.contains(name), "{name}");
+        }
+        // Of those that stay the room is used, wherever among the others they came.
+        let some = written(with(AtLength::Bytes(100_000)), &targets);
+        assert_eq!(sections(&some), 4);
+        let backwards: Vec<_> = targets.iter().rev().cloned().collect();
+        assert_eq!(written(with(AtLength::Bytes(100_000)), &backwards), some);
+        assert_eq!(sections(&written(with(AtLength::Bytes(1)), &targets)), 1);
+        assert_eq!(sections(&written(with(AtLength::Worst(0)), &targets)), 0);
+    }
+    // What is for programs has all of it.
+    let few = Settings {
+        at_length: AtLength::Worst(1),
+        ..settings(Format::Json)
+    };
+    let targets: Vec<_> = many(9).collect();
+    assert_eq!(json(few, &targets)["targets"].as_array().unwrap().len(), 9);
+}
+
+#[test]
+fn a_report_of_many_targets_takes_no_more_of_the_disk() {
+    let some = Settings {
+        at_length: AtLength::Bytes(100_000),
+        ..settings(Format::Markdown)
+    };
+    let mut report = Report::new(some).unwrap();
+    for known in many(300) {
+        report.add(known).unwrap();
+        assert!(report.size() < 500_000, "{}", report.size());
+    }
+}
+
+#[test]
+fn a_list_of_very_many_targets_ends() {
+    let mut report = Report::new(settings(Format::Html)).unwrap();
+    for known in many(10_003) {
+        let bare = Known {
+            assessments: vec![json!({ "risk_level": "low" })],
+            ..known
+        };
+        report.add(bare).unwrap();
+    }
+    let mut text = Vec::new();
+    report.finish(&mut text).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains("3 more targets are not in this list"));
+    assert!(text.len() < 24 << 20, "{}", text.len());
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Format, Known, Report, Settings, Shown};
+use super::{AtLength, Format, Known, Report, Settings, Shown};
 use crate::api::RiskLevel;
 
 /// A report of everything, in this form.
@@ -16,6 +16,7 @@ pub(crate) fn settings(format: Format) -> Settings {
         now: None,
         asked: Vec::new(),
         not_assessed: 0,
+        at_length: AtLength::USUAL,
     }
 }
 

@@ -195,6 +195,11 @@ impl Totals {
         &self.risks
     }
 
+    /// Findings that are told and not fixed: the results of SARIF.
+    pub fn results(&self) -> u64 {
+        self.open_told() + self.accepted + self.false_positives
+    }
+
     /// Accepted ones, false ones, and those that are fixed.
     pub(super) fn not_open(&self) -> (u64, u64, u64) {
         (self.accepted, self.false_positives, self.fixed)

@@ -18,7 +18,7 @@ use super::hub_client::HubClient;
 use super::table::{bytes, display};
 use super::{Failure, Global, Outcome, output};
 use crate::api::{ExitCode, RiskLevel};
-use crate::report::{Format, Report, Settings, Shown, Totals};
+use crate::report::{AtLength, Format, RESULTS_MOST, Report, Settings, Shown, Totals};
 pub(super) use collect::assessed;
 use place::Place;
 
@@ -64,6 +64,10 @@ pub struct Args {
     /// Exit with 7 when an open finding is as severe as this or more.
     #[arg(long, value_name = "LEVEL", value_parser = levels())]
     fail_on: Option<RiskLevel>,
+    /// Tell all of so many of the worst targets, or of all of them, in html and md; of the others there is
+    /// a line [default: as many as fit into 16 MiB].
+    #[arg(long, value_name = "N|all", value_parser = at_length)]
+    details: Option<AtLength>,
     /// Make the time of the report the present, or this (2026-11-21T05:00:00Z).
     #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true)]
     now: Option<Option<DateTime<Utc>>>,
@@ -92,6 +96,14 @@ enum Which {
     Open,
     /// All of them.
     All,
+}
+
+fn at_length(text: &str) -> Result<AtLength, String> {
+    match text.parse() {
+        _ if text == "all" => Ok(AtLength::All),
+        Ok(most) => Ok(AtLength::Worst(most)),
+        Err(_) => Err("must be a number of targets, or all".to_owned()),
+    }
 }
 
 fn levels() -> impl TypedValueParser<Value = RiskLevel> {
@@ -153,6 +165,7 @@ impl Args {
             now: self.now.map(|time| time.unwrap_or_else(Utc::now)),
             asked: self.targets.clone(),
             not_assessed,
+            at_length: self.details.unwrap_or(AtLength::USUAL),
         }
     }
 }
@@ -184,9 +197,16 @@ pub async fn run(global: &Global, args: Args) -> Outcome {
     bar.finish_and_clear();
     if form == Form::Html && report.size() > PAGE_LARGE {
         eprintln!(
-            "reconctl: this page is of {}, which browsers hardly show; --min-severity, a group or another \
-             form (csv, json) make less",
+            "reconctl: this page is of {}, which browsers hardly show; --details N, --min-severity, a group \
+             or another form (csv, json) make less",
             bytes(report.size())
+        );
+    }
+    let results = report.totals().results();
+    if form == Form::Sarif && results > RESULTS_MOST {
+        eprintln!(
+            "reconctl: there are {results} results, and GitHub's code scanning takes {RESULTS_MOST} at most; \
+             --status open, --min-severity or a group make less"
         );
     }
     if report.totals().targets() == 0 {

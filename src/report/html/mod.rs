@@ -148,7 +148,9 @@ fn list(head: &Head<'_>) -> Markup {
     html! {
         section aria-labelledby="targets" {
             h2 id="targets" { "Targets" }
-            @if head.parts.is_empty() {
+            @let (listed, more) = head.listed();
+            @if let Some(sentence) = super::prose::at_length(head) { p { (sentence) } }
+            @if listed.is_empty() {
                 p { "There is none to tell of." }
             } @else {
                 table {
@@ -161,8 +163,9 @@ fn list(head: &Head<'_>) -> Markup {
                             th.n scope="col" { (capital(level)) }
                         }
                     } }
-                    tbody { @for part in head.parts { (row(part)) } }
+                    tbody { @for part in listed { (row(part)) } }
                 }
+                @if let Some(sentence) = super::prose::unlisted(more) { p { (sentence) } }
             }
         }
     }
@@ -173,7 +176,11 @@ fn row(part: &Part) -> Markup {
         tr {
             td { (pieces::risk(part.risk)) }
             th scope="row" {
-                a href={ "#t-" (part.id) } { (part.target) }
+                @if part.told {
+                    a href={ "#t-" (part.id) } { (part.target) }
+                } @else {
+                    (part.target)
+                }
                 @if let Some(group) = &part.group { " " span.soft { (group) } }
             }
             td.n { (priority(part.score)) }

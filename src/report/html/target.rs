@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::super::facts::{Decision, Evidence, Issue, Step, Subject, Way};
+use super::super::facts::{Evidence, Issue, Step, Subject, Way};
 use super::super::{Text, amount, day, prose, time};
 use super::pieces::{figure, level, references, risk};
 
@@ -310,60 +310,56 @@ fn changes(subject: &Subject) -> Markup {
     }
 }
 
-fn decided(subject: &Subject) -> Markup {
-    let said = |decision: Option<&Decision>| {
-        html! {
-            td { @if let Some(decision) = decision { (decision.reason) } }
-            td { @if let Some(by) = decision.and_then(|d| d.by.as_ref()) { (by) } }
-            td.t {
-                @match decision.and_then(|d| d.until) {
-                    Some(until) => (day(until)),
-                    None => "no end",
-                }
-            }
-        }
-    };
+/// Findings that are not open: what they are, and what became of them.
+fn settled<'a>(
+    title: &str,
+    columns: &[&str],
+    issues: impl Iterator<Item = &'a Issue>,
+    cells: impl Fn(&Issue) -> Markup,
+) -> Markup {
+    let mut issues = issues.peekable();
     html! {
-        @if subject.decided().next().is_some() {
-            h3 { "Accepted and false" }
+        @if issues.peek().is_some() {
+            h3 { (title) }
             table {
                 thead { tr {
                     th scope="col" { "Severity" }
                     th scope="col" { "Finding" }
-                    th scope="col" { "Decision" }
-                    th scope="col" { "Reason" }
-                    th scope="col" { "By" }
-                    th scope="col" { "Until" }
+                    @for column in columns { th scope="col" { (column) } }
                 } }
-                tbody { @for issue in subject.decided() { tr id={ "f-" (issue.fingerprint) } {
+                tbody { @for issue in issues { tr id={ "f-" (issue.fingerprint) } {
                     td { (level(issue.severity)) }
-                    td { (issue.title) div.soft { (issue.location) } }
-                    td { (issue.status.words()) }
-                    (said(issue.decision.as_ref()))
+                    th scope="row" { (issue.title) div.soft { (issue.location) } }
+                    (cells(issue))
                 } } }
             }
         }
     }
 }
 
-fn fixed(subject: &Subject) -> Markup {
-    html! {
-        @if subject.fixed().next().is_some() {
-            h3 { "Fixed" }
-            table {
-                thead { tr {
-                    th scope="col" { "Severity" }
-                    th scope="col" { "Finding" }
-                    th scope="col" { "First seen" }
-                    th scope="col" { "Fixed" }
-                } }
-                tbody { @for issue in subject.fixed() { tr id={ "f-" (issue.fingerprint) } {
-                    td { (level(issue.severity)) }
-                    td { (issue.title) div.soft { (issue.location) } }
-                    td.t { @if let Some(at) = issue.first_seen_at { (day(at)) } }
-                    td.t { @if let Some(at) = issue.fixed_at { (day(at)) } }
-                } } }
-            }
+fn decided(subject: &Subject) -> Markup {
+    let columns = ["Decision", "Reason", "By", "Until"];
+    settled("Accepted and false", &columns, subject.decided(), |issue| {
+        let decision = issue.decision.as_ref();
+        html! {
+            td { (issue.status.words()) }
+            td { @if let Some(decision) = decision { (decision.reason) } }
+            td { @if let Some(by) = decision.and_then(|d| d.by.as_ref()) { (by) } }
+            td.t { (decision.and_then(|d| d.until).map_or_else(|| "no end".to_owned(), day)) }
         }
-    }
+    })
+}
+
+fn fixed(subject: &Subject) -> Markup {
+    settled(
+        "Fixed",
+        &["First seen", "Fixed"],
+        subject.fixed(),
+        |issue| {
+            html! {
+                td.t { @if let Some(at) = issue.first_seen_at { (day(at)) } }
+                td.t { @if let Some(at) = issue.fixed_at { (day(at)) } }
+            }
+        },
+    )
 }

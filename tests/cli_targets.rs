@@ -397,7 +397,7 @@ async fn findings_are_decided_upon() {
     let none: Value = serde_json::from_str(&none.out).unwrap();
     assert_eq!(none["finding"]["status"], "false_positive");
     assert_eq!(do_with(&["reopen", &finding]).await.code, 0);
-    assert_eq!(fails(&["high"]).await, 1);
+    assert_eq!(fails(&["high"]).await, 7);
     let unknown = do_with(&["reopen", &id]).await;
     assert_eq!(
         (unknown.code, unknown.err.contains("no finding")),

@@ -113,6 +113,10 @@ fn what_is_no_context_is_told() {
         ),
         ("{}", "`success` is not true"),
         (r#"{"success":true}"#, "`eggrecord_id` is missing"),
+        (
+            r#"{"success":true,"eggrecord_id":"00000000-0000-4000-8000-000000000001"}"#,
+            "`as_of` is missing",
+        ),
         ("[1]", "it is no JSON object"),
     ] {
         fs::write(&file, text).unwrap();

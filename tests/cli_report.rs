@@ -156,7 +156,13 @@ async fn a_pipeline_is_not_told_that_all_is_well_where_nothing_is_known() {
     // What is known suffices.
     out(&bed, 7, &["10.0.0.2", "10.0.0.1", "--fail-on", "critical"]).await;
     err(&bed, 1, &["10.9.0.0/16", "--fail-on", "high"]).await;
-    err(&bed, 1, &["nobody", "--fail-on", "high"]).await;
+    for name in ["nobody", "", "."] {
+        let problem = err(&bed, 1, &[name, "--fail-on", "high"]).await;
+        assert!(
+            problem.contains("there is no target and no group"),
+            "{problem}"
+        );
+    }
     let said = err(&bed, 7, &["lab", "--fail-on", "high"]).await;
     assert_eq!(said, "reconctl: 1 open finding is high or worse\n");
     // Whose reader goes away has the same verdict.

@@ -359,6 +359,8 @@ async fn findings_are_decided_upon() {
     assert_eq!(fails(&["low", "--target", "127.0.0.2"]).await, 1);
     assert_eq!(fails(&["low", "--target", "127.0.0.3"]).await, 1);
     assert_eq!(fails(&["low", "--group", "nobody"]).await, 1);
+    assert_eq!(fails(&["low", "--group", ""]).await, 2);
+    assert_eq!(fails(&["low", "--target", ""]).await, 2);
     assert_eq!(fails(&["worst"]).await, 2);
 
     let one = ctl(&bed, &["findings", "show", &finding]).await;

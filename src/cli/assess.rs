@@ -101,6 +101,9 @@ fn read(name: &str, from: impl Read) -> Result<AssessmentContext, Failure> {
     if context.eggrecord_id.is_nil() {
         return Err(wrong("`eggrecord_id` is missing"));
     }
+    if context.as_of == AssessmentContext::default().as_of {
+        return Err(wrong("`as_of` is missing"));
+    }
     Ok(context)
 }
 

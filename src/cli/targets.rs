@@ -419,6 +419,10 @@ pub(super) async fn find(hub: &HubClient, wanted: &str) -> Result<Option<Target>
         Ok(id) => ("id", id.to_string()),
         Err(_) => ("target", wanted.trim_end_matches('.').to_owned()),
     };
+    // To a hub, no name is any name: the first target of all is not the one that is meant.
+    if params.1.trim().is_empty() {
+        return Ok(None);
+    }
     let page: TargetList = hub.get("/api/targets", &[params]).await?;
     Ok(page.targets.into_iter().next())
 }

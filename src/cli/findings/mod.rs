@@ -3,6 +3,7 @@
 mod decide;
 mod show;
 
+use clap::builder::NonEmptyStringValueParser;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -23,10 +24,10 @@ const LIMIT: usize = 100;
 #[derive(Debug, Clone, clap::Args)]
 pub struct Filter {
     /// Only of this target (name, address or id).
-    #[arg(long, value_name = "TARGET")]
+    #[arg(long, value_name = "TARGET", value_parser = NonEmptyStringValueParser::new())]
     target: Option<String>,
     /// Only of the targets of this group.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     group: Option<String>,
     /// Only of this type: exposed_secret, known_vulnerability, or the id of a rule.
     #[arg(long = "type", value_name = "TYPE")]

@@ -96,6 +96,10 @@ pub(super) async fn choose(hub: &HubClient, names: &[String]) -> Result<Chosen, 
         chosen.add_list(hub, &[], |_| true).await?;
     }
     for name in names {
+        // An empty variable of a script means neither the first target nor all groups.
+        if name.trim().is_empty() {
+            return Err(super::unknown(name));
+        }
         let found = find(hub, name).await?;
         if let Some(network) = network(name, found.as_ref()) {
             let inside = |target: &Target| {

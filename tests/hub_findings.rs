@@ -241,12 +241,9 @@ async fn operators_decide_for_a_time() {
             json!({ "status": "accepted", "reason": "x".repeat(2001) }),
             "reason",
         ),
+        (json!({ "status": "open", "until": until }), "until"),
         (
-            json!({ "status": "false_positive", "reason": "r", "until": until }),
-            "until",
-        ),
-        (
-            json!({ "status": "accepted", "reason": "r", "until": "2020-01-01T00:00:00Z" }),
+            json!({ "status": "false_positive", "reason": "r", "until": "2020-01-01T00:00:00Z" }),
             "until",
         ),
     ] {
@@ -283,10 +280,12 @@ async fn operators_decide_for_a_time() {
     assert_eq!((open.len(), open[0].get("decision")), (1, None));
     let told = bed.events("finding_reopened").await;
     assert_eq!(told[0]["data"]["why"], "decision_expired");
-    let (status, _) = bed
-        .post(&path, json!({ "status": "false_positive", "reason": "no" }))
-        .await;
+    let later = bed.clock.now() + TimeDelta::days(1);
+    let wish = json!({ "status": "false_positive", "reason": "no", "until": later });
+    let (status, decided) = bed.post(&path, wish).await;
     assert_eq!(status, 200);
+    assert_eq!(decided["decision"]["status"], "false_positive");
+    assert!(decided["decision"]["until"].is_string(), "{decided}");
     let (_, again) = bed.post(&path, json!({ "status": "open" })).await;
     assert_eq!(again["status"], "open");
     let nobody = format!("/api/findings/{id}/decision");

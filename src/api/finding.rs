@@ -125,7 +125,7 @@ pub struct DecideFinding {
     /// Why; only `open` does without. 2,000 bytes at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// How long it holds, for `accepted`: then the finding is open again. Absent: for good.
+    /// How long it holds, unless it is `open`: then the finding is open again. Absent: for good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<DateTime<Utc>>,
 }

@@ -14,10 +14,11 @@ use super::PATH;
 use crate::api::{DecideFinding, ExitCode, Finding, Verdict};
 use crate::fleet::Span;
 
+/// What is decided about findings that stay where they are.
 #[derive(Debug, clap::Args)]
-pub struct Accept {
+pub struct Decision {
     /// Ids of findings.
-    #[arg(required = true, value_name = "ID")]
+    #[arg(required = true, value_name = "ID", value_parser = super::id)]
     pub ids: Vec<Uuid>,
     /// Why: for whoever reads it later.
     #[arg(long, value_name = "TEXT")]
@@ -32,31 +33,21 @@ pub struct Accept {
 }
 
 #[derive(Debug, clap::Args)]
-pub struct FalsePositive {
-    /// Ids of findings.
-    #[arg(required = true, value_name = "ID")]
-    pub ids: Vec<Uuid>,
-    /// Why: for whoever reads it later.
-    #[arg(long, value_name = "TEXT")]
-    reason: String,
-}
-
-#[derive(Debug, clap::Args)]
 pub struct Reopen {
     /// Ids of findings.
-    #[arg(required = true, value_name = "ID")]
+    #[arg(required = true, value_name = "ID", value_parser = super::id)]
     pub ids: Vec<Uuid>,
     /// Why.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
 }
 
-impl Accept {
+impl Decision {
     /// As the hub wants it.
     ///
     /// # Errors
     /// The end is beyond all calendars.
-    pub fn wish(&self) -> Result<DecideFinding, Failure> {
+    pub fn wish(&self, status: Verdict) -> Result<DecideFinding, Failure> {
         let until = match self.length {
             None => self.until,
             Some(Span(length)) => {
@@ -67,21 +58,10 @@ impl Accept {
             }
         };
         Ok(DecideFinding {
-            status: Verdict::Accepted,
+            status,
             reason: Some(self.reason.clone()),
             until,
         })
-    }
-}
-
-impl FalsePositive {
-    /// As the hub wants it.
-    pub fn wish(&self) -> DecideFinding {
-        DecideFinding {
-            status: Verdict::FalsePositive,
-            reason: Some(self.reason.clone()),
-            until: None,
-        }
     }
 }
 

@@ -10,10 +10,10 @@ use uuid::Uuid;
 use super::hub_client::HubClient;
 use super::pages::{self, Amount, List};
 use super::since::Since;
-use super::table::table;
+use super::table::{Column, Table, display, terminal_width};
 use super::targets::{ExportTo, copy_csv, export};
 use super::{Failure, Global, Outcome, output, report};
-use crate::api::{ExitCode, FINDING_STATES, FindingList, RiskLevel, TargetList};
+use crate::api::{ExitCode, FINDING_STATES, FindingList, RiskLevel, TargetList, Verdict};
 
 /// Where the hub has them.
 const PATH: &str = "/api/findings";
@@ -113,13 +113,13 @@ be told: there is no such target or group, or nobody has assessed the target yet
     /// Show all that is known of a finding.
     Show {
         /// Id of a finding.
-        #[arg(value_name = "ID")]
+        #[arg(value_name = "ID", value_parser = id)]
         id: Uuid,
     },
     /// Live with findings, for good or for a time.
-    Accept(decide::Accept),
-    /// Say of findings that they are none.
-    FalsePositive(decide::FalsePositive),
+    Accept(decide::Decision),
+    /// Say of findings that they are none, for good or for a time.
+    FalsePositive(decide::Decision),
     /// Take back what was decided about findings.
     Reopen(decide::Reopen),
     /// Write all findings as JSON lines or CSV.
@@ -162,11 +162,11 @@ pub async fn run(global: &Global, command: Command) -> Outcome {
         }
         Command::Show { id } => show::run(global, &hub, id).await,
         Command::Accept(args) => {
-            let wish = args.wish()?;
+            let wish = args.wish(Verdict::Accepted)?;
             decide::run(global, &hub, args.ids, wish).await
         }
         Command::FalsePositive(args) => {
-            let wish = args.wish();
+            let wish = args.wish(Verdict::FalsePositive)?;
             decide::run(global, &hub, args.ids, wish).await
         }
         Command::Reopen(args) => {
@@ -206,10 +206,7 @@ async fn verdict(hub: &HubClient, filter: Filter, level: RiskLevel) -> Outcome {
 
 /// A misspelt name must not let a pipeline pass.
 fn no_such(what: &str, name: &str) -> Failure {
-    Failure::from(anyhow::anyhow!(
-        "there is no {what} {:?}",
-        super::table::display(name)
-    ))
+    Failure::from(anyhow::anyhow!("there is no {what} {:?}", display(name)))
 }
 
 async fn show_rows(global: &Global, hub: &HubClient, list: List<'_>) -> Outcome {
@@ -218,22 +215,26 @@ async fn show_rows(global: &Global, hub: &HubClient, list: List<'_>) -> Outcome 
 }
 
 fn show_list(global: &Global, rows: Vec<Value>) -> Result<(), Failure> {
-    const COLUMNS: [(&str, &str); 8] = [
-        ("SEVERITY", "severity"),
-        ("PRIORITY", "priority"),
-        ("TARGET", "target"),
-        ("TITLE", "title"),
-        ("LOCATION", "location"),
-        ("STATUS", "status"),
-        ("FIRST SEEN", "first_seen_at"),
-        ("ID", "id"),
+    // The title is the one that may be cut: without its id nobody can decide about a finding.
+    const COLUMNS: [(Column, &str); 9] = [
+        (Column::left("SEVERITY"), "severity"),
+        (Column::right("PRIORITY").droppable(4), "priority"),
+        (Column::right("SURE").droppable(2), "confidence"),
+        (Column::left("TARGET"), "target"),
+        (Column::left("LOCATION").droppable(3), "location"),
+        (Column::left("STATUS"), "status"),
+        (Column::left("FIRST SEEN").droppable(1), "first_seen_at"),
+        (Column::left("ID"), "id"),
+        (Column::left("TITLE"), "title"),
     ];
     if global.json {
         pages::json("findings", rows)?;
     } else if !global.jsonl {
-        let cells = |row: &Value| COLUMNS.map(|(_, column)| cell(row, column)).into();
-        let head = COLUMNS.map(|(name, _)| name);
-        output::text(&table(global, &head, rows.iter().map(cells).collect()))?;
+        let mut table = Table::new(COLUMNS.map(|(column, _)| column));
+        for row in &rows {
+            table.row(COLUMNS.map(|(_, name)| display(&cell(row, name)).into()));
+        }
+        output::text(&table.render(terminal_width(), global.colors()))?;
     }
     Ok(())
 }
@@ -244,10 +245,30 @@ fn cell(row: &Value, column: &str) -> String {
             Ok(time) => super::targets::time(time),
             Err(_) => text.clone(),
         },
+        Value::String(text) if column == "status" => match row["decision"]["until"].as_str() {
+            // Of what is fixed it says what holds if it comes back.
+            Some(until) if text != "fixed" => {
+                format!(
+                    "{text} until {}",
+                    until.split('T').next().unwrap_or_default()
+                )
+            }
+            _ => text.clone(),
+        },
         Value::String(text) => text.clone(),
+        Value::Number(sure) if column == "confidence" => {
+            format!("{:.0} %", sure.as_f64().unwrap_or_default() * 100.0)
+        }
         Value::Null => String::new(),
         other => other.to_string(),
     }
+}
+
+/// The id of a finding, as `reconctl findings list` shows it.
+fn id(text: &str) -> Result<Uuid, String> {
+    text.trim()
+        .parse()
+        .map_err(|_| "is no id of a finding: `reconctl findings list` shows them".to_owned())
 }
 
 /// Whether there are such findings. A page may be empty although there are more.

@@ -41,6 +41,8 @@ fn page(finding: &Finding) -> String {
         ("category", finding.category.clone()),
         ("cve", finding.cve.clone().unwrap_or_default()),
         ("exploited", exploited(finding)),
+        ("weakness", weaknesses(&evidence["cwe"])),
+        ("ATT&CK", words(&evidence["attack"])),
         ("cvss", cvss(&evidence["cvss"])),
         ("epss", number(evidence["epss"].as_f64())),
         ("confidence", number(finding.confidence)),
@@ -61,10 +63,16 @@ fn page(finding: &Finding) -> String {
     ] {
         line(&mut page, name, &value);
     }
-    for (n, factor) in list(&evidence["priority"]["factors"]).iter().enumerate() {
+    let factors = list(&evidence["priority"]["factors"]);
+    if !factors.is_empty() {
+        let how = "priority is 10 times the product of these, at most 100";
+        line(&mut page, "reckoned", how);
+    }
+    for factor in factors {
         let why = factor["why"].as_str().unwrap_or_default();
-        let what = format!("{} × {}  {why}", factor["value"], word(&factor["name"]));
-        line(&mut page, if n == 0 { "reckoned" } else { "" }, &what);
+        let value = factor["value"].as_f64().unwrap_or_default();
+        let what = format!("{value:>5.2} {}: {why}", word(&factor["name"]));
+        line(&mut page, "", &what);
     }
     for (n, reference) in list(&evidence["references"]).iter().enumerate() {
         let name = if n == 0 { "read on" } else { "" };
@@ -91,6 +99,20 @@ fn word(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }
+}
+
+/// Texts in a line.
+fn words(value: &Value) -> String {
+    let words: Vec<String> = list(value).iter().map(word).collect();
+    words.join(", ")
+}
+
+fn weaknesses(cwe: &Value) -> String {
+    let all: Vec<String> = list(cwe)
+        .iter()
+        .map(|number| format!("CWE-{number}"))
+        .collect();
+    all.join(", ")
 }
 
 fn exploited(finding: &Finding) -> String {
@@ -132,7 +154,9 @@ fn decision(finding: &Finding) -> String {
 }
 
 /// What is shown above is not shown once more.
-const SHOWN: [&str; 13] = [
+const SHOWN: [&str; 15] = [
+    "cwe",
+    "attack",
     "key",
     "reason",
     "distribution",
@@ -206,11 +230,12 @@ mod tests {
             "severity      critical",
             "cvss          9.8 (AV:N)",
             "exploited     in the wild",
-            "9.8 × base  CVSS",
+            "10 times the product",
+            " 9.80 base: CVSS",
             "accepted, by root at 2026-11-21 06:00:00Z: behind the wall",
             "scan:kaze_port_scan/tcp/80",
             "banner",
-            "cwe           [22]",
+            "weakness      CWE-22",
             "https://example.org/a",
         ] {
             assert!(page.contains(part), "{part}: {page}");

@@ -209,10 +209,10 @@ fn until(wish: &DecideFinding, now: DateTime<Utc>) -> Result<Option<DateTime<Utc
         return Ok(None);
     };
     let problem = match wish.status {
-        Verdict::Accepted if until <= now => "must be in the future",
-        Verdict::Accepted if !YEARS.contains(&until.year()) => "must be before the year 10000",
-        Verdict::Accepted => return Ok(Some(until)),
-        _ => "is for accepted only",
+        Verdict::Open => "is for what is accepted or false",
+        _ if until <= now => "must be in the future",
+        _ if !YEARS.contains(&until.year()) => "must be before the year 10000",
+        _ => return Ok(Some(until)),
     };
     Err(ApiError::field("until", "value", problem))
 }

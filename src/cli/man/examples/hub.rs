@@ -347,8 +347,8 @@ pub(super) const ALL: &[(&str, Examples)] = &[
     (
         "findings false-positive",
         &[(
-            "reconctl findings false-positive 01980c2e-7a51-7cc3-98c4-dc0c0c07398f --reason mended-by-the-distribution",
-            "It is none, assessment after assessment.",
+            "reconctl findings false-positive 01980c2e-7a51-7cc3-98c4-dc0c0c07398f --reason mended-by-the-distribution --until 2027-06-30",
+            "It is none, until the middle of next year; without --until or --for it is none for good.",
         )],
     ),
     (

@@ -136,6 +136,9 @@ fn certainty(certainty: &Certainty) -> String {
         Certainty::PossiblyFixed { distribution } => {
             format!("possibly fixed by {}", distribution.name())
         }
+        Certainty::Unimportant { distribution } => {
+            format!("unimportant by {}", distribution.name())
+        }
         Certainty::Fixed { distribution, .. } => format!("fixed by {}", distribution.name()),
     }
 }

@@ -34,6 +34,8 @@ pub struct Found {
 pub enum Remedy {
     /// What the rule says.
     Action,
+    /// Nothing needs to: who maintains the package sees nothing to act on.
+    Nothing,
     /// Another version.
     Upgrade {
         /// Of what, as strangers wrote it.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
-use crate::api::{SeenEvidence, Vulnerability};
+use crate::api::{RiskLevel, SeenEvidence, Vulnerability};
 
 use super::super::rules::Match;
 use super::super::vulndb::{self, Certainty, End, Known, Product, Vulndb};
@@ -147,7 +147,14 @@ pub fn named(hit: &Hit) -> (String, String) {
 /// The finding; `by` are the rules that it takes the place of.
 pub fn finding(hit: &Hit, public: Option<bool>, by: &[&Match], anchors: BTreeSet<String>) -> Found {
     let (cve, software) = (&hit.known.cve, hit.software);
-    let weight = score::known(cve, hit.confidence, public, by);
+    let mut weight = score::known(cve, hit.confidence, public, by);
+    let unimportant = matches!(hit.known.certainty, Certainty::Unimportant { .. });
+    if unimportant {
+        weight.severity = weight.severity.min(RiskLevel::Low);
+        weight
+            .why
+            .push_str("; the distribution rates it unimportant: no more than low");
+    }
     let (name, version) = named(hit);
     let of = format!("{} {}", word(&name), word(&version));
     let said = match (cve.title.as_str(), cve.description.as_str()) {
@@ -188,7 +195,12 @@ pub fn finding(hit: &Hit, public: Option<bool>, by: &[&Match], anchors: BTreeSet
         epss: cve.epss.map(|epss| epss.score),
         distribution: distribution(&hit.known.certainty),
         evidence: vec![evidence(hit)],
-        remediation: remedy(&of, &hit.known.end, packaged),
+        remediation: match unimportant {
+            true => format!(
+                "Nothing, unless you know better: the distribution of {of} sees nothing to act on"
+            ),
+            false => remedy(&of, &hit.known.end, packaged),
+        },
         effort: if packaged { "low" } else { "medium" }.to_owned(),
         references: references(cve),
     };
@@ -203,13 +215,16 @@ pub fn finding(hit: &Hit, public: Option<bool>, by: &[&Match], anchors: BTreeSet
     Found {
         ids,
         anchors,
-        remedy: Remedy::Upgrade {
-            name,
-            version,
-            product: Some(hit.known.product.clone()),
-            end: hit.known.end.clone(),
-            packaged,
-            unsupported: by.iter().any(|rule| super::ruled::is_unsupported(rule)),
+        remedy: match unimportant {
+            true => Remedy::Nothing,
+            false => Remedy::Upgrade {
+                name,
+                version,
+                product: Some(hit.known.product.clone()),
+                end: hit.known.end.clone(),
+                packaged,
+                unsupported: by.iter().any(|rule| super::ruled::is_unsupported(rule)),
+            },
         },
         of_cve: true,
         local,
@@ -235,6 +250,10 @@ fn distribution(certainty: &Certainty) -> Option<String> {
                 "possibly fixed by the distribution: {name} made the package, and keeps the version number when it mends it"
             ))
         }
+        Certainty::Unimportant { distribution } => Some(format!(
+            "rated unimportant by the distribution: {} made the package, and sees nothing in it to act on",
+            distribution.name()
+        )),
         _ => None,
     }
 }

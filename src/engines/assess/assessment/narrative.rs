@@ -8,7 +8,7 @@ use crate::api::{AssessmentContext, AttackVector, RemediationStep, RiskLevel, Vu
 
 use super::super::facts::Facts;
 use super::super::vulndb::Vulndb;
-use super::found::Found;
+use super::found::{Found, Remedy};
 use super::known::Answers;
 use super::software::Software;
 use super::text::{count, list, prose, word};
@@ -347,14 +347,21 @@ fn worst(told: &Told, text: &mut Text) {
     }
     let unsure: Vec<&Found> = told.found.iter().filter(|found| !found.is_sure()).collect();
     if !unsure.is_empty() {
-        let distribution = unsure
-            .iter()
-            .filter(|f| f.wire.distribution.is_some())
-            .count();
-        let why = match distribution {
-            0 => String::new(),
-            number => format!("; possibly fixed by the distribution: {number}"),
-        };
+        let said = [
+            ("possibly fixed by the distribution", false),
+            ("rated unimportant by the distribution", true),
+        ];
+        let mut why = String::new();
+        for (said, nothing) in said {
+            let of = unsure.iter().filter(|f| f.wire.distribution.is_some());
+            match of
+                .filter(|f| (f.remedy == Remedy::Nothing) == nothing)
+                .count()
+            {
+                0 => {}
+                number => why.push_str(&format!("; {said}: {number}")),
+            }
+        }
         let rest: Vec<String> = unsure
             .iter()
             .flat_map(|f| sources(&f.wire))

@@ -34,8 +34,10 @@ enum What {
     Action(String),
 }
 
-fn what(found: &Found) -> What {
-    match &found.remedy {
+/// `None`: nothing needs to be done.
+fn what(found: &Found) -> Option<What> {
+    Some(match &found.remedy {
+        Remedy::Nothing => return None,
         Remedy::Action => What::Action(found.wire.remediation.clone()),
         Remedy::Upgrade {
             name, version, end, ..
@@ -46,7 +48,7 @@ fn what(found: &Found) -> What {
                 _ => What::Upgrade(key),
             }
         }
-    }
+    })
 }
 
 /// All steps, what helps most first, and how many there was no room for.
@@ -59,7 +61,9 @@ pub fn all(
 ) -> Result<(Vec<RemediationStep>, usize), vulndb::Error> {
     let mut groups: BTreeMap<What, Vec<&Found>> = BTreeMap::new();
     for one in found {
-        groups.entry(what(one)).or_default().push(one);
+        if let Some(what) = what(one) {
+            groups.entry(what).or_default().push(one);
+        }
     }
     let mut steps = Vec::with_capacity(groups.len());
     for (what, found) in groups {

@@ -47,6 +47,12 @@ pub enum Certainty {
         /// Whose package it is.
         distribution: Distribution,
     },
+    /// Its version is one that is affected, but the distribution that made the package rates it as nothing to
+    /// act on there: what is vulnerable is not built, or no fault in practice.
+    Unimportant {
+        /// Whose package it is.
+        distribution: Distribution,
+    },
     /// The distribution says that it is not in this package: no finding.
     Fixed {
         /// Whose package it is.
@@ -125,6 +131,8 @@ pub struct Known {
 
 /// A package whose distribution may have put a correction into it.
 const POSSIBLY_FIXED: f64 = 0.4;
+/// A distribution knows it, and sees nothing to act on.
+const UNIMPORTANT: f64 = 0.2;
 /// What a distribution says of its own package.
 const DISTRIBUTION: f64 = 0.99;
 /// From here on a fit is certain.
@@ -378,6 +386,10 @@ fn judge(
         }
         // It may still need what is not known.
         Some((_, Verdict::Affected)) if needs.is_none() => (Certainty::Affected, DISTRIBUTION),
+        Some((packaged, Verdict::Unimportant)) => {
+            let distribution = packaged.distribution;
+            (Certainty::Unimportant { distribution }, UNIMPORTANT)
+        }
         Some((packaged, Verdict::Unknown)) => {
             let distribution = packaged.distribution;
             (

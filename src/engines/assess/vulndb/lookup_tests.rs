@@ -112,6 +112,19 @@ fn distributions_put_corrections_into_what_they_released() {
             version: None
         }
     );
+    // The tracker rates it "unimportant": an open issue that nobody has to act on.
+    let unimportant = Certainty::Unimportant {
+        distribution: debian,
+    };
+    for banner in [
+        "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3",
+        "SSH-2.0-OpenSSH_9.2p1 Debian-2",
+        "",
+    ] {
+        let known = one(&db, &ssh, "", banner, "CVE-2007-2768");
+        assert_eq!(known.certainty, unimportant, "{banner}");
+        assert!(known.confidence < 0.3, "{banner}");
+    }
     // Without the tracker nothing is sure.
     let db = database(&["nvd.json"]);
     for (cpe, banner, id) in [

@@ -154,6 +154,9 @@ pub enum FixState {
     Open,
     /// Nobody has looked.
     Undetermined,
+    /// The distribution rates it as nothing that its users need to act on (Debian: "unimportant",
+    /// Ubuntu: "negligible"); from this package version on it is fixed all the same.
+    Unimportant(Option<String>),
 }
 
 /// All of these together are affected.

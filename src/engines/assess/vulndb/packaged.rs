@@ -29,6 +29,8 @@ pub enum Verdict {
     Fixed,
     /// It is in it.
     Affected,
+    /// It may be in it, and is rated as nothing to act on.
+    Unimportant,
     /// It does not say.
     Unknown,
 }
@@ -84,13 +86,20 @@ impl Packaged {
                 return verdict;
             }
         }
+        let states = || fixes.iter().map(|fix| self.by(&fix.state));
         let Some(version) = &self.version else {
-            return Verdict::Unknown;
+            // Whatever the release is, it is no more than that.
+            return match agreed(states()) {
+                Some(Verdict::Unimportant) => Verdict::Unimportant,
+                _ => Verdict::Unknown,
+            };
         };
         // Which release it is of shows by the version from which its packages are made.
         let upstream = upstream(version);
         let sibling = |fix: &&&Fix| match &fix.state {
-            FixState::Fixed(fixed) => self::upstream(without_epoch(fixed)) == upstream,
+            FixState::Fixed(fixed) | FixState::Unimportant(Some(fixed)) => {
+                self::upstream(without_epoch(fixed)) == upstream
+            }
             _ => false,
         };
         let siblings: Vec<&&Fix> = fixes.iter().filter(sibling).collect();
@@ -100,9 +109,8 @@ impl Packaged {
             return verdict;
         }
         // Later than what is fixed in every release.
-        let states = fixes.iter().map(|fix| self.by(&fix.state));
-        match agreed(states) {
-            Some(Verdict::Fixed) => Verdict::Fixed,
+        match agreed(states()) {
+            Some(verdict @ (Verdict::Fixed | Verdict::Unimportant)) => verdict,
             _ => Verdict::Unknown,
         }
     }
@@ -111,26 +119,40 @@ impl Packaged {
         match (state, &self.version) {
             (FixState::NotAffected, _) => Verdict::Fixed,
             (FixState::Open, _) => Verdict::Affected,
-            (FixState::Fixed(fixed), Some(version)) => {
-                let scheme = match self.distribution {
-                    Distribution::Debian | Distribution::Ubuntu => Scheme::Dpkg,
-                    Distribution::Alpine | Distribution::FreeBsd => Scheme::Generic,
-                    _ => Scheme::Rpm,
-                };
-                // No service tells its package's epoch.
-                match compare(scheme, version, without_epoch(fixed)).is_lt() {
-                    true => Verdict::Affected,
+            (FixState::Fixed(fixed), Some(version)) => match self.is_before(version, fixed) {
+                true => Verdict::Affected,
+                false => Verdict::Fixed,
+            },
+            (FixState::Unimportant(Some(fixed)), Some(version)) => {
+                match self.is_before(version, fixed) {
+                    true => Verdict::Unimportant,
                     false => Verdict::Fixed,
                 }
             }
+            (FixState::Unimportant(_), _) => Verdict::Unimportant,
             _ => Verdict::Unknown,
         }
     }
+
+    fn is_before(&self, version: &str, fixed: &str) -> bool {
+        let scheme = match self.distribution {
+            Distribution::Debian | Distribution::Ubuntu => Scheme::Dpkg,
+            Distribution::Alpine | Distribution::FreeBsd => Scheme::Generic,
+            _ => Scheme::Rpm,
+        };
+        // No service tells its package's epoch.
+        compare(scheme, version, without_epoch(fixed)).is_lt()
+    }
 }
 
+/// What all say; "fixed" and "unimportant" together are "unimportant". `None`: they differ, or nobody speaks.
 fn agreed(mut verdicts: impl Iterator<Item = Verdict>) -> Option<Verdict> {
+    use Verdict::{Fixed, Unimportant};
     let first = verdicts.next()?;
-    verdicts.all(|verdict| verdict == first).then_some(first)
+    verdicts.try_fold(first, |all, verdict| match (all, verdict) {
+        (Fixed, Unimportant) | (Unimportant, Fixed) => Some(Unimportant),
+        _ => (all == verdict).then_some(all),
+    })
 }
 
 /// `8.9` of `8`.
@@ -353,6 +375,32 @@ mod tests {
             Packaged::read("", "", &system).unwrap().distribution,
             Debian
         );
+    }
+
+    #[test]
+    fn unimportant_wherever_it_is_no_more() {
+        let fix = |release: &str, state| Fix {
+            distribution: Distribution::Debian,
+            release: release.to_owned(),
+            package: "x".to_owned(),
+            state,
+        };
+        let verdict = |banner: &str, fixes: &[Fix]| {
+            let packaged = Packaged::read("", banner, &[]).unwrap();
+            packaged.verdict(fixes, |name| name == "x")
+        };
+        let later = || FixState::Unimportant(Some("1.3-1".to_owned()));
+        let all = [fix("12", FixState::Unimportant(None)), fix("sid", later())];
+        assert_eq!(verdict("1.2-1+deb12u1", &all), Verdict::Unimportant);
+        assert_eq!(verdict("x/1.2 (Debian)", &all), Verdict::Unimportant);
+        assert_eq!(verdict("1.3-2+deb13u1", &all[1..]), Verdict::Fixed);
+        // In one release it is no trifle, and which this is nobody knows.
+        let mixed = [
+            fix("12", FixState::Unimportant(None)),
+            fix("11", FixState::Open),
+        ];
+        assert_eq!(verdict("x/1.2 (Debian)", &mixed), Verdict::Unknown);
+        assert_eq!(verdict("1.2-1+deb11u1", &mixed), Verdict::Affected);
     }
 
     #[test]

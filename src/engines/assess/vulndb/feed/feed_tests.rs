@@ -106,6 +106,44 @@ fn what_is_wrong_is_refused() {
 }
 
 #[test]
+fn what_a_distribution_sees_no_need_to_act_on() {
+    let states = |feed: &[u8]| -> Vec<FixState> {
+        let entries = all(feed).unwrap();
+        let fixes = entries.into_iter().flat_map(|(_, cve)| cve.fixes);
+        fixes.map(|fix| fix.state).collect()
+    };
+    let debian = br#"{"x":{"CVE-2024-1000":{"releases":{
+        "bookworm":{"status":"open","urgency":"unimportant"},
+        "bullseye":{"status":"resolved","fixed_version":"0","urgency":"unimportant"},
+        "sid":{"status":"resolved","fixed_version":"1-2","urgency":"unimportant"},
+        "trixie":{"status":"open","urgency":"low"}}}}}"#;
+    let fixed = || FixState::Unimportant(Some("1-2".to_owned()));
+    assert_eq!(
+        states(debian),
+        [
+            FixState::Unimportant(None),
+            FixState::NotAffected,
+            fixed(),
+            FixState::Open
+        ]
+    );
+    let osv = br#"{"id":"UBUNTU-CVE-2024-1000","severity":[{"type":"CVSS_V3","score":"x"},{"type":"Ubuntu","score":"negligible"}],
+        "affected":[{"package":{"ecosystem":"Ubuntu:22.04:LTS","name":"x"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"1-2"}]}]},
+        {"package":{"ecosystem":"Debian:12","name":"x"},"ecosystem_specific":{"urgency":"unimportant"}},
+        {"package":{"ecosystem":"Debian:11","name":"x"},"ecosystem_specific":{"urgency":"low"}},
+        {"package":{"ecosystem":"Alpine:v3.18","name":"x"},"ecosystem_specific":{"urgency":"unimportant"}}]}"#;
+    assert_eq!(
+        states(osv),
+        [
+            fixed(),
+            FixState::Unimportant(None),
+            FixState::Open,
+            FixState::Open
+        ]
+    );
+}
+
+#[test]
 fn advisories_of_distributions() {
     let osv = br#"{"schema_version":"1.6.0","id":"DSA-1-1","aliases":["CVE-2024-1000","CVE-2024-1001"],"related":["CVE-2024-9999"],
         "affected":[{"package":{"ecosystem":"Debian:12","name":"x"},"ranges":[{"type":"GIT","events":[{"fixed":"abc"}]},{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"1-2"}]}]},

@@ -131,6 +131,8 @@ struct Release {
     status: String,
     #[serde(default)]
     fixed_version: String,
+    #[serde(default)]
+    urgency: String,
 }
 
 impl<'de> DeserializeSeed<'de> for Package<'_, '_> {
@@ -175,8 +177,11 @@ impl<'de> Visitor<'de> for Package<'_, '_> {
 
 impl Release {
     fn state(&self) -> FixState {
+        let unimportant = self.urgency == "unimportant";
         match (self.status.as_str(), text::version(&self.fixed_version)) {
             ("resolved", Some(version)) if version == "0" => FixState::NotAffected,
+            ("resolved", Some(version)) if unimportant => FixState::Unimportant(Some(version)),
+            ("open" | "undetermined", _) if unimportant => FixState::Unimportant(None),
             ("resolved", Some(version)) => FixState::Fixed(version),
             ("open", _) => FixState::Open,
             _ => FixState::Undetermined,
@@ -196,6 +201,8 @@ pub(super) struct Osv {
     related: Vec<String>,
     withdrawn: Option<String>,
     #[serde(default)]
+    severity: Vec<OsvSeverity>,
+    #[serde(default)]
     affected: Vec<OsvAffected>,
 }
 
@@ -203,7 +210,27 @@ pub(super) struct Osv {
 struct OsvAffected {
     package: Option<OsvPackage>,
     #[serde(default)]
+    severity: Vec<OsvSeverity>,
+    #[serde(default)]
     ranges: Vec<OsvRange>,
+    /// Debian puts the urgency of its tracker there; other ecosystems put what they like.
+    #[serde(default)]
+    ecosystem_specific: serde_json::Value,
+}
+
+/// Ubuntu's priority is one of type `Ubuntu`; others are vectors.
+#[derive(Deserialize)]
+struct OsvSeverity {
+    #[serde(default, rename = "type")]
+    kind: String,
+    #[serde(default)]
+    score: String,
+}
+
+/// Ubuntu sees no need to act.
+fn is_negligible(all: &[OsvSeverity]) -> bool {
+    all.iter()
+        .any(|severity| severity.kind == "Ubuntu" && severity.score == "negligible")
 }
 
 #[derive(Deserialize)]
@@ -244,7 +271,9 @@ impl Osv {
         }
         ids.sort_unstable();
         ids.dedup();
-        let fixes: Vec<Fix> = self.affected.iter().filter_map(OsvAffected::fix).collect();
+        let negligible = is_negligible(&self.severity);
+        let fixes = self.affected.iter().filter_map(|one| one.fix(negligible));
+        let fixes: Vec<Fix> = fixes.collect();
         let cve = |id| {
             let fixes = fixes.clone();
             (
@@ -260,7 +289,8 @@ impl Osv {
 }
 
 impl OsvAffected {
-    fn fix(&self) -> Option<Fix> {
+    /// `negligible`: of all packages of this advisory.
+    fn fix(&self, negligible: bool) -> Option<Fix> {
         let package = self.package.as_ref()?;
         let mut parts = package.ecosystem.split(':');
         let distribution = match parts.next()? {
@@ -286,7 +316,13 @@ impl OsvAffected {
             .filter(|range| range.kind != "GIT")
             .flat_map(|range| &range.events);
         let fixed = events.find_map(|event| event.fixed.as_deref());
+        let unimportant = match distribution {
+            Distribution::Debian => self.ecosystem_specific["urgency"] == "unimportant",
+            Distribution::Ubuntu => negligible || is_negligible(&self.severity),
+            _ => false,
+        };
         let state = match fixed.and_then(text::version) {
+            version if unimportant => FixState::Unimportant(version),
             Some(version) => FixState::Fixed(version),
             None => FixState::Open,
         };

@@ -15,6 +15,7 @@
 //! What is data stays data: `<` in a banner is `<` in its field, and a report escapes it as it escapes all.
 
 use std::fmt::Write as _;
+use std::net::Ipv6Addr;
 
 use serde_json::Value as Json;
 
@@ -59,18 +60,47 @@ pub fn clean(text: &str) -> String {
     escaped(text, FIELD_MAX, &[])
 }
 
+/// The brackets of an IPv6 address in a URL are no others': nothing can be forged with them.
+fn with_addresses(text: &str) -> String {
+    const OPEN: &str = "\\u{5b}";
+    const CLOSE: &str = "\\u{5d}";
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(OPEN) {
+        let (before, from) = rest.split_at(at);
+        out.push_str(before);
+        let inner = &from[OPEN.len()..];
+        let end = inner.find(CLOSE).filter(|end| {
+            let after = &inner[end + CLOSE.len()..];
+            let address = inner[..*end].parse::<Ipv6Addr>().is_ok();
+            // A link of Markdown goes on so.
+            address && before.ends_with("://") && !after.starts_with('(')
+        });
+        match end {
+            Some(end) => {
+                out.push_str(&format!("[{}]", &inner[..end]));
+                rest = &inner[end + CLOSE.len()..];
+            }
+            None => {
+                out.push_str(OPEN);
+                rest = inner;
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
 /// Part of a sentence.
 pub fn word(text: &str) -> String {
-    escaped(
-        text.trim(),
-        WORD_MAX,
-        &['<', '>', '[', ']', '*', '|', '`', '"'],
-    )
+    let also = ['<', '>', '[', ']', '*', '|', '`', '"'];
+    with_addresses(&escaped(text.trim(), WORD_MAX, &also))
 }
 
 /// What has sentences of ours and words in it, on its way into the narrative.
 pub fn prose(text: &str, most: usize) -> String {
-    escaped(text.trim(), most, &['<', '>', '[', ']', '*', '|', '`'])
+    let also = ['<', '>', '[', ']', '*', '|', '`'];
+    with_addresses(&escaped(text.trim(), most, &also))
 }
 
 /// What a field of a fact says.
@@ -129,6 +159,17 @@ mod tests {
             word(" a[1](http://x) <b> \"c\" `d`"),
             "a\\u{5b}1\\u{5d}(http://x) \\u{3c}b\\u{3e} \\u{22}c\\u{22} \\u{60}d\\u{60}"
         );
+    }
+
+    #[test]
+    fn addresses_keep_their_brackets_and_nothing_else_does() {
+        for kept in ["https://[2001:db8::1]:8443/a", "http://[::1] http://[::2]/"] {
+            assert_eq!(word(kept), kept);
+        }
+        for forged in ["http://[1]", "http://[::1](x", "[::1]", "http://[x][::1]"] {
+            assert!(!word(forged).contains('['), "{forged}");
+        }
+        assert_eq!(prose("https://[::1", 100), "https://\\u{5b}::1");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use super::super::rules::RuleSet;
 use super::super::vulndb::{Vulndb, import};
 use super::{assess, narrative};
-use crate::api::{AssessmentContext, AssessmentSubmission, RiskLevel};
+use crate::api::{AssessmentContext, AssessmentSubmission, RiskLevel, Technology, Vulnerability};
 use crate::engines::ports::fuzz::{fuzz, is_fit_to_show};
 
 fn here(path: &str) -> PathBuf {
@@ -51,6 +51,11 @@ fn expect(file: &str, is: &str) {
         expected == is,
         "{file} is not what comes of it; UPDATE_EXPECT=1 renews it\n{is}"
     );
+}
+
+fn is_unimportant(one: &Vulnerability) -> bool {
+    let said = one.distribution.as_deref().unwrap_or_default();
+    said.starts_with("rated unimportant")
 }
 
 /// What must hold of every assessment.
@@ -127,6 +132,10 @@ fn sound(is: &AssessmentSubmission) {
     ended.dedup();
     assert_eq!(total, ended.len());
     if is.remediation_priorities.len() < 200 {
+        // What a distribution sees no need to act on needs no step.
+        let unimportant = is.vulnerabilities.iter().filter(|one| is_unimportant(one));
+        let left: Vec<&String> = unimportant.map(|one| &one.key).collect();
+        unique.retain(|key| !left.contains(key));
         assert_eq!(ended, unique);
     }
     let priorities = is.vulnerabilities.iter().map(|v| v.priority.score);
@@ -192,6 +201,66 @@ fn what_a_distribution_mended_is_no_finding() {
             .starts_with("possibly fixed")
     );
     assert_eq!(is.risk_level, RiskLevel::Critical);
+}
+
+#[test]
+fn what_a_distribution_rates_unimportant_counts_for_nothing() {
+    let is = named("redis");
+    let mut all = is.vulnerabilities.iter();
+    let one = all.find(|one| one.cve.as_deref() == Some("CVE-2007-2768"));
+    let one = one.unwrap();
+    assert!(is_unimportant(one) && one.severity <= RiskLevel::Low);
+    assert!(one.confidence < 0.5 && one.priority.score < 20.0);
+    let mut steps = is.remediation_priorities.iter();
+    assert!(!steps.any(|step| step.findings.contains(&one.key)));
+    assert!(
+        is.narrative
+            .contains("rated unimportant by the distribution: 1"),
+        "{}",
+        is.narrative
+    );
+}
+
+#[test]
+fn a_lone_first_number_is_no_version() {
+    // nmap says "Samba smbd 4" since 7.95.
+    for (version, known) in [("4", false), ("4.6.2", true)] {
+        let mut context = context("redis");
+        context.ports.truncate(1);
+        let port = &mut context.ports[0].port;
+        port.product = "Samba smbd".to_owned();
+        port.version = version.to_owned();
+        port.banner = format!("Samba {version}");
+        port.cpe = vec![format!("cpe:/a:samba:samba:{version}")];
+        let is = of(&context);
+        assert_eq!(
+            is.vulnerabilities.iter().any(|one| one.cve.is_some()),
+            known,
+            "{version}"
+        );
+    }
+}
+
+#[test]
+fn many_technologies_take_no_long_time() {
+    let mut context = context("empty");
+    for number in 0..40_000 {
+        let technology = Technology {
+            name: "OpenSSH".to_owned(),
+            version: format!("{}.{number}", number % 10),
+            ..Technology::default()
+        };
+        context.technologies.push(technology);
+        let bare = Technology {
+            name: format!("thing {number}"),
+            ..Technology::default()
+        };
+        context.technologies.push(bare);
+    }
+    // Each by each would be minutes.
+    let begun = std::time::Instant::now();
+    sound(&of(&context));
+    assert!(begun.elapsed().as_secs() < 60);
 }
 
 #[test]

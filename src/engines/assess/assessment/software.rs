@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::api::{AssessedPort, AssessmentContext};
 
 use super::super::facts::{
-    DISTRIBUTIONS, Facts, Kind, is_recognised, one_version, port_place, software_name,
+    DISTRIBUTIONS, Facts, Kind, current, is_recognised, port_place, software_name, told_cpes,
+    told_version,
 };
 
 /// How sure a technology is that a spider recognised.
@@ -68,7 +69,7 @@ pub fn key(name: &str, version: &str) -> Key {
 /// All software of a record whose version is known, by place, name and version.
 pub fn all(context: &AssessmentContext) -> Vec<Software> {
     let mut all = All::default();
-    for port in &context.ports {
+    for port in current(context) {
         of_port(port, &mut all);
     }
     for technology in &context.technologies {
@@ -90,13 +91,21 @@ pub fn all(context: &AssessmentContext) -> Vec<Software> {
 struct All {
     /// By place and key.
     by: BTreeMap<(String, Key), Software>,
+    /// At which ports each is.
+    ports: BTreeMap<Key, BTreeSet<String>>,
 }
 
 impl All {
     fn note(&mut self, seen: Software) {
-        let is_version = seen.version.bytes().any(|byte| byte.is_ascii_digit());
-        if !is_version || seen.version.len() > VERSION_MAX {
+        // "4" may be any of ten years: what has one number only is no version.
+        let numbers = seen.version.split(|c: char| !c.is_ascii_digit());
+        let numbers = numbers.filter(|number| !number.is_empty()).count();
+        if numbers < 2 || seen.version.len() > VERSION_MAX {
             return;
+        }
+        if seen.place != WEB {
+            let places = self.ports.entry(seen.key()).or_default();
+            places.insert(seen.place.clone());
         }
         match self.by.entry((seen.place.clone(), seen.key())) {
             std::collections::btree_map::Entry::Vacant(free) => drop(free.insert(seen)),
@@ -111,15 +120,13 @@ impl All {
     /// What spiders and enumerations say. What a port says as well is there, and nowhere else.
     fn of_web(&mut self, name: &str, version: &str, source: String, confidence: f64) {
         let wanted = key(name, version);
-        let mut there = false;
-        for ((_, known), software) in &mut self.by {
-            if *known == wanted && software.place != WEB {
-                software.sources.insert(source.clone());
-                software.confidence = software.confidence.max(confidence);
-                there = true;
+        if let Some(places) = self.ports.get(&wanted) {
+            for place in places {
+                if let Some(software) = self.by.get_mut(&(place.clone(), wanted.clone())) {
+                    software.sources.insert(source.clone());
+                    software.confidence = software.confidence.max(confidence);
+                }
             }
-        }
-        if there {
             return;
         }
         self.note(Software {
@@ -151,9 +158,9 @@ fn of_port(seen: &AssessedPort, all: &mut All) {
         },
         version: match port.version.is_empty() {
             true => version_by(&port.cpe),
-            false => one_version(&port.version).to_owned(),
+            false => told_version(port).to_owned(),
         },
-        cpes: port.cpe.clone(),
+        cpes: told_cpes(port),
         banner: port.banner.clone(),
         place: port_place(port),
         sources: BTreeSet::from([source]),

@@ -211,3 +211,88 @@ fn several_versions_are_none() {
         assert_eq!(software.text("version"), "", "{version}");
     }
 }
+
+#[test]
+fn a_version_of_nmaps_table_is_none() {
+    let samba = json!({ "port": 445, "service": "netbios-ssn", "product": "Samba smbd", "version": "4.6.2",
+                        "cpe": ["cpe:/a:samba:samba:4.6.2"] });
+    let mut own = samba.clone();
+    own["banner"] = json!("Samba 4.6.2-Debian");
+    for (port_of, version) in [(samba, ""), (own, "4.6.2")] {
+        let mut context = context(json!({ "target": "8.8.8.8" }));
+        context.ports = vec![port(port_of)];
+        let facts = Facts::of(&context);
+        for kind in [Kind::Service, Kind::Technology] {
+            let fact = &facts.all(kind)[0];
+            assert_eq!(fact.text("version"), version);
+            assert_eq!(fact.get("cpe").is_none(), version.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_later_scan_says_what_version_is_there_now() {
+    let seen = |at: &str, number: u16, product: &str, version: &str| {
+        let mut seen = port(
+            json!({ "port": number, "service": "http", "product": product,
+                                    "version": version }),
+        );
+        seen.seen_at = day(at);
+        seen
+    };
+    let mut context = context(json!({ "target": "8.8.8.8" }));
+    context.ports = vec![
+        seen("2025-12-01T00:00:00Z", 80, "Apache httpd", "2.4.49"),
+        seen(
+            "2025-12-20T00:00:00Z",
+            80,
+            "Apache HTTP Server",
+            "2.4.66 (Unix)",
+        ),
+        // Another port, another product, and what does not tell its version.
+        seen("2025-12-01T00:00:00Z", 81, "Apache httpd", "2.4.50"),
+        seen("2025-12-01T00:00:00Z", 80, "Grafana", "8.3.0"),
+        seen("2025-12-21T00:00:00Z", 81, "Apache httpd", ""),
+    ];
+    let facts = Facts::of(&context);
+    let mut all: Vec<_> = facts
+        .all(Kind::Technology)
+        .iter()
+        .map(|f| f.text("version"))
+        .collect();
+    all.sort_unstable();
+    assert_eq!(all, ["2.4.50", "2.4.66", "8.3.0"]);
+}
+
+#[test]
+fn cookies_of_sessions() {
+    for name in [
+        "PHPSESSID",
+        "connect.sid",
+        "sid",
+        "SSID",
+        "auth",
+        "X-Auth",
+        ".ASPXAUTH",
+        "authToken",
+        "laravel_session",
+        "remember_me",
+        "sso",
+        "sid2",
+    ] {
+        assert!(web::is_session(&name.to_ascii_lowercase()), "{name}");
+    }
+    for name in [
+        "visid_incap_12",
+        "sidebar",
+        "side",
+        "author",
+        "lessons_done",
+        "crossorigin",
+        "theme",
+        "inside",
+        "_ga",
+    ] {
+        assert!(!web::is_session(name), "{name}");
+    }
+}

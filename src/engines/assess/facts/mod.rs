@@ -37,7 +37,7 @@ use crate::api::AssessmentContext;
 pub use net::is_public;
 pub(super) use ports::{is_recognised, place as port_place};
 pub use schema::{Field, Kind, Type};
-pub(super) use software::{DISTRIBUTIONS, name as software_name, one_version};
+pub(super) use software::{DISTRIBUTIONS, current, name as software_name, told_cpes, told_version};
 pub use subject::{Slot, Subject, Value};
 
 /// All facts of a record.

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::api::{AssessedPort, ScanPort, TlsFacts};
 use crate::engines::ports::table;
 
-use super::software::one_version;
+use super::software::{told_cpes, told_version};
 use super::{Facts, Kind, Subject, Type};
 
 /// A service of this confidence or less is known by the number of its port only.
@@ -84,9 +84,9 @@ pub fn add(seen: &AssessedPort, as_of: DateTime<Utc>, facts: &mut Facts) {
     );
     service.set("starttls", starts_tls);
     service.set("product", port.product.as_str());
-    service.set("version", one_version(&port.version));
+    service.set("version", told_version(port));
     service.set("banner", port.banner.as_str());
-    service.set("cpe", port.cpe.clone());
+    service.set("cpe", told_cpes(port));
     service.set_some("waf", port.waf.as_deref());
     service.set("seen_at", seen.seen_at);
     for (name, value) in &port.details {

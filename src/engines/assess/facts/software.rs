@@ -1,8 +1,10 @@
 //! Software, from whatever shows it: each name and version is one fact, however often it was seen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::api::AssessmentContext;
+use chrono::{DateTime, Utc};
+
+use crate::api::{AssessedPort, AssessmentContext, ScanPort};
 
 use super::{Facts, Kind, Subject, ports};
 
@@ -34,8 +36,26 @@ const ALIASES: [(&str, &str); 20] = [
 ];
 
 /// Words of a version or banner that a distribution put there.
-pub const DISTRIBUTIONS: [&str; 10] = [
-    "debian", "ubuntu", "+deb", ".el7", ".el8", ".el9", "red hat", "raspbian", "(centos)", "fedora",
+pub const DISTRIBUTIONS: [&str; 19] = [
+    "debian",
+    "ubuntu",
+    "+deb",
+    ".el7",
+    ".el8",
+    ".el9",
+    ".el10",
+    "red hat",
+    "raspbian",
+    "(centos",
+    "fedora",
+    "(rocky",
+    "(almalinux",
+    "(oracle linux",
+    "(amazon",
+    ".amzn",
+    "suse)",
+    "(suse",
+    "(alpine",
 ];
 
 /// One name as it is called here.
@@ -88,7 +108,7 @@ fn note(all: &mut All, seen: Software) {
 
 /// A version, when it is one: nmap also says `9.6.0 or later`, `3.X - 4.X`, `8.1.2 or 8.1.10 - 8.1.23`,
 /// and which of these it is nobody knows.
-pub fn one_version(version: &str) -> &str {
+fn one_version(version: &str) -> &str {
     let several = [" - ", " or ", ".X", ".x"];
     match several.iter().any(|words| version.contains(words)) {
         true => "",
@@ -96,24 +116,67 @@ pub fn one_version(version: &str) -> &str {
     }
 }
 
+/// The version of a port's product, when it is known. nmap (to 7.94) says 4.6.2 of every Samba that speaks
+/// SMB 1: the number stands in its table, and was not told by the host.
+pub fn told_version(port: &ScanPort) -> &str {
+    match is_of_a_table(port) {
+        true => "",
+        false => one_version(&port.version),
+    }
+}
+
+fn is_of_a_table(port: &ScanPort) -> bool {
+    port.product == "Samba smbd" && port.version == "4.6.2" && !port.banner.contains("4.6.2")
+}
+
+/// The CPE names of a port, without a version that nobody told.
+pub fn told_cpes(port: &ScanPort) -> Vec<String> {
+    let told = |cpe: &&String| !(is_of_a_table(port) && cpe.ends_with(":4.6.2"));
+    port.cpe.iter().filter(told).cloned().collect()
+}
+
+/// What is there now: where a later scan of another kind read another version of the same product in the same
+/// place, it was updated since, and the earlier sighting is over.
+pub fn current(context: &AssessmentContext) -> Vec<&AssessedPort> {
+    let told = |seen: &AssessedPort| {
+        let port = &seen.port;
+        let version = told_version(port).split_whitespace().next()?.to_owned();
+        let product = name(&port.product).to_ascii_lowercase();
+        let known = !product.is_empty() && ports::is_recognised(port);
+        known.then(|| ((ports::place(port), product), version))
+    };
+    let mut latest: BTreeMap<(String, String), (DateTime<Utc>, String)> = BTreeMap::new();
+    for seen in &context.ports {
+        if let Some((what, version)) = told(seen) {
+            let of = latest.entry(what).or_default();
+            *of = std::mem::take(of).max((seen.seen_at, version));
+        }
+    }
+    let is_over = |seen: &AssessedPort| {
+        let last = told(seen).and_then(|(what, version)| Some((latest.get(&what)?, version)));
+        last.is_some_and(|((at, last), version)| seen.seen_at < *at && version != *last)
+    };
+    context.ports.iter().filter(|seen| !is_over(seen)).collect()
+}
+
 /// Adds the software of ports, spiders and enumerations.
 pub fn add(context: &AssessmentContext, facts: &mut Facts) {
     let mut all = All::new();
-    for seen in &context.ports {
+    for seen in current(context) {
         let port = &seen.port;
         if port.product.is_empty() {
             continue;
         }
         let said = format!("{} {}", port.version, port.banner).to_ascii_lowercase();
         // "9.2p1 Debian-2+deb12u3": what comes after the first word is the distribution's.
-        let version = one_version(&port.version).split_whitespace().next();
+        let version = told_version(port).split_whitespace().next();
         let version = version.unwrap_or_default();
         note(
             &mut all,
             Software {
                 name: name(&port.product).to_owned(),
                 version: version.to_owned(),
-                cpe: port.cpe.clone(),
+                cpe: told_cpes(port),
                 places: vec![ports::place(port)],
                 sources: vec![format!("scan:{}/{}", seen.scan_type, ports::place(port))],
                 confidence: match port.confidence > 0.0 && port.confidence <= 1.0 {
@@ -156,13 +219,9 @@ pub fn add(context: &AssessmentContext, facts: &mut Facts) {
 
 /// What has a version somewhere needs no fact without one.
 fn without_doubles(mut all: All) -> Vec<Software> {
-    let bare: Vec<_> = all.keys().filter(|(_, v)| v.is_empty()).cloned().collect();
-    for key in bare {
-        let mut versions = all.keys();
-        if versions.any(|(name, version)| *name == key.0 && !version.is_empty()) {
-            all.remove(&key);
-        }
-    }
+    let versions = all.keys().filter(|(_, version)| !version.is_empty());
+    let named: BTreeSet<String> = versions.map(|(name, _)| name.clone()).collect();
+    all.retain(|(name, version), _| !version.is_empty() || !named.contains(name));
     all.into_values().collect()
 }
 

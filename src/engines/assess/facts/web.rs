@@ -16,10 +16,8 @@ use super::{Facts, Kind, Subject, ports};
 const BY_ENUMERATION: f64 = 0.9;
 
 /// What names of cookies contain that carry a session or a login, in lower case.
-const SESSION: [&str; 12] = [
+const SESSION: [&str; 9] = [
     "sess",
-    "sid",
-    "auth",
     "token",
     "jwt",
     "login",
@@ -28,8 +26,21 @@ const SESSION: [&str; 12] = [
     "connect.",
     "aspx",
     "_identity",
-    "sso",
 ];
+
+/// Words that are one only by themselves: `visid_incap` counts visitors, `sidebar` and `author` are settings.
+fn is_session_word(word: &str) -> bool {
+    let word = word.trim_end_matches(|c: char| c.is_ascii_digit());
+    matches!(word, "sid" | "ssid" | "hsid" | "phpsid" | "sso" | "auth")
+        || (word.starts_with("auth") && !word.starts_with("author"))
+        || (word.ends_with("auth") && word.len() > 4)
+}
+
+/// Whether a cookie of this name, in lower case, carries a session or a login.
+pub(super) fn is_session(name: &str) -> bool {
+    let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
+    SESSION.iter().any(|word| name.contains(word)) || words.any(is_session_word)
+}
 
 /// What is the record's own, and where it is.
 pub struct Site {
@@ -288,8 +299,7 @@ fn cookie_fact(cookie: &CookieSigns, url: &Url) -> Subject {
     fact.set("persistent", cookie.persistent);
     // Tokens against forgery are meant to be read by scripts.
     let forgery = name.contains("csrf") || name.contains("xsrf");
-    let session = SESSION.iter().any(|word| name.contains(word));
-    fact.set("session", session && !forgery);
+    fact.set("session", is_session(&name) && !forgery);
     fact
 }
 

@@ -299,11 +299,13 @@ pub fn plain_version(text: &str) -> &str {
         token = token.strip_prefix("5.5.5-").unwrap_or(token);
         token = token.split("-MariaDB").next().unwrap_or(token);
     }
+    // What MySQL appends where it keeps a log.
+    token = token.strip_suffix("-log").unwrap_or(token);
     if REVISION.is_match(token) || RPM.is_match(token) {
         token = upstream(token);
     }
     let appended = [
-        "+dfsg", "+ds", "~dfsg", "+repack", "+really", "-log", "-debian",
+        "+dfsg", "+ds", "~dfsg", "+repack", "+really", "-log", "-debian", "-fips",
     ];
     let end = appended.iter().filter_map(|mark| token.find(mark)).min();
     without_epoch(&token[..end.unwrap_or(token.len())])
@@ -413,6 +415,8 @@ mod tests {
             ("8.0.32-0ubuntu0.22.04.2", "8.0.32"),
             ("8.0p1-19.el8_9.2", "8.0p1"),
             ("1:2.3.4+dfsg-3+deb11u1", "2.3.4"),
+            ("5.7.42-0ubuntu0.18.04.1-log", "5.7.42"),
+            ("1.0.2k-fips", "1.0.2k"),
             ("7.0.8-12", "7.0.8-12"),
             ("5.0-rc1", "5.0-rc1"),
             ("", ""),

@@ -127,7 +127,7 @@ fn what_a_distribution_sees_no_need_to_act_on() {
             FixState::Open
         ]
     );
-    let osv = br#"{"id":"UBUNTU-CVE-2024-1000","severity":[{"type":"CVSS_V3","score":"x"},{"type":"Ubuntu","score":"negligible"}],
+    let osv = br#"{"schema_version":"1.7.0","id":"UBUNTU-CVE-2024-1000","severity":[{"type":"CVSS_V3","score":"x"},{"type":"Ubuntu","score":"negligible"}],
         "affected":[{"package":{"ecosystem":"Ubuntu:22.04:LTS","name":"x"},"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"1-2"}]}]},
         {"package":{"ecosystem":"Debian:12","name":"x"},"ecosystem_specific":{"urgency":"unimportant"}},
         {"package":{"ecosystem":"Debian:11","name":"x"},"ecosystem_specific":{"urgency":"low"}},

@@ -6,7 +6,9 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use crate::api::{AssessmentContext, AssessmentSubmission, EggRecord, Personality, WorkKind};
+use crate::api::{
+    AssessmentContext, AssessmentSubmission, EggRecord, LookedFor, Personality, WorkKind,
+};
 use crate::engines::assess::assess;
 use crate::engines::assess::rules::{Loaded, RuleSet};
 use crate::engines::assess::vulndb::{self, Vulndb};
@@ -25,6 +27,10 @@ pub struct Assessor {
     /// An earlier hub does not tell what it knows. That is said once.
     told: bool,
 }
+
+/// So long no record takes, a thousandth of it is usual. What takes longer is given up, and tried again
+/// as a record is whose assessments fail.
+const TOO_LONG: Duration = Duration::from_secs(120);
 
 /// What was read of files, and which they were then.
 #[derive(Debug)]
@@ -101,18 +107,30 @@ impl LeasedWork for Assessor {
         let failed = WorkError::Failed;
         let settings = of(&task.config.agent.settings).map_err(failed)?;
         let context = self.context(task, ctx).await?;
-        let rules = self.rules(&settings.rules).map_err(failed)?;
+        // That is no fault of the record, which else would wait for a day when the rules are back.
+        let rules = self.rules(&settings.rules).map_err(WorkError::NotNow)?;
         let database = self.database(Path::new(&settings.database));
+        let looked_for = looked_for(&rules, database.as_deref());
         // The thread of the loops is free meanwhile: a record may have thousands of facts.
         let work = tokio::task::spawn_blocking(move || {
             assess(&context, &rules, database.as_deref()).map_err(|error| error.to_string())
         });
-        let assessed = work.await.map_err(|error| failed(error.to_string()))?;
+        // A panic is an attempt as well, and so is a record that takes for ever: the others go on.
+        let Some(assessed) = ctx.heart.bounded(TOO_LONG, work).await else {
+            let limit = TOO_LONG.as_secs();
+            return Err(failed(format!("not assessed within {limit} s")));
+        };
+        let assessed = assessed.map_err(|error| failed(error.to_string()))?;
         let mut assessed =
             assessed.map_err(|why| failed(format!("{}: {why}", settings.database)))?;
         // As the hub calls it in the list, whatever became of its name since.
         assessed.eggrecord_id = task.record.id;
         task.target.clone_into(&mut assessed.target);
+        assessed.lease_id = task.record.lease_id;
+        assessed.looked_for = Some(LookedFor {
+            left_out: assessed.looked_for.map_or(0, |looked| looked.left_out),
+            ..looked_for
+        });
         tell(&assessed);
         Ok(Done {
             parts: Vec::new(),
@@ -128,6 +146,24 @@ impl LeasedWork for Assessor {
             "success": false,
             "reason": reason,
         })
+    }
+}
+
+/// What an assessment by these looks for.
+fn looked_for(rules: &RuleSet, database: Option<&Vulndb>) -> LookedFor {
+    let off = rules.disabled().map(|(id, _)| id.to_owned());
+    // Only these say what software is affected.
+    let parts = database.iter().flat_map(|database| &database.info().parts);
+    let parts = parts.filter(|(name, _)| matches!(name.as_str(), "nvd" | "cve"));
+    LookedFor {
+        rules: rules
+            .iter()
+            .map(|rule| rule.id.clone())
+            .chain(off)
+            .collect(),
+        database: database.is_some(),
+        database_date: parts.filter_map(|(_, part)| part.date.clone()).max(),
+        left_out: 0,
     }
 }
 
@@ -275,6 +311,21 @@ mod tests {
         assert_eq!(broken.len(), 1, "a broken one leaves the others");
         std::fs::remove_file(dir.path().join("a.toml")).unwrap();
         assert!(assessor.rules(&directories).is_err());
+    }
+
+    #[test]
+    fn what_is_looked_for_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a.toml"), RULE).unwrap();
+        let off = "id = \"telnet\"\nenabled = false\n";
+        std::fs::write(dir.path().join("b.toml"), off).unwrap();
+        let directories = [dir.path().display().to_string()];
+        let rules = Assessor::default().rules(&directories).unwrap();
+        let wanted = LookedFor {
+            rules: vec!["redis-no-auth".to_owned(), "telnet".to_owned()],
+            ..LookedFor::default()
+        };
+        assert_eq!(looked_for(&rules, None), wanted);
     }
 
     #[test]

@@ -352,4 +352,33 @@ pub struct AssessmentSubmission {
     pub remediation_priorities: Vec<RemediationStep>,
     /// At length.
     pub narrative: String,
+    /// The lease it was made under. Of two the one that was leased last has the last word, whichever comes
+    /// last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease_id: Option<Uuid>,
+    /// What it looked for; without it, all there is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub looked_for: Option<LookedFor>,
+}
+
+/// What an assessment looked for. A finding that it does not name is fixed only if it would have named it: by
+/// a broken rule, or without the vulnerability database, nothing is found, and nothing is mended.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct LookedFor {
+    /// Ids of the rules in force, and of those that are switched off: what these found ends.
+    pub rules: Vec<String>,
+    /// There was a vulnerability database.
+    pub database: bool,
+    /// The day of the newest vulnerabilities in it (`2026-11-21`), where it says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database_date: Option<String>,
+    /// Findings that there was no room for, of less priority than those that are named.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub left_out: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde wants it
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }

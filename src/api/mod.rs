@@ -28,8 +28,8 @@ pub use access::{AuditEntry, AuditList, CreateToken, CreatedToken, Role, Token, 
 pub use answer::{ErrorBody, FieldError};
 pub use assess::{
     AssessedCms, AssessedPath, AssessedPort, AssessedScan, AssessmentContext, AssessmentSubmission,
-    AttackStep, AttackVector, CookieSigns, CvssBase, Priority, PriorityFactor, RemediationStep,
-    SeenEvidence, Vulnerability, WebExchange, WebSigns,
+    AttackStep, AttackVector, CookieSigns, CvssBase, LookedFor, Priority, PriorityFactor,
+    RemediationStep, SeenEvidence, Vulnerability, WebExchange, WebSigns,
 };
 pub use change::{CHANGE_TYPES, Change, ChangeList};
 pub use control::{ControlAnswer, LogAnswer, LogLine};

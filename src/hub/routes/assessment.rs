@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::super::access::Identity;
 use super::super::error::ApiError;
@@ -20,7 +21,12 @@ use super::findings::{level, of_target};
 use super::order::oldest_first;
 use super::results::{Subject, attempt_message};
 use super::{Reply, kept, repeated, to_keep};
-use crate::api::{Assessment, AssessmentAnswer, AssessmentList, Personality, RiskLevel, WorkKind};
+use crate::api::{
+    Assessment, AssessmentAnswer, AssessmentList, LookedFor, Personality, RiskLevel, WorkKind,
+};
+
+/// Rules that an assessment may say that it looked for.
+const RULES_MAX: usize = 20_000;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -36,6 +42,8 @@ struct Body {
     attack_vectors: Value,
     remediation_priorities: Value,
     narrative: Value,
+    lease_id: Value,
+    looked_for: Value,
 }
 
 /// `POST /daemon/ryu/assessment/`.
@@ -75,6 +83,7 @@ pub(super) async fn submit(
         counting.metrics.delivered(kind, stored);
         let message = match done {
             Assessed::Stored => format!("Assessment submitted for eggrecord {id}"),
+            Assessed::Late => format!("Eggrecord {id} was assessed by a later lease since"),
             Assessed::Attempt => attempt_message(&called),
         };
         let success = true;
@@ -111,6 +120,38 @@ impl Fields {
             ),
             narrative: self.prose("narrative", &body.narrative, max.other),
             findings,
+            lease_id: self.lease(&body.lease_id),
+            looked_for: self.looked_for(body.looked_for),
+        }
+    }
+
+    fn lease(&mut self, value: &Value) -> Option<Uuid> {
+        let text = self.text("lease_id", value)?;
+        let lease = text.parse().ok();
+        if lease.is_none() {
+            self.wrong("lease_id", "value", "must be a UUID");
+        }
+        lease
+    }
+
+    fn looked_for(&mut self, value: Value) -> Option<LookedFor> {
+        if value.is_null() {
+            return None;
+        }
+        match serde_json::from_value::<LookedFor>(value) {
+            Ok(looked) if looked.rules.len() > RULES_MAX => {
+                let message = format!("must have {RULES_MAX} entries at most");
+                self.wrong("looked_for.rules", "range", &message);
+                None
+            }
+            Ok(looked) => Some(LookedFor {
+                database_date: looked.database_date.as_deref().map(day).map(str::to_owned),
+                ..looked
+            }),
+            Err(problem) => {
+                self.wrong("looked_for", "type", &problem.to_string());
+                None
+            }
         }
     }
 
@@ -130,6 +171,13 @@ impl Fields {
             }
         }
     }
+}
+
+/// The day of a time; empty, which is before all days, for what is none.
+fn day(text: &str) -> &str {
+    let day = text.get(..10).unwrap_or_default();
+    let digits = |c: char| c.is_ascii_digit() || c == '-';
+    if day.chars().all(digits) { day } else { "" }
 }
 
 /// How large the parts of an assessment may be, in bytes as JSON.
@@ -220,5 +268,37 @@ impl Row for Assessment {
             self.agent.clone().unwrap_or_default(),
             self.created_at.to_rfc3339(),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_looked_for_is_read() {
+        let mut fields = Fields::default();
+        let looked = fields.looked_for(json!({
+            "rules": ["a"], "database": true, "database_date": "2026-11-21T06:00:00Z", "new": 1,
+        }));
+        let wanted = LookedFor {
+            rules: vec!["a".to_owned()],
+            database: true,
+            database_date: Some("2026-11-21".to_owned()),
+            left_out: 0,
+        };
+        assert_eq!(looked, Some(wanted));
+        assert_eq!(fields.looked_for(json!(null)), None);
+        assert_eq!(day("9999-zz-zz"), "");
+        assert_eq!(fields.errors.len(), 0);
+        for wrong in [
+            json!("x"),
+            json!({ "rules": "a" }),
+            json!({ "left_out": -1 }),
+        ] {
+            assert_eq!(fields.looked_for(wrong), None);
+        }
+        assert_eq!(fields.lease(&json!("x")), None);
+        assert_eq!(fields.errors.len(), 4);
     }
 }

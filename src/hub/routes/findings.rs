@@ -19,7 +19,7 @@ use super::super::state::Hub;
 use super::super::store::{FindingPage, FindingQuery, NewDecision, StoreError};
 use super::export::{self, Format, Row};
 use super::{Reply, kept, repeated, to_keep};
-use crate::api::{DecideFinding, Finding, FindingList, RiskLevel, Verdict};
+use crate::api::{DecideFinding, FINDING_STATES, Finding, FindingList, RiskLevel, Verdict};
 
 /// Longest reason of a decision, bytes.
 const REASON_MAX: usize = 2000;
@@ -68,7 +68,7 @@ fn query(params: &Params) -> Result<FindingQuery, ApiError> {
         category: text("category"),
         cve: text("cve").map(|cve| cve.to_ascii_uppercase()),
         kev: params.flag("kev")? == Some(true),
-        status: text("status"),
+        status: state(params)?,
         since: params.time("since")?,
         ..FindingQuery::default()
     };
@@ -78,6 +78,19 @@ fn query(params: &Params) -> Result<FindingQuery, ApiError> {
         query.before = params.cursor()?;
     }
     Ok(query)
+}
+
+/// A state. A pipeline that asks for one that there is not must not be told that nothing is in it.
+fn state(params: &Params) -> Result<Option<String>, ApiError> {
+    match params.text("status") {
+        Some(text) if !FINDING_STATES.contains(&text) => {
+            let all = FINDING_STATES.join(", ");
+            Err(ApiError::bad_request(format!(
+                "status must be one of {all}"
+            )))
+        }
+        text => Ok(text.map(str::to_owned)),
+    }
 }
 
 /// Where the next page begins: after this finding, or after this priority and finding.

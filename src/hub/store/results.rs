@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::{Answer, Attempt, Idempotency, NewFinding, Page, Record, Render, Result, RunFacts};
 use crate::api::{
-    Assessment, Finding, Progress, RiskLevel, Scan, SpiderEndpoint, SpiderForm, SpiderPage,
-    Technology, WebRun, WebSigns,
+    Assessment, Finding, LookedFor, Progress, RiskLevel, Scan, SpiderEndpoint, SpiderForm,
+    SpiderPage, Technology, WebRun, WebSigns,
 };
 
 /// The part of a store that keeps results other than port scans. Each result is taken in one
@@ -216,6 +216,10 @@ pub struct NewAssessment {
     /// All that it names as findings: what it named before and names no more is fixed. `None`: it does not
     /// tell.
     pub findings: Option<Vec<NewFinding>>,
+    /// The lease it was made under.
+    pub lease_id: Option<Uuid>,
+    /// What it looked for; `None`: all there is.
+    pub looked_for: Option<LookedFor>,
 }
 
 /// What became of an assessment.
@@ -223,6 +227,8 @@ pub struct NewAssessment {
 pub enum Assessed {
     /// Stored.
     Stored,
+    /// One that was leased later came before it: what it rests on is old.
+    Late,
     /// Counted as an attempt.
     Attempt,
 }

@@ -44,7 +44,7 @@ use std::collections::BTreeSet;
 use super::facts::Facts;
 use super::rules::RuleSet;
 use super::vulndb::{self, Vulndb};
-use crate::api::{AssessmentContext, AssessmentSubmission, RiskLevel};
+use crate::api::{AssessmentContext, AssessmentSubmission, LookedFor, RiskLevel};
 
 use found::Found;
 use known::Answers;
@@ -100,6 +100,12 @@ pub fn assess(
         attack_vectors: ways,
         remediation_priorities: steps,
         narrative,
+        lease_id: None,
+        // What else it looked for, whoever chose rules and database knows.
+        looked_for: (left_out > 0).then(|| LookedFor {
+            left_out: u64::try_from(left_out).unwrap_or(u64::MAX),
+            ..LookedFor::default()
+        }),
     })
 }
 

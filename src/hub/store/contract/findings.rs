@@ -12,7 +12,7 @@ use crate::api::{Finding, RiskLevel, Verdict};
 use crate::hub::store::*;
 
 /// A finding of an assessment.
-fn named(mark: u8, severity: RiskLevel, priority: f64) -> NewFinding {
+pub(super) fn named(mark: u8, severity: RiskLevel, priority: f64) -> NewFinding {
     NewFinding {
         kind: "redis-no-auth".to_owned(),
         severity,
@@ -27,7 +27,7 @@ fn named(mark: u8, severity: RiskLevel, priority: f64) -> NewFinding {
     }
 }
 
-fn high(mark: u8) -> NewFinding {
+pub(super) fn high(mark: u8) -> NewFinding {
     named(mark, RiskLevel::High, 70.0)
 }
 
@@ -45,7 +45,7 @@ async fn assess(
     assert!(answer.unwrap().body.starts_with("Stored"));
 }
 
-async fn all(store: &dyn Store, status: Option<&str>) -> Vec<Finding> {
+pub(super) async fn all(store: &dyn Store, status: Option<&str>) -> Vec<Finding> {
     let query = FindingQuery {
         limit: 100,
         oldest_first: true,
@@ -56,12 +56,12 @@ async fn all(store: &dyn Store, status: Option<&str>) -> Vec<Finding> {
 }
 
 /// Their titles' last characters and states.
-async fn states(store: &dyn Store) -> Vec<(String, String)> {
+pub(super) async fn states(store: &dyn Store) -> Vec<(String, String)> {
     let all = all(store, None).await;
     all.into_iter().map(|f| (f.location, f.status)).collect()
 }
 
-async fn told(store: &dyn Store, kind: &str) -> usize {
+pub(super) async fn told(store: &dyn Store, kind: &str) -> usize {
     events(store, kind).await.len()
 }
 
@@ -168,7 +168,11 @@ async fn what_is_seen_again_is_told_anew(store: &dyn Store) {
     assert_eq!(told(store, "finding_created").await, 1);
 }
 
-fn decision(verdict: Verdict, until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> NewDecision {
+pub(super) fn decision(
+    verdict: Verdict,
+    until: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> NewDecision {
     NewDecision {
         verdict,
         reason: Some("because".to_owned()),
@@ -178,7 +182,7 @@ fn decision(verdict: Verdict, until: Option<DateTime<Utc>>, now: DateTime<Utc>) 
     }
 }
 
-async fn decide(store: &dyn Store, id: Uuid, decision: NewDecision) -> String {
+pub(super) async fn decide(store: &dyn Store, id: Uuid, decision: NewDecision) -> String {
     let render = Box::new(|finding: &Option<Finding>| Answer {
         status: 200,
         body: finding.as_ref().map_or("none", |f| &f.status).to_owned(),

@@ -13,6 +13,7 @@ mod lists;
 mod networks;
 mod ops;
 mod paths;
+mod reach;
 mod results;
 mod runs;
 mod samples;

@@ -101,6 +101,8 @@ pub(super) fn assessment(risk_level: RiskLevel) -> NewAssessment {
         remediation_priorities: json!(["patch"]),
         narrative: None,
         findings: None,
+        lease_id: None,
+        looked_for: None,
     }
 }
 

@@ -45,6 +45,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (13, "web", include_str!("migrations/0013_web.sql")),
     (14, "signs", include_str!("migrations/0014_signs.sql")),
     (15, "findings", include_str!("migrations/0015_findings.sql")),
+    (16, "assessed", include_str!("migrations/0016_assessed.sql")),
 ];
 
 /// Connections of one hub. A server has 100 by default, and each is a process.

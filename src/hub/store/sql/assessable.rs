@@ -1,12 +1,19 @@
 //! When a record is due to be assessed.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::dialect::{Conn, failed};
-use super::rows::{code, micros};
+use super::rows::{self, code, micros};
+use super::set_aside::SetAside;
+use super::work::{self, Task};
 use crate::api::WorkKind;
-use crate::hub::store::Result;
+use crate::hub::store::{Claim, Claimed, Result};
+
+/// What comes last and was due for so long gets one of so many places of a batch.
+const LONG: TimeDelta = TimeDelta::days(1);
+/// As [`LONG`] says.
+const SHARE: usize = 4;
 
 /// There is something to assess: the assessment is due, and before others once there are both a
 /// scan and an answer to a request.
@@ -33,11 +40,11 @@ pub(super) async fn make_assessable(c: &mut Conn, record: Uuid, now: DateTime<Ut
 }
 
 /// What an assessment rests on has changed: the record is due for one now. One that an agent is at may
-/// rest on how it was: when that is through, the record is due again.
+/// rest on how it was, also after its lease has run out: when that is through, the record is due again.
 pub(super) async fn assess_again(c: &mut Conn, record: Uuid, now: DateTime<Utc>) -> Result<()> {
     sqlx::query(
         "UPDATE work
-         SET changed_at = CASE WHEN lease_until > $3 THEN $3 ELSE changed_at END,
+         SET changed_at = CASE WHEN lease_id IS NOT NULL THEN $3 ELSE changed_at END,
              due_at = CASE WHEN lease_until > $3 OR due_at <= $3 THEN due_at ELSE $3 END
          WHERE record_id = $1 AND kind = $2 AND due_at IS NOT NULL",
     )
@@ -48,4 +55,44 @@ pub(super) async fn assess_again(c: &mut Conn, record: Uuid, now: DateTime<Utc>)
     .await
     .map(drop)
     .map_err(failed)
+}
+
+/// A share of a batch is for assessments that come last and have waited for long: where there is more of
+/// the others than agents can do, these would else never be made.
+pub(super) async fn waited_long(
+    c: &mut Conn,
+    claim: &Claim,
+    set_aside: &SetAside,
+) -> Result<Vec<Claimed>> {
+    let limit = claim.limit as usize;
+    if claim.kind != WorkKind::RyuAssessment || limit < 2 {
+        return Ok(Vec::new());
+    }
+    let [_, last] = work::priorities(claim.kind);
+    let share = limit.div_ceil(SHARE);
+    let since = claim.now - LONG;
+    let due = work::due(c, claim, last, since, share).await?;
+    work::sort_out(c, claim, due, share, set_aside).await
+}
+
+/// Whether somebody holds this work by another lease than this one, now.
+pub(super) async fn is_leased_otherwise(
+    c: &mut Conn,
+    task: &Task<'_>,
+    lease: Option<Uuid>,
+) -> Result<bool> {
+    let row = sqlx::query(
+        "SELECT lease_id FROM work WHERE record_id = $1 AND kind = $2 AND lease_until > $3",
+    )
+    .bind(task.record_id)
+    .bind(code(task.kind))
+    .bind(micros(task.now))
+    .fetch_optional(c)
+    .await
+    .map_err(failed)?;
+    let held: Option<Uuid> = match &row {
+        Some(row) => rows::get(row, "lease_id")?,
+        None => None,
+    };
+    Ok(held.is_some() && held != lease)
 }

@@ -128,9 +128,19 @@ pub(super) async fn finish<T>(
     d: &Delivered<T>,
     kind: WorkKind,
     event: &'static str,
-    mut data: Value,
+    data: Value,
 ) -> Result<()> {
     work::finish(c, &task(d, kind), d.rescan_after).await?;
+    completed(c, d, event, data).await
+}
+
+/// Tells of a result that is stored.
+pub(super) async fn completed<T>(
+    c: &mut Conn,
+    d: &Delivered<T>,
+    event: &'static str,
+    mut data: Value,
+) -> Result<()> {
     data["result_id"] = d.id.to_string().into();
     data["eggrecord_id"] = d.record_id.to_string().into();
     data["target"] = d.target.clone().into();

@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{QueryBuilder, Row};
 use uuid::Uuid;
 
+use super::assessable;
 use super::daemons;
 use super::dialect::{Conn, DUE, Db, DbRow, LOCK_RECORD, LOCK_WORK, failed};
 use super::rows::{self, code, micros, time};
@@ -16,7 +17,7 @@ use crate::hub::store::{Attempt, Claim, Claimed, PutOff, Result, StoreError};
 
 /// Most urgent first. Only assessments are given both: for others the second is not asked for when
 /// there is enough of the first, and nothing is forgotten.
-const fn priorities(kind: WorkKind) -> [i64; 2] {
+pub(super) const fn priorities(kind: WorkKind) -> [i64; 2] {
     match kind {
         WorkKind::RyuAssessment => [1, 0],
         _ => [0, 1],
@@ -53,7 +54,7 @@ pub(super) async fn claim(
     claim: &Claim,
     set_aside: &SetAside,
 ) -> Result<Vec<Claimed>> {
-    let mut claimed = Vec::new();
+    let mut claimed = assessable::waited_long(c, claim, set_aside).await?;
     for priority in priorities(claim.kind) {
         for round in 0..ROUNDS {
             let wanted = claim.limit as usize - claimed.len();
@@ -65,7 +66,7 @@ pub(super) async fn claim(
             } else {
                 wanted.max(LOOK_AT)
             };
-            let due = due(c, claim, priority, most).await?;
+            let due = due(c, claim, priority, claim.now, most).await?;
             let looked_at = due.len();
             claimed.extend(sort_out(c, claim, due, wanted, set_aside).await?);
             if looked_at < most {
@@ -133,18 +134,24 @@ pub(in super::super) fn among(
 }
 
 /// A due row.
-struct Due {
+pub(super) struct Due {
     claimed: Claimed,
     /// Failed attempts, this one included when a lease ran out.
     attempts: u32,
     ran_out: bool,
 }
 
-async fn due(c: &mut Conn, claim: &Claim, priority: i64, wanted: usize) -> Result<Vec<Due>> {
+pub(super) async fn due(
+    c: &mut Conn,
+    claim: &Claim,
+    priority: i64,
+    by: DateTime<Utc>,
+    wanted: usize,
+) -> Result<Vec<Due>> {
     let found = sqlx::query(DUE)
         .bind(rows::code(claim.kind))
         .bind(priority)
-        .bind(micros(claim.now))
+        .bind(micros(by))
         .bind(i64::try_from(wanted).unwrap_or(i64::MAX))
         .fetch_all(c)
         .await
@@ -171,7 +178,7 @@ fn due_row(row: &DbRow, claim: &Claim, priority: i64) -> Result<Due> {
 /// Leases what can be leased, as much as is wanted. What takes no part leaves the range of due rows,
 /// so that it is walked over once; what is in a network that takes none, for a time; and a record
 /// under which one agent after the other goes away waits, as one does whose scans fail.
-async fn sort_out(
+pub(super) async fn sort_out(
     c: &mut Conn,
     claim: &Claim,
     due: Vec<Due>,

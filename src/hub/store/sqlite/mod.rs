@@ -56,6 +56,7 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (14, "web", include_str!("migrations/0014_web.sql")),
     (15, "signs", include_str!("migrations/0015_signs.sql")),
     (16, "findings", include_str!("migrations/0016_findings.sql")),
+    (17, "assessed", include_str!("migrations/0017_assessed.sql")),
 ];
 
 /// The write-ahead log keeps no more than this when it is empty.

@@ -1,7 +1,8 @@
 //! What an assessment names is there, what it names no more is fixed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use sqlx::QueryBuilder;
 use uuid::Uuid;
@@ -11,23 +12,30 @@ use super::super::dialect::{Conn, Db, failed};
 use super::super::results::change;
 use super::super::rows::{get, micros, to_json};
 use super::{Subject, decisions, finding, insert};
-use crate::api::Finding;
+use crate::api::{Finding, LookedFor, Verdict};
 use crate::hub::store::{Delivered, NewFinding, Result};
 
 /// Rows that one statement changes.
 const BATCH: usize = 200;
+/// The type of findings that rest on the vulnerability database; all others are named like their rules.
+const KNOWN: &str = "known_vulnerability";
+/// So long a finding stays that nobody looks for any more, and two times as long as it takes to assess a
+/// record again.
+const UNSEEN: TimeDelta = TimeDelta::days(30);
 
 /// Brings the findings of a record up to date with an assessment, each key once. The first assessment of
-/// a record tells of what it finds, but nothing has changed by it (`again`).
+/// a record tells of what it finds, but nothing has changed by it (`again`). What it did not look for
+/// (`looked`) stays as it is.
 pub(in super::super) async fn take<T>(
     c: &mut Conn,
     d: &Delivered<T>,
     named: &[NewFinding],
+    looked: Option<&LookedFor>,
     again: bool,
 ) -> Result<()> {
     decisions::expire(c, Some(d.record_id), d.now).await?;
     let mut known = known(c, d.record_id).await?;
-    let mut done = std::collections::HashSet::new();
+    let mut done = HashSet::new();
     let mut unchanged = Vec::new();
     for new in named {
         if !done.insert(new.fingerprint) {
@@ -50,12 +58,56 @@ pub(in super::super) async fn take<T>(
     seen_again(c, d, &unchanged).await?;
     // In the order in which they were found, whatever that of the map is.
     let mut gone: Vec<_> = known.into_values().collect();
-    gone.retain(|old| old.status != "fixed");
+    let reach = Reach::new(d, named, looked);
+    gone.retain(|old| old.status != "fixed" && reach.has(old));
     gone.sort_unstable_by_key(|old| old.id);
     for old in &gone {
         fix(c, d, old).await?;
     }
     Ok(())
+}
+
+/// What an assessment would have named.
+struct Reach<'a> {
+    looked: Option<&'a LookedFor>,
+    rules: HashSet<&'a str>,
+    /// The least priority that there was room for.
+    least: Option<f64>,
+    /// What was last seen before this is gone in any case: else a rule that was deleted would leave
+    /// its findings open for ever.
+    seen_since: Option<DateTime<Utc>>,
+}
+
+impl<'a> Reach<'a> {
+    fn new<T>(d: &Delivered<T>, named: &[NewFinding], looked: Option<&'a LookedFor>) -> Self {
+        let rules = looked.iter().flat_map(|looked| &looked.rules);
+        let full = looked.is_some_and(|looked| looked.left_out > 0);
+        let least = named.iter().map(NewFinding::priority);
+        let twice = TimeDelta::from_std(d.rescan_after.saturating_mul(2)).unwrap_or(TimeDelta::MAX);
+        Self {
+            looked,
+            rules: rules.map(String::as_str).collect(),
+            least: least.reduce(f64::min).filter(|_| full),
+            seen_since: d.now.checked_sub_signed(twice.max(UNSEEN)),
+        }
+    }
+
+    fn has(&self, old: &Finding) -> bool {
+        let Some(looked) = self.looked else {
+            return true;
+        };
+        if self
+            .seen_since
+            .is_some_and(|since| old.last_seen_at < since)
+        {
+            return true;
+        }
+        let looked_for = match old.kind.as_str() {
+            KNOWN => looked.database,
+            rule => self.rules.contains(rule),
+        };
+        looked_for && self.least.is_none_or(|least| old.priority > least)
+    }
 }
 
 /// What assessments named so far, by fingerprint.
@@ -97,9 +149,21 @@ async fn seen_again<T>(c: &mut Conn, d: &Delivered<T>, ids: &[Uuid]) -> Result<(
     Ok(())
 }
 
-/// It is there, and otherwise than before, or again. What was decided about it holds on.
+/// Whether it is worse than what somebody accepted.
+fn is_worse(old: &Finding, new: &NewFinding) -> bool {
+    let accepted = old.decision.as_ref();
+    accepted.is_some_and(|decision| decision.status == Verdict::Accepted)
+        && (new.severity > old.severity || new.kev && !old.kev)
+}
+
+/// It is there, and otherwise than before, or again. What was decided about it holds on, unless it is worse
+/// than what was accepted.
 async fn renew<T>(c: &mut Conn, d: &Delivered<T>, old: &Finding, new: &NewFinding) -> Result<()> {
-    let reopened = old.status == "fixed" && old.decision.is_none();
+    let worse = is_worse(old, new);
+    if worse {
+        decisions::withdraw(c, old.id).await?;
+    }
+    let reopened = old.status == "fixed" && (old.decision.is_none() || worse);
     sqlx::query(
         "UPDATE findings
          SET target = $2, type = $3, severity = $4, category = $5, title = $6, location = $7,
@@ -128,8 +192,11 @@ async fn renew<T>(c: &mut Conn, d: &Delivered<T>, old: &Finding, new: &NewFindin
     .execute(&mut *c)
     .await
     .map_err(failed)?;
+    let subject = Subject::new(old.id, new);
+    if worse && !reopened {
+        decisions::tell(c, &subject, (d.record_id, &d.target), "worse", d.now).await?;
+    }
     if reopened {
-        let subject = Subject::new(old.id, new);
         super::tell(c, d, "finding_reopened", &subject).await?;
         tell_change(c, d, "finding_reopened", &subject).await?;
     }

@@ -43,7 +43,9 @@ pub(super) async fn decide(
     .map_err(failed)?;
     let after = finding(&row)?;
     if after.status == "open" && before != "open" {
-        tell(c, &after, "decision_withdrawn", decision.now).await?;
+        let of = (after.eggrecord_id, after.target.as_str());
+        let subject = Subject::known(&after);
+        tell(c, &subject, of, "decision_withdrawn", decision.now).await?;
     }
     Ok(Some(after))
 }
@@ -71,7 +73,10 @@ async fn lock(c: &mut Conn, id: Uuid) -> Result<Option<String>> {
         .map_err(failed)
 }
 
-/// Ends decisions whose time has come, of all findings or of those of a record; the number of them.
+/// Decisions that one transaction ends, at most: whatever else is written waits for it.
+pub(super) const EXPIRE_MAX: u64 = if cfg!(test) { 2 } else { 500 };
+
+/// Ends decisions whose time has come, of those of a record or some of all; the number of them.
 pub(super) async fn expire(c: &mut Conn, record: Option<Uuid>, now: DateTime<Utc>) -> Result<u64> {
     let mut update = QueryBuilder::<Db>::new(
         "UPDATE findings
@@ -81,27 +86,55 @@ pub(super) async fn expire(c: &mut Conn, record: Option<Uuid>, now: DateTime<Utc
          WHERE decided_until <= ",
     );
     update.push_bind(micros(now));
-    if let Some(record) = record {
-        update.push(" AND record_id = ").push_bind(record);
+    match record {
+        Some(record) => {
+            update.push(" AND record_id = ").push_bind(record);
+        }
+        None => {
+            update.push(" AND id IN (SELECT id FROM findings WHERE decided_until <= ");
+            update.push_bind(micros(now));
+            update.push(format_args!(
+                " ORDER BY decided_until, id LIMIT {EXPIRE_MAX})"
+            ));
+        }
     }
     update.push(" RETURNING *");
     let rows = update.build().fetch_all(&mut *c).await.map_err(failed)?;
     for row in &rows {
         if get::<&str>(row, "status")? == "open" {
-            tell(c, &finding(row)?, "decision_expired", now).await?;
+            let finding = finding(row)?;
+            let of = (finding.eggrecord_id, finding.target.as_str());
+            tell(c, &Subject::known(&finding), of, "decision_expired", now).await?;
         }
     }
     Ok(rows.len() as u64)
 }
 
-/// Tells that a finding is open again without having been away.
-async fn tell(
+/// Takes a decision about a finding back.
+pub(super) async fn withdraw(c: &mut Conn, id: Uuid) -> Result<()> {
+    sqlx::query(
+        "UPDATE findings
+         SET status = CASE status WHEN 'fixed' THEN status ELSE 'open' END,
+             decision = NULL, decision_reason = NULL, decided_by = NULL, decided_at = NULL,
+             decided_until = NULL
+         WHERE id = $1",
+    )
+    .bind(id)
+    .execute(c)
+    .await
+    .map(drop)
+    .map_err(failed)
+}
+
+/// Tells that a finding of this record and target is open again without having been away.
+pub(super) async fn tell(
     c: &mut Conn,
-    finding: &Finding,
+    subject: &Subject<'_>,
+    (record, target): (Uuid, &str),
     why: &'static str,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    let mut data = Subject::known(finding).data(finding.eggrecord_id, &finding.target);
+    let mut data = subject.data(record, target);
     data["why"] = json!(why);
     let event = NewEvent {
         kind: "finding_reopened",

@@ -69,9 +69,17 @@ impl FindingStore for SqlStore {
         if due.is_none() {
             return Ok(0);
         }
-        self.write
-            .run(move |c| Box::pin(decisions::expire(c, None, now)))
-            .await
+        let mut all = 0;
+        loop {
+            let some = self
+                .write
+                .run(move |c| Box::pin(decisions::expire(c, None, now)))
+                .await?;
+            all += some;
+            if some < decisions::EXPIRE_MAX {
+                return Ok(all);
+            }
+        }
     }
 
     async fn finding_counts(&self) -> Result<Vec<FindingCount>> {

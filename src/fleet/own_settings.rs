@@ -42,10 +42,11 @@ const NOT_ZERO: [&str; 11] = [
 
 /// Lengths of time that must be a day or more: a webhook is tried for a day, an agent that was away
 /// for a night repeats what it sent.
-const A_DAY: [&str; 5] = [
+const A_DAY: [&str; 6] = [
     "keep_events",
     "keep_changes",
     "keep_scans",
+    "keep_findings",
     "keep_answers",
     "keep_audit",
 ];

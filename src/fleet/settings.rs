@@ -340,6 +340,9 @@ pub struct HubSettings {
     /// Scans, requests of spiders and assessments are kept for this long, and the last ones of a target
     /// for ever; 0 keeps them all.
     pub keep_scans: Span,
+    /// Findings that are fixed are kept for this long after, unless somebody decided about them, and
+    /// those of a deleted target after they were last seen; 0 keeps them for ever.
+    pub keep_findings: Span,
     /// Answers to submissions are kept for this long, to be given again to a repetition; 0 keeps them
     /// for ever. Longer than an agent may be without the hub: it then sends again what it sent before.
     pub keep_answers: Span,
@@ -386,6 +389,7 @@ impl Default for HubSettings {
             keep_events: Span::secs(90 * DAY),
             keep_changes: Span::secs(365 * DAY),
             keep_scans: Span::secs(365 * DAY),
+            keep_findings: Span::secs(365 * DAY),
             keep_answers: Span::secs(90 * DAY),
             keep_audit: Span::secs(365 * DAY),
             webhooks: Vec::new(),

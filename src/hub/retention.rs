@@ -17,8 +17,8 @@ const ALL_AGAIN: TimeDelta = TimeDelta::days(1);
 /// Agents that the fleet file does not name are forgotten when they were silent for so long.
 const SILENT: TimeDelta = TimeDelta::days(30);
 
-/// What is kept for as long as scans are.
-const RESULTS: [Kept; 7] = [
+/// What is walked over from the oldest on, with what has to stay in between.
+const RESULTS: [Kept; 8] = [
     Kept::Scans,
     Kept::Requests,
     Kept::Assessments,
@@ -26,6 +26,7 @@ const RESULTS: [Kept; 7] = [
     Kept::Pages,
     Kept::Forms,
     Kept::Endpoints,
+    Kept::Findings,
 ];
 /// So long that nothing is older.
 const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 86_400);
@@ -39,6 +40,8 @@ pub struct Keep {
     pub changes: Duration,
     /// Scans, what spiders found and assessments, but the last ones of a target, which always stay.
     pub scans: Duration,
+    /// Findings that are fixed, and those of targets that are deleted.
+    pub findings: Duration,
     /// First answers to submissions that carried a key.
     pub answers: Duration,
     /// The audit trail.
@@ -51,6 +54,7 @@ impl From<&HubSettings> for Keep {
             events: settings.keep_events.0,
             changes: settings.keep_changes.0,
             scans: settings.keep_scans.0,
+            findings: settings.keep_findings.0,
             answers: settings.keep_answers.0,
             audit: settings.keep_audit.0,
         }
@@ -99,7 +103,11 @@ impl Retention {
             if now - begun.began >= ALL_AGAIN {
                 *begun = walk;
             }
-            results += purge(hub, what, keep.scans, &mut begun.after).await?;
+            let keep = match what {
+                Kept::Findings => keep.findings,
+                _ => keep.scans,
+            };
+            results += purge(hub, what, keep, &mut begun.after).await?;
         }
         let but = hub.live().agents.keys().cloned().collect();
         let silent = hub.clock.now() - SILENT;

@@ -52,9 +52,9 @@ pub struct EventPage {
     pub resync: bool,
 }
 
-/// What is forgotten when it is old. (What is known of a path, a technology or a finding is one row
-/// each, which does not grow in number with time; of a page, form or endpoint as well, but sites have
-/// new ones every day.)
+/// What is forgotten when it is old. (What is known of a path or a technology is one row each, which does
+/// not grow in number with time; of a page, form or endpoint as well, but sites have new ones every day,
+/// and of a finding, but software has new ones with every version.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kept {
     /// Events.
@@ -79,6 +79,8 @@ pub enum Kept {
     Forms,
     /// Endpoints that a later run has not seen.
     Endpoints,
+    /// Findings that are fixed and about which nobody decided, and those of targets that are deleted.
+    Findings,
     /// Learned paths that were found on one record only; beyond a number of them also younger ones.
     Learned,
 }

@@ -234,6 +234,32 @@ async fn decisions_run_out_in_small_steps(store: &dyn Store) {
     assert_eq!(open(store).await.len(), 5);
 }
 
+/// Not what is open, what somebody decided about, or what was fixed of late.
+async fn old_findings_go(store: &dyn Store) {
+    let ids = add(store, &["10.0.0.1", "10.0.0.2"]).await;
+    let four = (1..=4).map(high).collect();
+    assess(store, ids[0], four, How::default(), t0()).await;
+    assess(store, ids[1], vec![high(9)], How::default(), t0()).await;
+    let found = all(store, None).await;
+    let wish = decision(Verdict::FalsePositive, None, after(1));
+    decide(store, found[0].id, wish).await;
+    let some = vec![high(3), high(4)];
+    assess(store, ids[0], some, How::default(), after(10)).await;
+    assess(store, ids[0], vec![high(4)], How::default(), after(50)).await;
+    let purge = async |minutes| {
+        let done = store.purge(Kept::Findings, after(minutes), None, 10).await;
+        done.unwrap().removed
+    };
+    assert_eq!(purge(5).await, 0);
+    assert_eq!(purge(20).await, 1);
+    let left: Vec<_> = states(store).await.into_iter().map(|s| s.0).collect();
+    assert_eq!(left, ["tcp/1", "tcp/3", "tcp/4", "tcp/9"]);
+    assert!(store.delete_target(ids[1]).await.unwrap());
+    assert_eq!(purge(20).await, 1, "nobody will ever say that it is fixed");
+    assert_eq!(purge(60).await, 1);
+    assert_eq!(states(store).await.len(), 2);
+}
+
 /// However much of the others there is.
 async fn what_comes_last_comes_in_the_end(store: &dyn Store) {
     let kind = WorkKind::RyuAssessment;
@@ -270,5 +296,6 @@ contract!(
     the_lease_of_another_stays,
     what_gets_worse_is_no_longer_accepted,
     decisions_run_out_in_small_steps,
+    old_findings_go,
     what_comes_last_comes_in_the_end,
 );

@@ -14,6 +14,7 @@ use crate::hub::store::{Kept, Place, Purged, Result};
 struct Table {
     name: &'static str,
     key: &'static str,
+    /// When a row `r` became old.
     time: &'static str,
     /// Whether a row of it need not stay when it is old.
     superseded: &'static str,
@@ -37,13 +38,13 @@ macro_rules! unseen {
 impl Table {
     const fn of(what: Kept) -> Option<Self> {
         let (name, key, time, superseded) = match what {
-            Kept::Events => ("events", "seq", "timestamp", ALL),
-            Kept::Changes => ("changes", "id", "created_at", ALL),
-            Kept::Audit => ("audit", "id", "time", ALL),
+            Kept::Events => ("events", "seq", "r.timestamp", ALL),
+            Kept::Changes => ("changes", "id", "r.created_at", ALL),
+            Kept::Audit => ("audit", "id", "r.time", ALL),
             Kept::Scans => (
                 "nmap",
                 "id",
-                "created_at",
+                "r.created_at",
                 "(r.partial_seq IS NOT NULL
                   OR EXISTS (SELECT 1 FROM nmap n
                              WHERE n.record_id = r.record_id AND n.scan_type = r.scan_type
@@ -52,21 +53,21 @@ impl Table {
             Kept::Requests => (
                 "request_metadata",
                 "id",
-                "created_at",
+                "r.created_at",
                 "r.run <> (SELECT n.run FROM request_metadata n WHERE n.record_id = r.record_id
                            ORDER BY n.id DESC LIMIT 1)",
             ),
             Kept::Assessments => (
                 "ryu_assessment",
                 "id",
-                "created_at",
+                "r.created_at",
                 "EXISTS (SELECT 1 FROM ryu_assessment n
                          WHERE n.record_id = r.record_id AND n.id > r.id)",
             ),
             Kept::WebRuns => (
                 "web_runs",
                 "id",
-                "created_at",
+                "r.created_at",
                 "EXISTS (SELECT 1 FROM web_runs n
                          WHERE n.record_id = r.record_id AND n.kind = r.kind
                            AND n.finished_at > r.finished_at)",
@@ -74,11 +75,24 @@ impl Table {
             Kept::Pages => (
                 "web_pages",
                 "id",
-                "last_seen_at",
+                "r.last_seen_at",
                 concat!("(r.gone_at IS NOT NULL OR ", unseen!("pages"), ")"),
             ),
-            Kept::Forms => ("web_forms", "id", "last_seen_at", unseen!("forms")),
-            Kept::Endpoints => ("web_endpoints", "id", "last_seen_at", unseen!("endpoints")),
+            Kept::Forms => ("web_forms", "id", "r.last_seen_at", unseen!("forms")),
+            Kept::Endpoints => (
+                "web_endpoints",
+                "id",
+                "r.last_seen_at",
+                unseen!("endpoints"),
+            ),
+            // What was decided holds when it comes back, so it stays.
+            Kept::Findings => (
+                "findings",
+                "id",
+                "coalesce(r.fixed_at, r.last_seen_at)",
+                "((r.status = 'fixed' AND r.decision IS NULL)
+                  OR NOT EXISTS (SELECT 1 FROM egg_records e WHERE e.id = r.record_id))",
+            ),
             Kept::Answers | Kept::Learned => return None,
         };
         Some(Self {
@@ -86,7 +100,10 @@ impl Table {
             key,
             time,
             superseded,
-            in_order: !matches!(what, Kept::Pages | Kept::Forms | Kept::Endpoints),
+            in_order: !matches!(
+                what,
+                Kept::Pages | Kept::Forms | Kept::Endpoints | Kept::Findings
+            ),
         })
     }
 
@@ -172,8 +189,8 @@ async fn look(
         ..
     } = table;
     let sql = format!(
-        "SELECT r.{key} AS place, r.{at} AS time,
-                CASE WHEN r.{at} < $3 AND {superseded} THEN CAST(1 AS bigint)
+        "SELECT r.{key} AS place, {at} AS time,
+                CASE WHEN {at} < $3 AND {superseded} THEN CAST(1 AS bigint)
                      ELSE CAST(0 AS bigint) END AS superseded
          FROM {name} r WHERE r.{key} > $1 ORDER BY r.{key} LIMIT $2"
     );
@@ -209,10 +226,17 @@ async fn look(
     Ok((done, old))
 }
 
-/// What has a newer one has it still: results are never removed but here, from the oldest on.
+/// What has a newer one has it still: results are never removed but here, from the oldest on. What is a
+/// row for ever may have been seen again since, or decided upon, and is looked at once more.
 async fn remove(c: &mut Conn, table: &Table, places: &[Place]) -> Result<u64> {
-    let Table { name, key, .. } = table;
-    let mut query = QueryBuilder::<Db>::new(format!("DELETE FROM {name} WHERE {key} IN ("));
+    let Table {
+        name,
+        key,
+        superseded,
+        in_order,
+        ..
+    } = table;
+    let mut query = QueryBuilder::<Db>::new(format!("DELETE FROM {name} AS r WHERE r.{key} IN ("));
     let mut list = query.separated(", ");
     for place in places {
         match place {
@@ -221,6 +245,9 @@ async fn remove(c: &mut Conn, table: &Table, places: &[Place]) -> Result<u64> {
         };
     }
     query.push(")");
+    if !in_order {
+        query.push(format_args!(" AND {superseded}"));
+    }
     let done = query.build().persistent(false).execute(c).await;
     Ok(done.map_err(failed)?.rows_affected())
 }

@@ -8,7 +8,7 @@ use uuid::{NoContext, Timestamp, Uuid};
 use super::contract;
 use super::findings::{all, decide, decision, high, named, states, told};
 use super::results::{claim, events};
-use super::samples::{assessment, delivered, render, spider};
+use super::samples::{assessment, delivered, finding, render, spider};
 use super::spine::{add, after, t0};
 use super::web::send;
 use crate::api::{LookedFor, RiskLevel, Verdict, WorkKind};
@@ -290,6 +290,41 @@ async fn what_comes_last_comes_in_the_end(store: &dyn Store) {
     assert_eq!(batch(day + 1).await, [1, 1, 1]);
 }
 
+/// A crawl that broke off shows what it saw, and nothing of the rest.
+async fn a_crawl_that_broke_off_ends_nothing(store: &dyn Store) {
+    let id = add(store, &["10.0.0.1"]).await[0];
+    let urls = ["http://10.0.0.1/", "http://10.0.0.1/a", "http://10.0.0.1/b"];
+    let technology = |name: &str| crate::api::Technology {
+        name: name.to_owned(),
+        ..Default::default()
+    };
+    let crawl = |run: &str, statuses: &[u16], complete| {
+        let mut crawl = spider(run, &urls[..statuses.len()]);
+        for (request, status) in crawl.requests.iter_mut().zip(statuses) {
+            request.response_status = *status;
+        }
+        crawl.facts.complete = Some(complete);
+        crawl.technologies = Some(vec![technology("nginx")]);
+        crawl.findings = vec![finding(1)];
+        crawl
+    };
+    let mut first = crawl("1", &[200, 200, 200], true);
+    first.technologies = Some(vec![technology("nginx"), technology("php")]);
+    send(store, id, first, after(1)).await;
+    send(store, id, crawl("2", &[500, 0], false), after(2)).await;
+    let seen = async || {
+        let known = store.assessment_context(id).await.unwrap().unwrap();
+        let exchanges = known.exchanges.iter();
+        let exchanges = exchanges.map(|e| (e.url.replace("http://10.0.0.1", ""), e.status));
+        (exchanges.collect::<Vec<_>>(), known.technologies.len())
+    };
+    let at = |path: &str, status| (path.to_owned(), status);
+    let wanted = vec![at("/", 500), at("/a", 200), at("/b", 200)];
+    assert_eq!(seen().await, (wanted, 2));
+    send(store, id, crawl("3", &[200], true), after(3)).await;
+    assert_eq!(seen().await, (vec![at("/", 200)], 1));
+}
+
 contract!(
     what_was_not_looked_for_is_not_fixed,
     a_late_assessment_changes_nothing,
@@ -298,4 +333,5 @@ contract!(
     decisions_run_out_in_small_steps,
     old_findings_go,
     what_comes_last_comes_in_the_end,
+    a_crawl_that_broke_off_ends_nothing,
 );

@@ -33,7 +33,9 @@ pub(super) async fn submit(c: &mut Conn, d: &Delivered<Spider>) -> Result<Spider
     let again = work::was_done(c, d.record_id, WorkKind::KumoSpider).await?;
     let mut differs = findings::add(c, d, &spider.findings).await? > 0;
     if let Some(technologies) = &spider.technologies {
-        differs |= set_technologies(c, d, technologies, again).await?;
+        // A crawl that broke off says nothing of what it did not get to.
+        let whole = !spider.partial && spider.facts.complete != Some(false);
+        differs |= set_technologies(c, d, technologies, again, whole).await?;
     }
     differs |= web::take(c, d, spider).await?;
     assessable::make_assessable(c, d.record_id, d.now).await?;
@@ -105,12 +107,14 @@ async fn insert(
     Ok(usize::try_from(done.rows_affected()).unwrap_or_default())
 }
 
-/// What the target runs now is this; differences from the last time are changes. Whether there are any.
+/// What the target runs now is this, and nothing else if it is the `whole`; differences from the last time
+/// are changes. Whether there are any.
 async fn set_technologies(
     c: &mut Conn,
     d: &Delivered<Spider>,
     technologies: &[Technology],
     again: bool,
+    whole: bool,
 ) -> Result<bool> {
     let mut differs = false;
     let mut gone: BTreeMap<String, Technology> = technologies_of(c, d.record_id)
@@ -143,7 +147,7 @@ async fn set_technologies(
         .await
         .map_err(failed)?;
     }
-    for (name, technology) in gone {
+    for (name, technology) in gone.into_iter().filter(|_| whole) {
         let before = Some(json!(technology));
         let change = change(d, "technology_changed", &name, before, None);
         changes::add(c, &change, d.now).await?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use sqlx::Row;
+use sqlx::{AssertSqlSafe, Row};
 use uuid::Uuid;
 
 use super::super::dialect::{Conn, DbRow, Pool, failed};
@@ -38,6 +38,32 @@ const SMALL_BYTES: usize = 1 << 19;
 const HEADER_MAX: usize = 2000;
 /// Headers of one answer that are told.
 const HEADERS_MAX: usize = 64;
+
+/// The runs of a spider whose answers are read, the newest few. One that does not say whether it came to
+/// its end has, unless it tells of pages: then more of it is on its way.
+///
+/// Of runs before there was a list of them, the last.
+const RUNS: &str = "WITH runs AS (
+    SELECT * FROM (
+        SELECT run, finished_at AS ended FROM web_runs
+        WHERE record_id = $1 AND kind = $2
+          AND finished_at >= coalesce(
+              (SELECT max(finished_at) FROM web_runs
+               WHERE record_id = $1 AND kind = $2 AND (complete OR complete IS NULL AND NOT pages)),
+              0)
+        ORDER BY finished_at DESC, id DESC LIMIT 4) AS listed
+    UNION ALL
+    SELECT * FROM (
+        SELECT run, created_at AS ended FROM request_metadata
+        WHERE record_id = $1 ORDER BY id DESC LIMIT 1) AS before
+    WHERE NOT EXISTS (SELECT 1 FROM web_runs WHERE record_id = $1 AND kind = $2))";
+/// Their answers, each request's newest.
+const ANSWERS: &str = "runs JOIN request_metadata r ON r.record_id = $1 AND r.run = runs.run
+    WHERE r.response_status > 0
+      AND NOT EXISTS (
+          SELECT 1 FROM runs AS later JOIN request_metadata n
+            ON n.record_id = $1 AND n.run = later.run AND n.request_key = r.request_key
+          WHERE n.response_status > 0 AND n.id > r.id)";
 
 /// What is read, and when the newest of it was seen.
 struct Reader<'c> {
@@ -264,37 +290,29 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The answers of the run that was delivered last.
+    /// The answers of the last run that came to its end, and of those that broke off since: what they asked
+    /// for again has their answer, and of the rest they say nothing.
     async fn exchanges(&mut self, context: &mut AssessmentContext) -> Result<()> {
-        let run: Option<String> = sqlx::query_scalar(
-            "SELECT run FROM request_metadata WHERE record_id = $1 ORDER BY id DESC LIMIT 1",
-        )
+        let kumo = code(WorkKind::KumoSpider);
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "{RUNS} SELECT r.*
+             FROM (SELECT r.id AS id, runs.ended AS ended FROM {ANSWERS}
+                   ORDER BY runs.ended DESC, r.id LIMIT $3) AS a
+             JOIN request_metadata r ON r.id = a.id ORDER BY a.ended DESC, a.id"
+        )))
         .bind(self.record)
-        .fetch_optional(&mut *self.c)
-        .await
-        .map_err(failed)?;
-        let Some(run) = run else {
-            return Ok(());
-        };
-        let rows = sqlx::query(
-            "SELECT * FROM request_metadata
-             WHERE record_id = $1 AND run = $2 AND response_status > 0 ORDER BY id LIMIT $3",
-        )
-        .bind(self.record)
-        .bind(&run)
+        .bind(kumo)
         .bind(EXCHANGES_MAX)
         .fetch_all(&mut *self.c)
         .await
         .map_err(failed)?;
-        let all: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM request_metadata
-             WHERE record_id = $1 AND run = $2 AND response_status > 0",
-        )
-        .bind(self.record)
-        .bind(&run)
-        .fetch_one(&mut *self.c)
-        .await
-        .map_err(failed)?;
+        let count = format!("{RUNS} SELECT count(*) FROM {ANSWERS}");
+        let all: i64 = sqlx::query_scalar(AssertSqlSafe(count))
+            .bind(self.record)
+            .bind(kumo)
+            .fetch_one(&mut *self.c)
+            .await
+            .map_err(failed)?;
         let all = usize::try_from(all).unwrap_or_default();
         self.left_out("exchanges", all, rows.len());
         for row in &rows {

@@ -222,6 +222,22 @@ fn what_a_distribution_rates_unimportant_counts_for_nothing() {
 }
 
 #[test]
+fn an_upgrade_ends_what_rules_found_as_well() {
+    // 6.2.17 is where the database's ranges end; the sandbox of Lua is mended in 6.2.20.
+    let is = named("redis");
+    let mut steps = is.remediation_priorities.iter();
+    let step = steps.find(|step| {
+        step.findings
+            .contains(&"redis-lua-sandbox Redis".to_owned())
+    });
+    assert!(
+        step.unwrap()
+            .action
+            .ends_with("the newest that is still maintained")
+    );
+}
+
+#[test]
 fn a_lone_first_number_is_no_version() {
     // nmap says "Samba smbd 4" since 7.95.
     for (version, known) in [("4", false), ("4.6.2", true)] {

@@ -181,9 +181,12 @@ fn upgrade(
         Some(End::With(version)) => format!("a supported version after {}", word(&version)),
         _ => "a supported version".to_owned(),
     };
-    let kept = match outdated && to.ends_with("or later") {
-        true => ", a version that is still maintained",
-        false => "",
+    // A rule knows its range, and not where that ends: the database's end alone may be too early.
+    let by_rule = found.iter().any(|one| !one.of_cve);
+    let kept = match to.ends_with("or later") {
+        true if by_rule && !ends.is_empty() => ", the newest that is still maintained",
+        true if outdated => ", a version that is still maintained",
+        _ => "",
     };
     Ok(match maintained {
         true => (

@@ -285,6 +285,7 @@ async fn bad_filters() {
         ("/api/eggrecords/x/summary", 400),
         (unknown, 404),
         ("/api/oak/progress", 400),
+        ("/api/findings?status=%25", 400),
         ("/api/%00/progress", 400),
         ("/api/daemon/suzu/progress", 405),
         ("/api/daemon/kumo/spider", 405),
@@ -295,7 +296,7 @@ async fn bad_filters() {
         check(path, status, &answer, wanted);
     }
     for path in [
-        "/api/findings?target=%27%3B--&type=%FF&status=%25",
+        "/api/findings?target=%27%3B--&type=%FF&category=%25",
         "/reconnaissance/api/assessments/?target=x&risk=low",
     ] {
         let (status, answer) = bed.get(path).await;

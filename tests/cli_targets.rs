@@ -327,17 +327,15 @@ async fn findings_are_decided_upon() {
                 "severity": severity, "location": key, "remediation": "Use SSH",
                 "priority": { "score": 70.0, "factors": [] } })
     };
-    let list = [entry("tcp/23", "high"), entry("tcp/24", "low")];
+    let mut unsure = entry("tcp/25", "critical");
+    unsure["confidence"] = json!(0.4);
+    let list = [entry("tcp/23", "high"), entry("tcp/24", "low"), unsure];
     let body = json!({ "eggrecord_id": id, "target": "127.0.0.1", "vulnerabilities": list });
     let (status, answer) = bed
         .post("/reconnaissance/api/daemon/ryu/assessment/", body)
         .await;
     assert_eq!(status, 200, "{answer}");
-    let all = json_of(
-        &bed,
-        &["findings", "list", "--min-severity", "high", "--json"],
-    )
-    .await;
+    let all = json_of(&bed, &["findings", "list", "--severity", "high", "--json"]).await;
     let finding = all["findings"][0]["id"].as_str().unwrap().to_owned();
 
     // What it ends with does not depend on how much it shows.
@@ -350,6 +348,7 @@ async fn findings_are_decided_upon() {
         fails(&["high", "--limit", "1", "--sort", "-created"]).await,
         7
     );
+    // What is hardly sure is there, and no alarm.
     assert_eq!(fails(&["critical"]).await, 0);
     assert_eq!(fails(&["low", "--status", "fixed"]).await, 0);
     assert_eq!(fails(&["high", "--target", "127.0.0.1"]).await, 7);
@@ -407,6 +406,6 @@ async fn findings_are_decided_upon() {
     );
     let table = do_with(&["list", "--status", "open"]).await.out;
     assert!(table.starts_with("SEVERITY"), "{table}");
-    assert_eq!(table.lines().count(), 3, "{table}");
+    assert_eq!(table.lines().count(), 4, "{table}");
     bed.end().await;
 }

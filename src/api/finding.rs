@@ -117,6 +117,10 @@ impl Verdict {
     }
 }
 
+/// Confidence from which on a finding counts for the level of its target and for `--fail-on`: what is less sure
+/// (a version that the distribution may have mended) is to be looked at, and no alarm.
+pub const COUNTS_FROM: f64 = 0.5;
+
 /// Body of `POST /api/findings/{id}/decision`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DecideFinding {

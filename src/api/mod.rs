@@ -36,7 +36,9 @@ pub use control::{ControlAnswer, LogAnswer, LogLine};
 pub use eggrecord::{EggRecord, EggRecordList, LeaseAnswer};
 pub use event::{Event, EventList};
 pub use exit::ExitCode;
-pub use finding::{DecideFinding, FINDING_STATES, Finding, FindingDecision, FindingList, Verdict};
+pub use finding::{
+    COUNTS_FROM, DecideFinding, FINDING_STATES, Finding, FindingDecision, FindingList, Verdict,
+};
 pub use health::{DaemonHealth, FleetHealth, Overall};
 pub use heartbeat::{AgentCommand, AgentStatus, Heartbeat, HeartbeatAnswer, LeaseRenewal};
 pub use kind::{Personality, WorkKind};

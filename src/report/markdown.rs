@@ -12,7 +12,7 @@ const ACTIONS_MOST: usize = 20;
 
 /// The end of the document.
 pub(super) const AFTER: &str = "\n---\n\n\
-The risk of a target is that of its worst open finding. The priority of a finding is the product of its \
+The risk of a target is that of its worst open finding that is sure by 50 % at least. The priority of a finding is the product of its \
 factors with 10, at most 100. Findings rest on versions, settings and answers to ordinary requests; nothing was \
 exploited.\n";
 
@@ -234,7 +234,11 @@ fn ways(out: &mut String, subject: &Subject) {
 
 fn keyed(subject: &Subject, key: &Text) -> String {
     match subject.issue(key) {
-        Some(issue) => format!("{}, {}", issue.title.markdown(), issue.location.markdown()),
+        Some(issue) => format!(
+            "{}, {}",
+            issue.title.markdown(),
+            issue.location.markdown_place()
+        ),
         None => key.markdown(),
     }
 }
@@ -255,7 +259,7 @@ fn finding(out: &mut String, issue: &Issue) {
         issue.severity,
         issue.title.markdown()
     );
-    fact(out, "Where", &issue.location.markdown());
+    fact(out, "Where", &issue.location.markdown_place());
     fact(out, "Why", &issue.reason.markdown());
     known_as(out, issue);
     reckoned(out, issue);
@@ -264,7 +268,7 @@ fn finding(out: &mut String, issue: &Issue) {
         fact(out, "Evidence", &evidence(piece));
     }
     fact(out, "What to do", &issue.remediation.markdown());
-    let references: Vec<_> = issue.references.iter().map(Text::markdown).collect();
+    let references: Vec<_> = issue.references.iter().map(Text::markdown_link).collect();
     fact(out, "Read on", &references.join(", "));
     if let Some(decision) = issue.decision.as_ref().filter(|d| d.lapsed) {
         let until = decision.until.map(day).unwrap_or_default();
@@ -418,7 +422,7 @@ fn settled<'a, const N: usize>(
             "| {} | {} | {} | {} |",
             issue.severity,
             issue.title.markdown(),
-            issue.location.markdown(),
+            issue.location.markdown_place(),
             cells(issue).join(" | ")
         );
     }

@@ -125,9 +125,11 @@ pub(super) fn risk(subject: &Subject) -> Vec<String> {
         return sentences;
     };
     let open: u64 = subject.open.values().sum();
-    let worst = subject.open.last_key_value();
+    let worst = subject.counting.last_key_value();
+    let unsure = open - subject.counting.values().sum::<u64>();
     sentences.push(match worst {
-        None => format!("Risk: {risk}. No finding is open."),
+        None if open == 0 => format!("Risk: {risk}. No finding is open."),
+        None => format!("Risk: {risk}. No finding that is open counts."),
         Some((worst, n)) => {
             let what = amount(*n, "open finding is", "open findings are");
             match worst.cmp(&risk) {
@@ -143,6 +145,12 @@ pub(super) fn risk(subject: &Subject) -> Vec<String> {
             }
         }
     });
+    if unsure > 0 {
+        let what = amount(unsure, "finding is", "findings are");
+        let does = if unsure == 1 { "does" } else { "do" };
+        let sentence = format!("{what} less than 50 % sure, and {does} not count.");
+        sentences.push(sentence);
+    }
     match subject.risk_before {
         Some(before) if before != risk => {
             sentences.push(format!("It was {before} in the assessment before."));

@@ -221,6 +221,40 @@ fn less_is_left_out_and_counted() {
     assert_eq!(at_least, [4, 4, 3, 2, 1]);
 }
 
+/// What a distribution may have mended is told, and no alarm: as for the level of the target.
+#[test]
+fn what_is_hardly_sure_does_not_count() {
+    let entry = |title: &str, severity: &str, sure: f64| {
+        json!({ "key": title, "title": title, "severity": severity, "location": "tcp/22",
+                "confidence": sure })
+    };
+    let known = Known {
+        assessments: vec![json!({
+            "risk_level": "medium",
+            "vulnerabilities": [entry("maybe", "high", 0.38), entry("sure", "medium", 0.5)],
+        })],
+        ..plain()
+    };
+    let mut report = Report::new(settings(Format::Markdown)).unwrap();
+    report.add(known).unwrap();
+    let mut text = Vec::new();
+    let totals = report.finish(&mut text).unwrap();
+    assert_eq!(
+        (
+            totals.at_least(RiskLevel::High),
+            totals.at_least(RiskLevel::Medium)
+        ),
+        (0, 1)
+    );
+    let text = String::from_utf8(text).unwrap();
+    for told in [
+        "Risk: medium, that of its worst: 1 open finding is medium, of 2 that are open.",
+        "1 finding is less than 50 % sure, and does not count.",
+    ] {
+        assert!(text.contains(told), "{told}: {text}");
+    }
+}
+
 #[test]
 fn an_assessment_without_findings_counts_by_its_risk() {
     let bare = |risk: &str| Known {

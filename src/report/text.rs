@@ -108,6 +108,13 @@ impl Text {
     }
 }
 
+/// What stands in a code span or between angle brackets as it is: nothing that ends either, nor a cell of a
+/// table, nor a line.
+fn is_plain(text: &str) -> bool {
+    let ends = |b: u8| matches!(b, b'`' | b'|' | b'<' | b'>' | b'\\');
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && !ends(b))
+}
+
 fn numbers(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_digit())
 }
@@ -117,6 +124,24 @@ fn ends_in_www(text: &str) -> bool {
         return false;
     };
     before.eq_ignore_ascii_case("www")
+}
+
+impl Text {
+    /// For Markdown: an address as code, so that it can be copied and leads nowhere; another text as such.
+    pub fn markdown_place(&self) -> String {
+        match self.0.contains("://") && is_plain(&self.0) {
+            true => format!("`{}`", self.0),
+            false => self.markdown(),
+        }
+    }
+
+    /// For Markdown: a link whose text is where it leads, if that is an address of the web; else a text.
+    pub fn markdown_link(&self) -> String {
+        match web_address(self) {
+            Some(address) if is_plain(&address) => format!("<{address}>"),
+            _ => self.markdown(),
+        }
+    }
 }
 
 impl fmt::Debug for Text {
@@ -156,6 +181,22 @@ mod tests {
         assert_eq!(Text::cut("größe", 5).line(), "größe");
         let long = Text::new(&"x".repeat(1 << 20));
         assert_eq!(long.line().chars().count(), 8000 + 27);
+    }
+
+    #[test]
+    fn addresses_stay_legible_in_markdown() {
+        let place = |text: &str| Text::new(text).markdown_place();
+        assert_eq!(
+            place("https://www.x.org/a_b?c=d"),
+            "`https://www.x.org/a_b?c=d`"
+        );
+        assert_eq!(place("http://x/`|"), "http:<!-- -->//x/\\`&#124;");
+        assert_eq!(place("tcp/443"), "tcp/443");
+        let link = |text: &str| Text::new(text).markdown_link();
+        assert_eq!(link("https://x.org/a"), "<https://x.org/a>");
+        assert_eq!(link("https://x.org/>[a](b)"), "<https://x.org/%3E[a](b)>");
+        assert_eq!(link("javascript:alert(1)"), "javascript:alert(1)");
+        assert_eq!(link("RFC 9110"), "RFC 9110");
     }
 
     #[test]

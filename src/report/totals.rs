@@ -23,8 +23,8 @@ const WEEKS_MOST: usize = 26;
 pub struct Totals {
     targets: u64,
     assessed: u64,
-    /// Open findings of any severity.
-    open_all: Counts,
+    /// Open findings of any severity that are sure enough to count.
+    counting: Counts,
     /// Targets that were assessed and have no finding, by risk.
     bare: Counts,
     /// Open findings that are told.
@@ -89,8 +89,8 @@ impl Totals {
                 *self.bare.entry(risk).or_default() += 1;
             }
         }
-        for (severity, n) in &subject.open {
-            *self.open_all.entry(*severity).or_default() += n;
+        for (severity, n) in &subject.counting {
+            *self.counting.entry(*severity).or_default() += n;
         }
         for issue in &subject.findings {
             self.count_issue(issue);
@@ -163,11 +163,11 @@ impl Totals {
         }
     }
 
-    /// How many open findings are as severe as this or more, whatever the report leaves out; an assessment
+    /// How many open findings that count are as severe as this or more, whatever the report leaves out; an assessment
     /// that names no finding counts as one by its risk.
     pub fn at_least(&self, level: RiskLevel) -> u64 {
         let of = |counts: &Counts| counts.range(level..).map(|(_, n)| n).sum::<u64>();
-        of(&self.open_all) + of(&self.bare)
+        of(&self.counting) + of(&self.bare)
     }
 
     /// Targets.

@@ -13,7 +13,9 @@ use super::since::Since;
 use super::table::{Column, Table, display, terminal_width};
 use super::targets::{ExportTo, copy_csv, export};
 use super::{Failure, Global, Outcome, output, report};
-use crate::api::{ExitCode, FINDING_STATES, FindingList, RiskLevel, TargetList, Verdict};
+use crate::api::{
+    COUNTS_FROM, ExitCode, FINDING_STATES, Finding, FindingList, RiskLevel, TargetList, Verdict,
+};
 
 /// Where the hub has them.
 const PATH: &str = "/api/findings";
@@ -95,7 +97,8 @@ impl Filter {
 pub enum Command {
     /// List findings, first what to see to first.
     #[command(after_help = "\
-With --fail-on, exits 7 when an open finding is as severe as that or more. Exits 1, not 0, when that cannot \
+With --fail-on, exits 7 when an open finding is as severe as that or more; one that is less than 50 % sure \
+(\"possibly fixed by the distribution\") does not count, as it does not for the level of its target. Exits 1, not 0, when that cannot \
 be told: there is no such target or group, or nobody has assessed the target yet.")]
     List {
         #[command(flatten)]
@@ -271,16 +274,17 @@ fn id(text: &str) -> Result<Uuid, String> {
         .map_err(|_| "is no id of a finding: `reconctl findings list` shows them".to_owned())
 }
 
-/// Whether there are such findings. A page may be empty although there are more.
+/// Whether there are such findings that are sure enough to count. A page may be empty although there are more.
 async fn any(hub: &HubClient, filter: Filter) -> Result<bool, Failure> {
     let filter = filter.parameters();
     let mut cursor = None;
     loop {
         let mut params = filter.clone();
-        params.push(("limit", "1".to_owned()));
+        params.push(("limit", "100".to_owned()));
         params.extend(cursor.take().map(|c| ("cursor", c)));
         let page: FindingList = hub.get(PATH, &params).await?;
-        if !page.findings.is_empty() {
+        let sure = |finding: &Finding| finding.confidence.is_none_or(|sure| sure >= COUNTS_FROM);
+        if page.findings.iter().any(sure) {
             return Ok(true);
         }
         match page.next_cursor {

@@ -170,7 +170,22 @@ fn blocks(document: &str) -> Vec<String> {
     let mut all = Vec::new();
     for node in root.descendants() {
         match &node.data().value {
-            NodeValue::Text(_) => {}
+            // Addresses are code, or links whose text is where they lead.
+            NodeValue::Text(_) | NodeValue::Code(_) => {}
+            NodeValue::Link(link) => {
+                let text: String = node
+                    .descendants()
+                    .filter_map(|below| match &below.data().value {
+                        NodeValue::Text(text) => Some(text.to_string()),
+                        _ => None,
+                    })
+                    .collect();
+                assert!(
+                    link.url.starts_with("http") && link.title.is_empty(),
+                    "{link:?}"
+                );
+                assert_eq!(link.url, text);
+            }
             NodeValue::HtmlInline(html) => assert_eq!(html, "<!-- -->"),
             NodeValue::List(_) => all.push("list".to_owned()),
             NodeValue::Item(_) => all.push("item".to_owned()),

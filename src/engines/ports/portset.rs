@@ -290,6 +290,8 @@ mod tests {
         assert_eq!(udp("top20").len(), 20);
         assert!(udp("top20").contains(161) && !udp("top20").contains(80));
         assert!(udp("").is_empty() && PortSet::tcp(" ").unwrap().is_empty());
+        let hidden = PortSet::udp("5\u{115f}3").unwrap_err().to_string();
+        assert!(!hidden.contains(crate::api::hides), "{hidden:?}");
         let error = PortSet::udp("53,top9999").unwrap_err().to_string();
         assert!(error.contains("\"top9999\" is no port"), "{error}");
         assert!(error.contains("top1 to top"), "{error}");

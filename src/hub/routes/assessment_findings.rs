@@ -61,7 +61,8 @@ impl Fields {
             fingerprint: fingerprint(key),
             severity: read.severity,
             priority: Some(read.priority.score),
-            confidence: Some(read.confidence),
+            // Who names no confidence is believed.
+            confidence: (read.confidence > 0.0).then_some(read.confidence),
             category: tidy(&read.category),
             title: or(tidy(&read.title), key),
             location: tidy(&read.location),

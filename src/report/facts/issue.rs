@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::Known;
 use super::read::{list, number, risk, some_text, text, when};
-use crate::api::RiskLevel;
+use crate::api::{COUNTS_FROM, RiskLevel};
 use crate::report::Text;
 
 /// As many pieces of evidence are told of a finding.
@@ -164,6 +164,11 @@ impl Issue {
             .then_with(|| self.title.cmp(&other.title))
             .then_with(|| self.location.cmp(&other.location))
             .then_with(|| self.fingerprint.cmp(&other.fingerprint))
+    }
+
+    /// Whether it is sure enough to count for the risk of its target.
+    pub(in super::super) fn counts(&self) -> bool {
+        self.confidence.is_none_or(|sure| sure >= COUNTS_FROM)
     }
 
     /// Its priority, 0 without one.

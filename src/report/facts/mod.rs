@@ -76,6 +76,9 @@ pub(super) struct Subject {
     /// Open findings of any severity, by severity.
     #[serde(skip)]
     pub(super) open: Counts,
+    /// Those of them that are sure enough to count for the risk.
+    #[serde(skip)]
+    pub(super) counting: Counts,
     /// Where in `findings` one is, by its key.
     #[serde(skip)]
     by_key: BTreeMap<Text, usize>,
@@ -163,9 +166,12 @@ impl Subject {
             ..LeftOut::default()
         };
         let issues = issue::all(&known, as_of, assessed_before);
-        let mut open = Counts::new();
+        let (mut open, mut counting) = (Counts::new(), Counts::new());
         for issue in issues.iter().filter(|issue| issue.status == Status::Open) {
             *open.entry(issue.severity).or_default() += 1;
+            if issue.counts() {
+                *counting.entry(issue.severity).or_default() += 1;
+            }
         }
         let findings = told(issues, settings, &mut left_out);
         let mut by_key = BTreeMap::new();
@@ -192,6 +198,7 @@ impl Subject {
             left_out,
             newest_at,
             open,
+            counting,
             by_key,
         }
     }
@@ -199,8 +206,8 @@ impl Subject {
     /// Its worst: what the assessment says, and what is open, of which other agents may have found more
     /// since.
     pub(super) fn worst(&self) -> Option<RiskLevel> {
-        let open = self.open.last_key_value().map(|(severity, _)| *severity);
-        self.risk_level.max(open)
+        let open = self.counting.last_key_value();
+        self.risk_level.max(open.map(|(severity, _)| *severity))
     }
 
     /// Those findings that are open, first what to see to first.

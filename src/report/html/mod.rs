@@ -25,7 +25,7 @@ const STYLE: &str = include_str!("style.css");
 /// The end of the page.
 pub(super) const AFTER: &str = "<section aria-labelledby=\"reading\">\n\
 <h2 id=\"reading\">How to read this</h2>\n\
-<p>The risk of a target is that of its worst open finding. What to see to first is said by the priority of a \
+<p>The risk of a target is that of its worst open finding that is sure by 50 % at least. What to see to first is said by the priority of a \
 finding, 0 to 100: the product of its factors with 10, at most 100. The factors are its base (the CVSS score \
 of a known vulnerability, or what the rule says), whether it is exploited in the wild (CISA’s list), how \
 likely that is within 30 days (EPSS), whether the address is public, and how sure the finding is; each is \

@@ -10,6 +10,7 @@ use super::matching::{self, End, Fit, Installed};
 use super::model::{Cve, CveId, Distribution, FixState, Kev};
 use super::packaged::{Packaged, Verdict, plain_version};
 use super::store::{Info, Store};
+use super::version::compare;
 
 /// A vulnerability database, open for reading. All of it may be used by several threads at once.
 #[derive(Debug)]
@@ -253,9 +254,18 @@ impl Vulndb {
     /// By place of the CVE, what fits best, and whether that needs something else.
     fn fitting(&self, of: &Installed) -> Result<BTreeMap<u32, (Option<Fit>, bool)>, Error> {
         let mut fits: BTreeMap<u32, (Option<Fit>, bool)> = BTreeMap::new();
+        let mut named: BTreeMap<u32, String> = BTreeMap::new();
         self.store.criteria(of.key, |criterion| {
             // An operating system is not found by the version of a service.
             let Some(fit) = matching::fit(&criterion, of) else {
+                if let Some(later) = matching::named_later(&criterion, of) {
+                    let last = named
+                        .entry(criterion.cve)
+                        .or_insert_with(|| later.to_owned());
+                    if compare(criterion.scheme(), later, last).is_gt() {
+                        later.clone_into(last);
+                    }
+                }
                 return;
             };
             let kept = fits.entry(criterion.cve).or_insert((None, true));
@@ -281,6 +291,14 @@ impl Vulndb {
             }
         })?;
         fits.retain(|_, (fit, _)| fit.as_ref().is_some_and(|fit| fit.weight >= 0.0));
+        // Where versions are listed one by one, what comes after this one may be on the list.
+        for (cve, later) in named {
+            if let Some((Some(fit), _)) = fits.get_mut(&cve)
+                && fit.end == End::With(of.version.to_owned())
+            {
+                fit.end = End::With(later);
+            }
+        }
         Ok(fits)
     }
 

@@ -107,6 +107,18 @@ pub fn fit(criterion: &Criterion, of: &Installed) -> Option<Fit> {
     Some(Fit { weight, why, end })
 }
 
+/// A later version of the same branch (`2.4.50` beside `2.4.49`) that a criterion names one by one.
+pub fn named_later<'a>(criterion: &Criterion<'a>, of: &Installed) -> Option<&'a str> {
+    let version = criterion.version;
+    if matches!(version, "" | "*" | "-") || is_pattern(version) || criterion.except() {
+        return None;
+    }
+    let branch =
+        |version: &str| -> Vec<String> { version.split('.').take(2).map(str::to_owned).collect() };
+    let later = compare(criterion.scheme(), version, of.version).is_gt();
+    (later && branch(version) == branch(of.version)).then_some(version)
+}
+
 fn is_pattern(version: &str) -> bool {
     version.contains(['*', '?'])
 }

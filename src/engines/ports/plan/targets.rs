@@ -175,7 +175,12 @@ fn address(value: u128) -> IpAddr {
 /// As much of a text as a message needs to say which one it is.
 pub fn beginning(text: &str) -> String {
     const MOST: usize = 80;
-    let mut short: String = text.chars().take(MOST).collect();
+    // `{:?}` escapes what acts on a terminal, but not what is merely not seen (a Hangul filler).
+    let seen = |c: char| match crate::api::hides(c) && c.escape_debug().len() == 1 {
+        true => char::REPLACEMENT_CHARACTER,
+        false => c,
+    };
+    let mut short: String = text.chars().take(MOST).map(seen).collect();
     if short.len() < text.len() {
         short.push('…');
     }

@@ -12,16 +12,30 @@ use sql::listing::Listing;
 use sql::target_list::{Filter, Plan};
 
 async fn plan(statement: QueryBuilder<Db>) -> Vec<String> {
-    let dir = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&dir.path().join("hub.db")).await.unwrap();
     let text = statement.sql().as_str().to_owned();
-    let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"));
-    let rows = sqlx::query(explain).fetch_all(&store.read).await.unwrap();
-    let steps: Vec<String> = rows.iter().map(|r| sqlx::Row::get(r, "detail")).collect();
+    let steps = explained(&text).await;
     let walks =
         |s: &&String| s.starts_with("SCAN") && !s.contains("way") && !s.contains("(subquery");
     assert_eq!(steps.iter().find(walks), None, "{text}\n{steps:#?}");
     steps
+}
+
+async fn explained(text: &str) -> Vec<String> {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&dir.path().join("hub.db")).await.unwrap();
+    let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {text}"));
+    let rows = sqlx::query(explain).fetch_all(&store.read).await.unwrap();
+    rows.iter().map(|r| sqlx::Row::get(r, "detail")).collect()
+}
+
+/// Of each answer it is asked whether a later run has the same request: that must not take a walk.
+#[tokio::test]
+async fn an_answer_is_looked_for_by_its_request() {
+    let steps = explained(&sql::web::evidence::answers()).await;
+    has(
+        &steps,
+        "SEARCH n USING INDEX request_metadata_once (record_id=? AND run=? AND request_key=?",
+    );
 }
 
 /// One that begins in the middle.

@@ -57,13 +57,24 @@ const RUNS: &str = "WITH runs AS (
         SELECT run, created_at AS ended FROM request_metadata
         WHERE record_id = $1 ORDER BY id DESC LIMIT 1) AS before
     WHERE NOT EXISTS (SELECT 1 FROM web_runs WHERE record_id = $1 AND kind = $2))";
-/// Their answers, each request's newest.
+/// Their answers, each request's newest. `CROSS` makes SQLite look for the request in each run, and not through
+/// all answers that are newer.
 const ANSWERS: &str = "runs JOIN request_metadata r ON r.record_id = $1 AND r.run = runs.run
     WHERE r.response_status > 0
       AND NOT EXISTS (
-          SELECT 1 FROM runs AS later JOIN request_metadata n
-            ON n.record_id = $1 AND n.run = later.run AND n.request_key = r.request_key
-          WHERE n.response_status > 0 AND n.id > r.id)";
+          SELECT 1 FROM runs AS later CROSS JOIN request_metadata n
+          WHERE n.record_id = $1 AND n.run = later.run AND n.request_key = r.request_key
+            AND n.response_status > 0 AND n.id > r.id)";
+
+/// The answers that are told; of the record `$1`, by the kind of work `$2`, `$3` at most.
+pub(in super::super::super) fn answers() -> String {
+    format!(
+        "{RUNS} SELECT r.*
+         FROM (SELECT r.id AS id, runs.ended AS ended FROM {ANSWERS}
+               ORDER BY runs.ended DESC, r.id LIMIT $3) AS a
+         JOIN request_metadata r ON r.id = a.id ORDER BY a.ended DESC, a.id"
+    )
+}
 
 /// What is read, and when the newest of it was seen.
 struct Reader<'c> {
@@ -294,18 +305,13 @@ impl Reader<'_> {
     /// for again has their answer, and of the rest they say nothing.
     async fn exchanges(&mut self, context: &mut AssessmentContext) -> Result<()> {
         let kumo = code(WorkKind::KumoSpider);
-        let rows = sqlx::query(AssertSqlSafe(format!(
-            "{RUNS} SELECT r.*
-             FROM (SELECT r.id AS id, runs.ended AS ended FROM {ANSWERS}
-                   ORDER BY runs.ended DESC, r.id LIMIT $3) AS a
-             JOIN request_metadata r ON r.id = a.id ORDER BY a.ended DESC, a.id"
-        )))
-        .bind(self.record)
-        .bind(kumo)
-        .bind(EXCHANGES_MAX)
-        .fetch_all(&mut *self.c)
-        .await
-        .map_err(failed)?;
+        let rows = sqlx::query(AssertSqlSafe(answers()))
+            .bind(self.record)
+            .bind(kumo)
+            .bind(EXCHANGES_MAX)
+            .fetch_all(&mut *self.c)
+            .await
+            .map_err(failed)?;
         let count = format!("{RUNS} SELECT count(*) FROM {ANSWERS}");
         let all: i64 = sqlx::query_scalar(AssertSqlSafe(count))
             .bind(self.record)

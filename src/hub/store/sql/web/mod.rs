@@ -7,7 +7,7 @@
 
 mod context;
 mod endpoints;
-mod evidence;
+pub(in super::super) mod evidence;
 mod forms;
 mod learned;
 mod pages;

@@ -1,4 +1,4 @@
-use super::lookup::score;
+use super::details::score;
 use super::referee_tests::database;
 use super::{Certainty, Distribution, Known, Product, Vulndb};
 

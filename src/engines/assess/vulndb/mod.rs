@@ -11,6 +11,7 @@
 
 mod aliases;
 pub mod cpe;
+mod details;
 mod error;
 mod feed;
 mod lookup;
@@ -30,9 +31,10 @@ mod referee_tests;
 
 use std::path::{Path, PathBuf};
 
+pub use details::{Cvss, Details, Epss};
 pub use error::{Error, ImportError};
 pub use feed::{Limits, Tracker};
-pub use lookup::{Certainty, Cvss, Details, Epss, Known, Product, Vulndb};
+pub use lookup::{Certainty, Known, Product, Vulndb};
 pub use matching::End;
 pub use model::{CveId, Distribution, Kev};
 pub use names::Named;

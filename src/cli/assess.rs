@@ -184,7 +184,9 @@ fn summary(global: &Global, made: &AssessmentSubmission) -> String {
         let _ = writeln!(text, "way in: {} ({})", printable(&way.title), way.severity);
     }
     for step in made.remediation_priorities.iter().take(5) {
-        let _ = writeln!(text, "{}. {}", step.rank, printable(&step.action));
+        // "Remove it" alone does not say what.
+        let (action, reason) = (printable(&step.action), printable(&step.reason));
+        let _ = writeln!(text, "{}. {action}: {reason}", step.rank);
     }
     if !text.is_empty() {
         text.push('\n');

@@ -55,7 +55,7 @@ pub use target::{
     ChangeTarget, CreateTargets, CreateTargetsAnswer, ImportAnswer, ImportError, NetworkProgress,
     NewTarget, RefusedTarget, Target, TargetList, TargetWork,
 };
-pub use text::hides;
+pub use text::{hides, safe_json};
 pub use web::{
     FormInput, LearnedPath, SpiderEndpoint, SpiderForm, SpiderPage, WEB_PORTS, WebContext,
     WebEndpoint, WebEndpointList, WebForm, WebFormList, WebPage, WebPageList, WebPort, WebRun,

@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 /// Whether a character is not there to be read: it steers a terminal, turns text around, or cannot be seen (zero
 /// width, soft hyphens, fillers, tags), or is none (U+FFFE and U+FFFF, which XML does not allow either). These
 /// are Unicode's categories Cc, Zl and Zp, and what has the property Default_Ignorable_Code_Point (Unicode
@@ -24,4 +26,25 @@ pub fn hides(c: char) -> bool {
                 | '\u{1d173}'..='\u{1d17a}'
                 | '\u{e0000}'..='\u{e0fff}'
         )
+}
+
+/// JSON in which what steers a terminal or hides stands as `\uNNNN` even where JSON does not ask for it.
+/// Outside of strings there is none of it but line ends.
+pub fn safe_json(text: String) -> String {
+    let hidden = |c: char| c != '\n' && hides(c);
+    if !text.contains(hidden) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len() + 64);
+    for c in text.chars() {
+        if !hidden(c) {
+            out.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            // Writing to memory does not fail.
+            let _ = write!(out, "\\u{unit:04x}");
+        }
+    }
+    out
 }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-pub use crate::api::hides;
+pub use crate::api::{hides, safe_json};
 
 /// Escapes control characters (C0, DEL, C1, bidirectional overrides) as `\xNN` or `\u{NNNN}`, so
 /// that what a target says can neither move a cursor nor forge a log line, and cuts it at
@@ -64,27 +64,6 @@ pub fn no_formula(cell: &str) -> String {
         };
         out.push_str(if is_formula { "'" } else { "" });
         out.push_str(piece);
-    }
-    out
-}
-
-/// JSON in which what steers a terminal or hides stands as `\uNNNN` even where JSON does not ask for it.
-/// Outside of strings there is none of it but line ends.
-pub fn safe_json(text: String) -> String {
-    let hidden = |c: char| c != '\n' && hides(c);
-    if !text.contains(hidden) {
-        return text;
-    }
-    let mut out = String::with_capacity(text.len() + 64);
-    for c in text.chars() {
-        if !hidden(c) {
-            out.push(c);
-            continue;
-        }
-        for unit in c.encode_utf16(&mut [0; 2]) {
-            // Writing to memory does not fail.
-            let _ = write!(out, "\\u{unit:04x}");
-        }
     }
     out
 }

@@ -31,13 +31,14 @@
 //! EPSS is the probability of exploitation within 30 days (FIRST). The weights are ours: they order findings and
 //! claim nothing else.
 
-use crate::api::{CvssBase, Priority, PriorityFactor, RiskLevel};
+use crate::api::{COUNTS_FROM, CvssBase, Priority, PriorityFactor, RiskLevel};
 
 use super::super::rules::Match;
 use super::super::vulndb::{Cvss, Details};
 
 /// Confidence from which on a finding counts for the record, hundredths.
-pub const SURE: u64 = 50;
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // it is from 0 to 1
+pub const SURE: u64 = (COUNTS_FROM * 100.0) as u64;
 /// Base score of what nobody has scored, hundredths.
 const UNSCORED: u64 = 500;
 

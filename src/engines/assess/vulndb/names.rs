@@ -30,23 +30,17 @@ impl Vulndb {
     pub fn named(&self, name: &str) -> Result<Named, Error> {
         let name = name.trim().to_lowercase();
         if let Some(alias) = aliases::of_name(&name).or_else(|| aliases::of_cpe(&name)) {
-            let mut keys = alias.cpe.clone();
-            let mut failed = None;
-            keys.retain(|key| match self.has(key) {
-                Ok(has) => has,
-                Err(error) => {
-                    failed = Some(error);
-                    false
+            let mut keys = Vec::new();
+            for key in &alias.cpe {
+                if self.has(key)? {
+                    keys.push(key.clone());
                 }
+            }
+            return Ok(Named {
+                keys,
+                is_alias: true,
+                near: None,
             });
-            return match failed {
-                Some(error) => Err(error),
-                None => Ok(Named {
-                    keys,
-                    is_alias: true,
-                    near: None,
-                }),
-            };
         }
         if self.has(&name)? {
             return Ok(Named {
